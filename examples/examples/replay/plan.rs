@@ -1,0 +1,316 @@
+//! From lines to commands: what is to be sent to the network, in the order of the file, and what must come of it.
+//! Pure: no input, no output.
+
+use super::ids;
+use super::line::{Goods, Meaning, Reason, Record, meaning};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use trade_core::command::{AdjustInventory, Adjustment, AdjustmentReason, InitiateTrade, Precondition};
+use trade_core::resource::{Line, Lines, Settlement};
+use trade_core::values::{InvalidValue, ItemId, Label, Quantity, StationId, TransactionId};
+
+/// The most lines of one command, by the network's rules.
+const LINES_MAX: usize = 5_000;
+/// Goes into the digest: a change of the mapping makes another plan out of the same file.
+const MAPPING: &[u8] = b"replay mapping 1";
+
+/// Everything that a file asks of the network.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// Stands for the content of the file: another file has another one.
+    pub(crate) digest: String,
+    /// The stations with the stock they need, so that no step of the file finds too little.
+    pub(crate) stations: Vec<Opening>,
+    /// Opening stock past what a station may be made with.
+    pub(crate) top_ups: Vec<AdjustInventory>,
+    /// Trades and adjustments, in the order of the file.
+    pub(crate) actions: Vec<Action>,
+    /// What every station must hold in the end, items that it no longer holds included.
+    pub(crate) expected: BTreeMap<StationId, BTreeMap<ItemId, u64>>,
+    /// Where the lines went.
+    pub(crate) tally: Tally,
+}
+
+/// A station and what it opens with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Opening {
+    pub(crate) station: StationId,
+    /// Names the replay it belongs to, so that another file is not mixed into its stock.
+    pub(crate) name: Label,
+    pub(crate) items: Vec<(ItemId, Quantity)>,
+}
+
+/// A command of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// An invoice, or a cancellation: a trade back.
+    Trade {
+        trade: InitiateTrade,
+        /// Whether it is a cancellation.
+        back: bool,
+        /// Lines of the file in it, before those alike were added up.
+        lines: u64,
+    },
+    /// Corrections of the warehouse that stand together.
+    Adjust(AdjustInventory),
+}
+
+/// Where the lines of the file went. Every line is counted once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) read: u64,
+    /// Invoices of any kind, cancellations and corrections included.
+    pub(crate) invoices: u64,
+    pub(crate) sold: u64,
+    pub(crate) returned: u64,
+    pub(crate) adjusted: u64,
+    pub(crate) accounted: BTreeMap<Reason, u64>,
+}
+
+impl Tally {
+    /// Lines that become commands.
+    pub(crate) fn taken(&self) -> u64 {
+        self.sold + self.returned + self.adjusted
+    }
+
+    /// Whether no line was lost.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.taken() + self.accounted.values().sum::<u64>() == self.read
+    }
+}
+
+/// Takes the lines of a file, one after the other.
+#[derive(Debug)]
+pub(crate) struct Planner {
+    warehouse: StationId,
+    digest: Sha256,
+    drafts: Vec<Draft>,
+    /// Where the trade of an invoice with a party stands among the drafts.
+    open: HashMap<(String, StationId), usize>,
+    /// Trades of an invoice so far.
+    trades: HashMap<String, u32>,
+    invoices: HashSet<String>,
+    tally: Tally,
+}
+
+/// A command that lines are still added to.
+#[derive(Debug)]
+enum Draft {
+    Trade { id: TransactionId, first: Goods, back: bool, lines: Vec<Line> },
+    Adjust(Vec<Adjustment>),
+}
+
+impl Planner {
+    pub(crate) fn new() -> Result<Self, InvalidValue> {
+        Ok(Self {
+            warehouse: StationId::new(ids::WAREHOUSE)?,
+            digest: Sha256::new_with_prefix(MAPPING),
+            drafts: Vec::new(),
+            open: HashMap::new(),
+            trades: HashMap::new(),
+            invoices: HashSet::new(),
+            tally: Tally::default(),
+        })
+    }
+
+    /// Takes a line.
+    pub(crate) fn add(&mut self, record: &Record) {
+        let Record { invoice, code, description, quantity, date, price, customer, country } = record;
+        for field in [invoice, code, description, quantity, date, price, customer, country] {
+            self.digest.update(field.as_bytes());
+            self.digest.update([0]);
+        }
+        self.tally.read += 1;
+        if !self.invoices.contains(invoice) {
+            self.invoices.insert(invoice.clone());
+            self.tally.invoices += 1;
+        }
+        if let Err(reason) = meaning(record).and_then(|meaning| self.draft(&record.invoice, meaning)) {
+            *self.tally.accounted.entry(reason).or_default() += 1;
+        }
+    }
+
+    /// Takes a line that is none of the file's form.
+    pub(crate) fn add_malformed(&mut self, reason: Reason) {
+        self.digest.update(reason.as_bytes());
+        self.tally.read += 1;
+        *self.tally.accounted.entry(reason).or_default() += 1;
+    }
+
+    fn draft(&mut self, invoice: &str, meaning: Meaning) -> Result<(), Reason> {
+        match meaning {
+            Meaning::Sale(goods) => {
+                self.draft_trade(invoice, goods, false)?;
+                self.tally.sold += 1;
+            }
+            Meaning::Return(goods) => {
+                self.draft_trade(invoice, goods, true)?;
+                self.tally.returned += 1;
+            }
+            Meaning::Adjustment { item, delta, reason } => {
+                let adjustment = Adjustment { item_id: item, delta, reason };
+                match self.drafts.last_mut() {
+                    Some(Draft::Adjust(lines)) if lines.len() < LINES_MAX => lines.push(adjustment),
+                    _ => self.drafts.push(Draft::Adjust(vec![adjustment])),
+                }
+                self.tally.adjusted += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a line to the trade of its invoice and party; each trade holds the lines of one party, and 5 000 at most.
+    fn draft_trade(&mut self, invoice: &str, goods: Goods, back: bool) -> Result<(), Reason> {
+        let line =
+            Line { item_id: goods.item.clone(), quantity: goods.quantity, unit_price: Some(goods.price) };
+        let key = (invoice.to_owned(), goods.party.clone());
+        if let Some(Draft::Trade { lines, .. }) =
+            self.open.get(&key).and_then(|place| self.drafts.get_mut(*place))
+            && lines.len() < LINES_MAX
+        {
+            lines.push(line);
+            return Ok(());
+        }
+        let nth = self.trades.entry(invoice.to_owned()).or_default();
+        let id = ids::trade(invoice, *nth + 1).map_err(|_| "an InvoiceNo too long for an id")?;
+        *nth += 1;
+        self.open.insert(key, self.drafts.len());
+        self.drafts.push(Draft::Trade { id, first: goods, back, lines: vec![line] });
+        Ok(())
+    }
+
+    /// The plan, once every line was taken.
+    pub(crate) fn finish(self) -> Result<Plan, Box<dyn std::error::Error>> {
+        let Self { warehouse, digest, drafts, tally, .. } = self;
+        let digest: String = digest.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        let actions: Vec<_> =
+            drafts.into_iter().map(|draft| draft.action(&warehouse)).collect::<Result<_, _>>()?;
+        let mut stock = Stock::default();
+        for action in &actions {
+            stock.apply(action);
+        }
+        stock.levels.entry(warehouse.clone()).or_default();
+        let (stations, top_ups) = stock.openings(&warehouse, &digest)?;
+        Ok(Plan { digest, stations, top_ups, actions, expected: stock.expected(), tally })
+    }
+}
+
+impl Draft {
+    fn action(self, warehouse: &StationId) -> Result<Action, Box<dyn std::error::Error>> {
+        let (id, first, back, given) = match self {
+            Self::Adjust(adjustments) => {
+                let station_id = warehouse.clone();
+                let precondition = Precondition::None;
+                return Ok(Action::Adjust(AdjustInventory { station_id, adjustments, precondition }));
+            }
+            Self::Trade { id, first, back, lines } => (id, first, back, lines),
+        };
+        let (buyer, seller) =
+            if back { (warehouse.clone(), first.party) } else { (first.party, warehouse.clone()) };
+        let lines = given.len() as u64;
+        let trade = InitiateTrade {
+            transaction_id: id,
+            buyer,
+            seller,
+            items: Lines::new(given)?,
+            settlement: Settlement::Immediate,
+            expires_at: None,
+            // The goods of an invoice left with it; `createdAt` is the network's clock, and tells when it was replayed.
+            eta: Some(first.time),
+        };
+        Ok(Action::Trade { trade, back, lines })
+    }
+}
+
+/// How the stock of every station moves from an opening of nothing, and how far below that it goes.
+#[derive(Debug, Default)]
+struct Stock {
+    levels: BTreeMap<StationId, BTreeMap<ItemId, Level>>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Level {
+    now: i64,
+    lowest: i64,
+}
+
+impl Level {
+    /// What must have been there before, so that no step found too little.
+    fn opening(self) -> u64 {
+        self.lowest.unsigned_abs()
+    }
+}
+
+impl Stock {
+    fn apply(&mut self, action: &Action) {
+        match action {
+            Action::Trade { trade, .. } => {
+                for (item, units) in trade.items.units_by_item() {
+                    let units = i64::try_from(units).unwrap_or(i64::MAX);
+                    self.move_by(&trade.seller, item, -units);
+                    self.move_by(&trade.buyer, item, units);
+                }
+            }
+            Action::Adjust(AdjustInventory { station_id, adjustments, .. }) => {
+                // What counts is the sum per item: the network applies all lines of an adjustment in one step.
+                let mut sums: BTreeMap<&ItemId, i64> = BTreeMap::new();
+                for adjustment in adjustments {
+                    *sums.entry(&adjustment.item_id).or_default() += adjustment.delta.units();
+                }
+                sums.into_iter().for_each(|(item, units)| self.move_by(station_id, item, units));
+            }
+        }
+    }
+
+    fn move_by(&mut self, station: &StationId, item: &ItemId, units: i64) {
+        if !self.levels.contains_key(station) {
+            self.levels.insert(station.clone(), BTreeMap::new());
+        }
+        let Some(items) = self.levels.get_mut(station) else { return };
+        let level = items.entry(item.clone()).or_default();
+        level.now += units;
+        level.lowest = level.lowest.min(level.now);
+    }
+
+    fn openings(
+        &self,
+        warehouse: &StationId,
+        digest: &str,
+    ) -> Result<(Vec<Opening>, Vec<AdjustInventory>), Box<dyn std::error::Error>> {
+        let received = AdjustmentReason::try_from("received")?;
+        let mut openings = Vec::with_capacity(self.levels.len());
+        let mut top_ups = Vec::new();
+        for (station, levels) in &self.levels {
+            let mut items = Vec::new();
+            for (item, level) in levels.iter().filter(|(_, level)| level.opening() > 0) {
+                items.push((item.clone(), Quantity::new(level.opening())?));
+            }
+            let rest = items.split_off(items.len().min(LINES_MAX));
+            for chunk in rest.chunks(LINES_MAX) {
+                let mut adjustments = Vec::with_capacity(chunk.len());
+                for (item_id, quantity) in chunk {
+                    let delta = trade_core::values::Delta::new(i64::try_from(quantity.units())?)?;
+                    adjustments.push(Adjustment { item_id: item_id.clone(), delta, reason: received });
+                }
+                let precondition = Precondition::None;
+                top_ups.push(AdjustInventory { station_id: station.clone(), adjustments, precondition });
+            }
+            let name = Label::new(format!("{station} of replay {digest}"))?;
+            openings.push(Opening { station: station.clone(), name, items });
+        }
+        // First of all the station that tells soonest whether the store holds another replay.
+        openings.sort_by_key(|opening| opening.station != *warehouse);
+        Ok((openings, top_ups))
+    }
+
+    fn expected(&self) -> BTreeMap<StationId, BTreeMap<ItemId, u64>> {
+        let held = |level: &Level| level.now.saturating_add_unsigned(level.opening()).unsigned_abs();
+        let items = |levels: &BTreeMap<ItemId, Level>| {
+            levels.iter().map(|(item, level)| (item.clone(), held(level))).collect()
+        };
+        self.levels.iter().map(|(station, levels)| (station.clone(), items(levels))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,224 @@
+//! Serving: a listener, the connections on it, and an orderly end.
+//!
+//! The accept loop is our own and not `axum::serve`'s, for what a server that faces slow and many clients needs: a
+//! time limit on request heads, no delay on small writes, and an end that waits for connections only so long.
+
+use crate::settings::{LogFormat, Settings};
+use crate::{Ended, Failure, open, say};
+use axum::Router;
+use axum::extract::ConnectInfo;
+use examples::store::{Missing, Opened, causes};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tower::ServiceExt;
+use trade_core::service::TradeService;
+use trade_http::HttpOptions;
+
+/// Connections the system may hold for us while we are busy.
+const BACKLOG: u32 = 4_096;
+/// How long a client may take to send the head of a request, the first one or the next.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long accepting rests after it failed for want of descriptors or memory: those come back when others end.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// After the signal: how long requests and streams may take to end …
+const CONNECTIONS_GRACE: Duration = Duration::from_secs(6);
+/// … and when the process ends whatever is left: before the ten seconds after which it would be killed.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(8);
+
+/// Serves until the process is told to end.
+pub(crate) async fn run(settings: Settings) -> Ended {
+    let Settings { listen, store, log, log_format } = settings;
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(log)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
+    match log_format {
+        LogFormat::Pretty => subscriber.init(),
+        LogFormat::Json => subscriber.json().init(),
+    }
+    // Before anything that takes time, so that a signal is never met by the default action.
+    let mut stopped = pin!(stop_signal()?);
+    let listener = bind(&listen)?;
+    let start = async {
+        let opened = open(&store, Missing::Create).await?;
+        let service = TradeService::start(opened.store()).await;
+        let service = service
+            .map_err(|error| Failure::Failed(format!("the store cannot be read: {}", causes(&error))))?;
+        Ok::<_, Failure>((opened, service))
+    };
+    let (opened, service) = tokio::select! {
+        started = start => started?,
+        () = &mut stopped => return Ok(()),
+    };
+    let options = HttpOptions::default();
+    let shutdown = options.shutdown.clone();
+    let router = trade_http::router(service.clone(), options);
+    let address = listener.local_addr().map_err(|error| Failure::Failed(format!("no address: {error}")))?;
+    tracing::info!(%address, store = opened.store().name(), version = env!("CARGO_PKG_VERSION"), "serving");
+    say(&format!("listening on http://{address}"));
+
+    let mut connections = Connections::new(router);
+    tokio::select! {
+        never = connections.accept(&listener) => match never {},
+        () = &mut stopped => {}
+    }
+    tracing::info!(open = connections.tasks.len(), "shutting down");
+    let deadline = Instant::now() + SHUTDOWN_MAX;
+    shutdown.begin();
+    let ending = async {
+        connections.drain(&listener).await;
+        drop(listener);
+        drain_store(&service, &opened).await;
+    };
+    if timeout_at(deadline, ending).await.is_err() {
+        tracing::warn!("not everything ended in time; what was acknowledged is stored");
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn drain_store(service: &TradeService, opened: &Opened) {
+    service.shutdown().await;
+    opened.close().await;
+}
+
+/// Resolves once the process is asked to end.
+fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let failed = |error: std::io::Error| Failure::Failed(format!("signals cannot be received: {error}"));
+        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+        Ok(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        })
+    }
+    #[cfg(not(unix))]
+    Ok(async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
+}
+
+/// Listens on the first address that can be had: a name may stand for several.
+fn bind(addresses: &[SocketAddr]) -> Result<TcpListener, Failure> {
+    let listen = |address: &SocketAddr| {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // A restarted server must not wait for the connections of the one before to be forgotten.
+        #[cfg(unix)]
+        socket.set_reuseaddr(true)?;
+        socket.bind(*address)?;
+        socket.listen(BACKLOG)
+    };
+    let mut failed = String::from("no address");
+    for address in addresses {
+        match listen(address) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failed = format!("{address}: {error}"),
+        }
+    }
+    Err(Failure::Failed(format!("cannot listen on {failed}")))
+}
+
+/// The open connections, one task each.
+struct Connections {
+    router: Router,
+    tasks: JoinSet<()>,
+    /// Turns true once connections are to end after the request they are at.
+    ending: watch::Sender<bool>,
+}
+
+impl Connections {
+    fn new(router: Router) -> Self {
+        Self { router, tasks: JoinSet::new(), ending: watch::Sender::new(false) }
+    }
+
+    /// Takes connections for ever.
+    async fn accept(&mut self, listener: &TcpListener) -> std::convert::Infallible {
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => self.serve(stream, peer),
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, open = self.tasks.len(), "connections cannot be accepted; trying again");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+            while self.tasks.try_join_next().is_some() {}
+        }
+    }
+
+    /// Ends what is open, politely and then not. New connections are still taken meanwhile, for one request each, so
+    /// that a load balancer that asks is told that this server is not ready.
+    async fn drain(&mut self, listener: &TcpListener) {
+        self.ending.send_replace(true);
+        let mut patience = pin!(sleep_until(Instant::now() + CONNECTIONS_GRACE));
+        loop {
+            tokio::select! {
+                ended = self.tasks.join_next() => if ended.is_none() { return },
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, peer)) => self.serve(stream, peer),
+                    Err(_) => sleep(ACCEPT_PAUSE).await,
+                },
+                () = &mut patience => break,
+            }
+        }
+        tracing::warn!(open = self.tasks.len(), "closing connections whose clients do not read");
+        self.tasks.shutdown().await;
+    }
+
+    fn serve(&mut self, stream: TcpStream, peer: SocketAddr) {
+        // Without it, the second small write of a stream waits for the client's delayed acknowledgement of the first.
+        let _ = stream.set_nodelay(true);
+        let router = self.router.clone().map_request(
+            move |mut request: axum::http::Request<hyper::body::Incoming>| {
+                request.extensions_mut().insert(ConnectInfo(peer));
+                request.map(axum::body::Body::new)
+            },
+        );
+        let mut ending = self.ending.subscribe();
+        let keep_alive = !*ending.borrow();
+        self.tasks.spawn(async move {
+            let mut http = hyper::server::conn::http1::Builder::new();
+            http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).keep_alive(keep_alive);
+            let mut connection =
+                pin!(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
+            let result = tokio::select! {
+                result = connection.as_mut() => result,
+                () = ends(&mut ending, keep_alive) => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = result {
+                tracing::debug!(%error, %peer, "a connection ended early");
+            }
+        });
+    }
+}
+
+/// Resolves when open connections are to end. One that was taken after that ends by itself, after one request.
+async fn ends(ending: &mut watch::Receiver<bool>, from_now_on: bool) {
+    if !from_now_on || ending.wait_for(|ending| *ending).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Errors of `accept` that tell of the connection, not of us (accept(2)).
+fn is_of_one_connection(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}

@@ -1,0 +1,274 @@
+//! What the server is told: flag, then environment variable, then default.
+
+use std::ffi::OsString;
+use std::net::{SocketAddr, ToSocketAddrs};
+use tracing_subscriber::EnvFilter;
+
+/// What `--help` prints.
+pub(crate) const HELP: &str = "\
+A network of stations that trade: REST and Server-Sent Events over one store.
+
+usage: trade-network [OPTIONS]                 serves until SIGTERM or Ctrl-C
+       trade-network verify [--store URL]      proves that the log and the tables agree
+
+options (flag, else environment variable, else default):
+  --listen ADDRESS    TRADE_LISTEN      127.0.0.1:8080 (port 0 picks a free one)
+  --store URL         TRADE_STORE       sqlite://trade-network.db (or memory:)
+  --log FILTER        TRADE_LOG         info (such as warn or info,trade_core=debug)
+  --log-format FORM   TRADE_LOG_FORMAT  pretty (or json)
+  --auth MODE         TRADE_AUTH        auto (or required, off)
+  -h, --help
+  -V, --version
+
+exit codes: 0 done, 1 failed (a store that cannot be opened, or does not agree), 2 bad usage
+";
+
+/// What the program is to do.
+#[derive(Debug)]
+pub(crate) enum Task {
+    /// Serve.
+    Serve(Box<Settings>),
+    /// Check the store at this address.
+    Verify { store: String },
+    /// Print [`HELP`].
+    Help,
+    /// Print the version.
+    Version,
+}
+
+/// How the server works.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) listen: Vec<SocketAddr>,
+    pub(crate) store: String,
+    pub(crate) log: EnvFilter,
+    pub(crate) log_format: LogFormat,
+}
+
+/// How a line of the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Pretty,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Auth {
+    Auto,
+    Required,
+    Off,
+}
+
+/// A setting as it was given: its flag, its variable, its default.
+struct Setting {
+    flag: &'static str,
+    variable: &'static str,
+    default: &'static str,
+    given: Option<String>,
+}
+
+/// A given value and where it came from, for messages.
+struct Value {
+    origin: &'static str,
+    text: String,
+}
+
+impl Setting {
+    fn new(flag: &'static str, variable: &'static str, default: &'static str) -> Self {
+        Self { flag, variable, default, given: None }
+    }
+
+    fn value(&self, environment: &impl Fn(&str) -> Option<OsString>) -> Result<Value, String> {
+        if let Some(text) = &self.given {
+            return Ok(Value { origin: self.flag, text: text.clone() });
+        }
+        // A variable that is set to nothing counts as not set: that is how compose files and shells leave one out.
+        match environment(self.variable).filter(|text| !text.is_empty()) {
+            None => Ok(Value { origin: self.flag, text: self.default.into() }),
+            Some(text) => {
+                let text = text.into_string().map_err(|_| format!("{}: is not UTF-8", self.variable))?;
+                Ok(Value { origin: self.variable, text })
+            }
+        }
+    }
+}
+
+impl Value {
+    fn refused(&self, expected: &str) -> String {
+        format!("{} {:?}: {expected}", self.origin, self.text)
+    }
+}
+
+/// Reads the arguments (without the program's name) and the environment.
+///
+/// # Errors
+/// One line that says what is wrong.
+pub(crate) fn read(
+    arguments: impl IntoIterator<Item = OsString>,
+    environment: impl Fn(&str) -> Option<OsString>,
+) -> Result<Task, String> {
+    use lexopt::prelude::*;
+    let mut settings = [
+        Setting::new("--listen", "TRADE_LISTEN", "127.0.0.1:8080"),
+        Setting::new("--store", "TRADE_STORE", "sqlite://trade-network.db"),
+        Setting::new("--log", "TRADE_LOG", "info"),
+        Setting::new("--log-format", "TRADE_LOG_FORMAT", "pretty"),
+        Setting::new("--auth", "TRADE_AUTH", "auto"),
+    ];
+    let mut subcommand: Option<String> = None;
+    let mut parser = lexopt::Parser::from_args(arguments);
+    let line = |error: lexopt::Error| error.to_string();
+    while let Some(argument) = parser.next().map_err(line)? {
+        match argument {
+            Short('h') | Long("help") => return Ok(Task::Help),
+            Short('V') | Long("version") => return Ok(Task::Version),
+            Long(name) => {
+                let known = settings.iter_mut().find(|setting| setting.flag.strip_prefix("--") == Some(name));
+                let setting = known.ok_or_else(|| format!("unknown option --{name}; see --help"))?;
+                setting.given = Some(parser.value().map_err(line)?.string().map_err(line)?);
+            }
+            Value(word) if subcommand.is_none() => subcommand = Some(word.string().map_err(line)?),
+            other => return Err(format!("{}; see --help", other.unexpected())),
+        }
+    }
+    task(subcommand.as_deref(), &settings, &environment)
+}
+
+fn task(
+    subcommand: Option<&str>,
+    settings: &[Setting; 5],
+    environment: &impl Fn(&str) -> Option<OsString>,
+) -> Result<Task, String> {
+    let [listen, store, log, log_format, auth] = settings;
+    match subcommand {
+        None => {
+            let listen = addresses(&listen.value(environment)?)?;
+            access(&auth.value(environment)?, &listen)?;
+            Ok(Task::Serve(Box::new(Settings {
+                listen,
+                store: store.value(environment)?.text,
+                log: filter(&log.value(environment)?)?,
+                log_format: format_of(&log_format.value(environment)?)?,
+            })))
+        }
+        Some("verify") => {
+            match settings.iter().find(|other| other.given.is_some() && other.flag != "--store") {
+                Some(other) => Err(format!("{} is no option of verify; see --help", other.flag)),
+                None => Ok(Task::Verify { store: store.value(environment)?.text }),
+            }
+        }
+        Some(later @ ("keys" | "import-legacy")) => Err(format!("{later} is not available in this build")),
+        Some(other) => Err(format!("unknown subcommand {other:?}; see --help")),
+    }
+}
+
+fn addresses(value: &Value) -> Result<Vec<SocketAddr>, String> {
+    let expected = "must be an address and a port, such as 127.0.0.1:8080 or [::1]:0";
+    let found = value.text.to_socket_addrs().map_err(|_| value.refused(expected))?;
+    let found: Vec<_> = found.collect();
+    if found.is_empty() { Err(value.refused(expected)) } else { Ok(found) }
+}
+
+/// This build has no access control yet, so it serves its own machine and nobody else.
+fn access(value: &Value, listen: &[SocketAddr]) -> Result<(), String> {
+    let auth = match value.text.as_str() {
+        "auto" => Auth::Auto,
+        "required" => Auth::Required,
+        "off" => Auth::Off,
+        _ => return Err(value.refused("must be auto, required or off")),
+    };
+    let exposed = listen.iter().find(|address| !address.ip().to_canonical().is_loopback());
+    match (auth, exposed) {
+        (Auth::Required, _) => Err(value.refused("access control is not available in this build")),
+        (Auth::Auto | Auth::Off, None) => Ok(()),
+        (Auth::Auto | Auth::Off, Some(address)) => Err(format!(
+            "{address} can be reached from other machines, and access control is not available in this build: \
+             listen on 127.0.0.1 or [::1]"
+        )),
+    }
+}
+
+fn filter(value: &Value) -> Result<EnvFilter, String> {
+    let expected = "must be a log filter, such as info or warn,trade_core=debug";
+    EnvFilter::try_new(&value.text).map_err(|_| value.refused(expected))
+}
+
+fn format_of(value: &Value) -> Result<LogFormat, String> {
+    match value.text.as_str() {
+        "pretty" => Ok(LogFormat::Pretty),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(value.refused("must be pretty or json")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_with(arguments: &str, environment: &[(&str, &str)]) -> Result<Task, String> {
+        let find =
+            |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, text)| text.into());
+        read(arguments.split_whitespace().map(OsString::from), find)
+    }
+
+    fn served(arguments: &str, environment: &[(&str, &str)]) -> Settings {
+        match read_with(arguments, environment) {
+            Ok(Task::Serve(settings)) => *settings,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_environment_and_that_over_the_default() {
+        assert_eq!(served("", &[]).store, "sqlite://trade-network.db");
+        assert_eq!(served("", &[("TRADE_STORE", "memory:")]).store, "memory:");
+        assert_eq!(served("--store=sqlite://a.db", &[("TRADE_STORE", "memory:")]).store, "sqlite://a.db");
+        assert_eq!(served("--listen [::1]:0", &[]).listen, ["[::1]:0".parse().unwrap()]);
+        assert_eq!(served("", &[("TRADE_LISTEN", "")]).listen, ["127.0.0.1:8080".parse().unwrap()]);
+        assert_eq!(served("--log-format json", &[]).log_format, LogFormat::Json);
+    }
+
+    #[test]
+    fn what_is_wrong_is_one_line_that_names_it() {
+        for (arguments, named) in [
+            ("--lisen 127.0.0.1:1", "--lisen"),
+            ("--listen", "--listen"),
+            ("--listen 8080", "--listen"),
+            ("--listen 127.0.0.1:99999", "99999"),
+            ("--log trade_core=loud", "--log"),
+            ("--log-format xml", "--log-format"),
+            ("--auth maybe", "--auth"),
+            ("--auth required", "not available"),
+            ("serve", "serve"),
+            ("verify again", "again"),
+            ("verify --listen 127.0.0.1:1", "--listen"),
+            ("keys create", "create"),
+            ("keys", "keys"),
+            ("-x", "x"),
+        ] {
+            let error = read_with(arguments, &[]).expect_err(arguments);
+            assert!(error.contains(named) && !error.contains('\n'), "{arguments}: {error}");
+        }
+        let error = read_with("", &[("TRADE_LISTEN", "nowhere")]).unwrap_err();
+        assert!(error.contains("TRADE_LISTEN"), "{error}");
+    }
+
+    #[test]
+    fn another_machine_is_not_served_without_access_control() {
+        for listen in ["0.0.0.0:8080", "[::]:8080", "192.0.2.1:80", "[::ffff:192.0.2.1]:80"] {
+            for auth in ["auto", "off", "required"] {
+                assert!(
+                    read_with(&format!("--listen {listen} --auth {auth}"), &[]).is_err(),
+                    "{listen} {auth}"
+                );
+            }
+        }
+        assert!(read_with("--listen 127.0.0.2:0 --auth off", &[]).is_ok());
+    }
+
+    #[test]
+    fn verify_takes_a_store() {
+        let task = read_with("verify --store sqlite://a.db", &[]).unwrap();
+        assert!(matches!(task, Task::Verify { store } if store == "sqlite://a.db"));
+    }
+}

@@ -1,0 +1,192 @@
+//! Opening a store by its address, the one place that knows every adapter.
+
+use std::error::Error;
+use std::sync::Arc;
+use trade_core::memory::MemoryStore;
+use trade_core::store::{Store, StoreError};
+use trade_store_mongo::MongoStore;
+use trade_store_sql::SqliteStore;
+
+/// An open store, to be closed once nobody uses it any more.
+#[derive(Debug, Clone)]
+pub enum Opened {
+    /// In memory: gone with the process.
+    Memory(Arc<MemoryStore>),
+    /// In an SQLite file.
+    Sqlite(Arc<SqliteStore>),
+}
+
+/// Whether a store that is not there yet is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// It is made, empty.
+    Create,
+    /// It is an error.
+    Refuse,
+}
+
+/// Why there is no store. Each displays as one line, without the password of the address.
+#[derive(Debug)]
+pub enum OpenError {
+    /// The address is none that this build serves: a mistake in the settings.
+    Address(String),
+    /// The store is not there, or not in order.
+    Store(String),
+}
+
+impl std::fmt::Display for OpenError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Address(line) | Self::Store(line) => f.write_str(line),
+        }
+    }
+}
+
+impl Error for OpenError {}
+
+impl Opened {
+    /// Opens the store at an address.
+    ///
+    /// # Errors
+    /// [`OpenError::Address`] if this build has no such store, [`OpenError::Store`] if it cannot be opened.
+    pub async fn open(url: &str, missing: Missing) -> Result<Self, OpenError> {
+        let not_yet = |engine: &str| {
+            OpenError::Address(format!(
+                "the store {} is not available: this build has no {engine} store yet; use sqlite:// or memory:",
+                without_password(url)
+            ))
+        };
+        match url.split_once(':').map(|(scheme, _)| scheme) {
+            Some("memory") if url == "memory:" => Ok(Self::Memory(Arc::new(MemoryStore::new()))),
+            Some("sqlite") => {
+                let opened = match missing {
+                    Missing::Create => SqliteStore::open(url).await,
+                    Missing::Refuse => SqliteStore::open(&existing_only(url)).await,
+                };
+                opened.map(|store| Self::Sqlite(Arc::new(store))).map_err(|error| {
+                    OpenError::Store(format!(
+                        "the store {} cannot be opened: {}",
+                        without_password(url),
+                        causes(&error)
+                    ))
+                })
+            }
+            Some("postgres" | "postgresql") => Err(not_yet("PostgreSQL")),
+            Some("mysql" | "mariadb") => Err(not_yet("MySQL")),
+            Some("mongodb" | "mongodb+srv") => match MongoStore::connect(url).await {
+                Ok(_) => Err(not_yet("MongoDB")),
+                Err(error) => {
+                    let address = without_password(url);
+                    Err(OpenError::Address(format!(
+                        "the store {address} is not available: {}",
+                        causes(&error)
+                    )))
+                }
+            },
+            _ => Err(OpenError::Address(format!(
+                "{:?} is no store: use sqlite://path/to/file.db or memory:",
+                without_password(url)
+            ))),
+        }
+    }
+
+    /// The store, as the library takes it.
+    pub fn store(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Memory(store) => store.clone(),
+            Self::Sqlite(store) => store.clone(),
+        }
+    }
+
+    /// Finishes what the store is doing and lets go of its files.
+    pub async fn close(&self) {
+        match self {
+            Self::Memory(_) => {}
+            Self::Sqlite(store) => store.close().await,
+        }
+    }
+}
+
+/// The address that opens a file only where there is one (<https://sqlite.org/uri.html>, `mode`).
+fn existing_only(url: &str) -> String {
+    let (file, query) = url.split_once('?').unwrap_or((url, ""));
+    let kept = query.split('&').filter(|part| !part.is_empty() && *part != "mode=rwc");
+    let mut query: Vec<_> = kept.collect();
+    if !query.iter().any(|part| part.starts_with("mode=")) {
+        query.push("mode=rw");
+    }
+    format!("{file}?{}", query.join("&"))
+}
+
+/// An address as it may be printed: `user:***@host`, and nothing after a `?`, where drivers take passwords too.
+pub fn without_password(url: &str) -> String {
+    let url = url.split_once('?').map_or(url, |(address, _)| address);
+    let Some((scheme, rest)) = url.split_once("://") else { return url.into() };
+    // The last @ before the path ends the credentials; a password may hold another, or, badly encoded, a slash.
+    let Some((credentials, host)) = rest.rsplit_once('@') else { return url.into() };
+    let user = credentials.split_once(':').map_or(credentials, |(user, _)| user);
+    format!("{scheme}://{user}:***@{host}")
+}
+
+/// An error and what is behind it, on one line.
+pub fn causes(error: &StoreError) -> String {
+    let mut line = error.detail.clone();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if !line.contains(&text) {
+            line = format!("{line}: {text}");
+        }
+        next = cause.source();
+    }
+    line.replace(['\n', '\r'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_engine_that_is_not_built_in_is_refused_without_its_password() {
+        for url in [
+            "postgres://ada:s3cret@db/x",
+            "mysql://ada:s3cret@db/x",
+            "mongodb://ada:s3cret@a,b/x?w=1",
+            "redis://:s3cret@h",
+        ] {
+            let error = Opened::open(url, Missing::Create).await.unwrap_err();
+            assert!(matches!(error, OpenError::Address(_)), "{error}");
+            let line = error.to_string();
+            assert!(!line.contains("s3cret") && !line.contains('\n'), "{line}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_missing_file_is_not_made_where_it_is_refused() {
+        let path = std::env::temp_dir().join(format!("no-such-store-{}.db", std::process::id()));
+        let url = format!("sqlite://{}?mode=rwc", path.display());
+        let error = Opened::open(&url, Missing::Refuse).await.unwrap_err();
+        assert!(matches!(error, OpenError::Store(_)), "{error}");
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_password_is_never_printed() {
+        assert_eq!(
+            without_password("postgres://ada:p@ss/w@db:5432/x?password=p"),
+            "postgres://ada:***@db:5432/x"
+        );
+        assert_eq!(without_password("sqlite://a.db?mode=rw"), "sqlite://a.db");
+        assert_eq!(without_password("memory:"), "memory:");
+    }
+
+    #[test]
+    fn opening_only_what_exists_keeps_the_other_parameters() {
+        assert_eq!(existing_only("sqlite://a.db"), "sqlite://a.db?mode=rw");
+        assert_eq!(
+            existing_only("sqlite://a.db?mode=rwc&cache=private"),
+            "sqlite://a.db?cache=private&mode=rw"
+        );
+        assert_eq!(existing_only("sqlite://a.db?mode=ro"), "sqlite://a.db?mode=ro");
+    }
+}

@@ -1,0 +1,35 @@
+//! `verify`: proves that the log and the tables of a store agree.
+
+use crate::{Ended, Failure, open, say};
+use examples::store::{Missing, causes};
+use trade_core::verify::{Report, VerifyError, verify};
+
+/// Checks the store, and prints what was looked at.
+pub(crate) async fn run(url: String) -> Ended {
+    if url == "memory:" {
+        return Err(Failure::Usage(
+            "memory: holds nothing once its process has ended; name another --store".into(),
+        ));
+    }
+    let opened = open(&url, Missing::Refuse).await?;
+    let verified = verify(&*opened.store()).await;
+    opened.close().await;
+    match verified {
+        Ok(report) => {
+            say(&words(&report));
+            Ok(())
+        }
+        Err(VerifyError::Store(error)) => {
+            Err(Failure::Failed(format!("the store cannot be read: {}", causes(&error))))
+        }
+        Err(error) => Err(Failure::Failed(format!("not verified: {error}"))),
+    }
+}
+
+fn words(report: &Report) -> String {
+    let Report { events, steps, trades, cargo, stations, levels, movements } = report;
+    format!(
+        "verified: {events} events of {steps} steps fold to {trades} trades, {cargo} shipments and {levels} stock \
+         levels at {stations} stations; {movements} ledger rows balance"
+    )
+}

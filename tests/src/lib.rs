@@ -1,0 +1,10 @@
+//! A server to test against, started as a user starts it, and a client that keeps what it was told.
+
+// Everything here runs in tests only: what fails, fails the test that called it.
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
+
+pub mod api;
+pub mod load;
+pub mod server;
+pub mod sse;
+pub mod world;

@@ -1,0 +1,128 @@
+//! The server as a process of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// How long the server may take to start, and to stop after a signal.
+const START_MAX: Duration = Duration::from_secs(30);
+pub const STOP_MAX: Duration = Duration::from_secs(10);
+
+/// The server's binary: that of `TRADE_TEST_SERVER`, or one built here.
+pub fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| match std::env::var_os("TRADE_TEST_SERVER") {
+        Some(path) => path.into(),
+        None => build(&["--package", "examples", "--bin", "trade-network"], "trade-network"),
+    })
+}
+
+/// The `replay` example: that of `TRADE_TEST_REPLAY`, or one built here.
+pub fn replay_binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| match std::env::var_os("TRADE_TEST_REPLAY") {
+        Some(path) => path.into(),
+        None => build(&["--package", "examples", "--example", "replay"], "replay"),
+    })
+}
+
+/// The workspace's root.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package lies in the workspace")
+}
+
+fn build(target: &[&str], name: &str) -> PathBuf {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = std::process::Command::new(cargo)
+        .current_dir(root())
+        .args(["build", "--quiet", "--message-format=json-render-diagnostics"])
+        .args(target)
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{name} does not build");
+    let messages = String::from_utf8(output.stdout).expect("cargo writes UTF-8");
+    let made = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let mut executables = made.filter(|message| message["target"]["name"] == name);
+    let executable = executables.find_map(|message| message["executable"].as_str().map(PathBuf::from));
+    executable.expect("cargo names what it built")
+}
+
+/// A running server. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    url: String,
+}
+
+impl Server {
+    /// Starts a server on a store, on a free port of the loopback interface.
+    pub async fn start(store: &str) -> Self {
+        let mut child = Command::new(binary())
+            .args(["--listen", "127.0.0.1:0", "--store", store, "--log", "warn"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the server can be started");
+        let stdout = child.stdout.take().expect("its output is piped");
+        let mut lines = BufReader::new(stdout).lines();
+        let ready = tokio::time::timeout(START_MAX, lines.next_line()).await;
+        let line = ready.expect("it is ready in time").expect("its output can be read");
+        let line = line.expect("it does not end before it is ready");
+        let url = line.strip_prefix("listening on ").expect("the ready line names the address");
+        Self { child, url: url.to_owned() }
+    }
+
+    /// Where it listens, such as `http://127.0.0.1:43210`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("it is running")
+    }
+
+    /// Its resident memory, in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("Linux's /proc");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS is told");
+        let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("in kB");
+        kib * 1024
+    }
+
+    /// Ends it as a power cut would.
+    pub async fn kill(mut self) {
+        self.child.kill().await.expect("it can be killed");
+    }
+
+    /// Sends it a signal by name, and waits for its end.
+    pub async fn stop(mut self, signal: &str) -> ExitStatus {
+        let sent = std::process::Command::new("kill")
+            .args([&format!("-{signal}"), &self.pid().to_string()])
+            .status();
+        assert!(sent.expect("kill runs").success());
+        let ended = tokio::time::timeout(STOP_MAX, self.child.wait()).await;
+        ended.expect("it ends within 10 s").expect("its end can be awaited")
+    }
+}
+
+/// Runs a subcommand of the server to its end.
+pub async fn run(arguments: &[&str]) -> std::process::Output {
+    let run = Command::new(binary()).args(arguments).stdin(Stdio::null()).kill_on_drop(true).output();
+    tokio::time::timeout(Duration::from_secs(120), run)
+        .await
+        .expect("it ends in time")
+        .expect("it can be run")
+}
+
+/// Asserts that the fold of a store's log equals its tables.
+pub async fn assert_verified(store: &str) {
+    let output = run(&["verify", "--store", store]).await;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+}

@@ -1,0 +1,57 @@
+//! A reader of Server-Sent Events (WHATWG HTML, §9.2).
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+/// One event of a stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Frame {
+    pub id: Option<u64>,
+    pub event: Option<String>,
+    pub data: String,
+}
+
+/// An open stream, on a connection of its own.
+#[derive(Debug)]
+pub struct Stream {
+    lines: BufReader<TcpStream>,
+}
+
+impl Stream {
+    /// Opens a stream, from behind `last_event_id` where it is given, and reads the head of the answer.
+    pub async fn open(url: &str, path: &str, last_event_id: Option<u64>) -> Self {
+        let address = url.strip_prefix("http://").expect("an http URL");
+        let mut socket = TcpStream::connect(address).await.expect("the server takes connections");
+        let resume = last_event_id.map(|id| format!("Last-Event-ID: {id}\r\n")).unwrap_or_default();
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nAccept: text/event-stream\r\n{resume}\r\n");
+        socket.write_all(request.as_bytes()).await.expect("the request can be sent");
+        let mut stream = Self { lines: BufReader::new(socket) };
+        let status = stream.line().await.expect("an answer");
+        assert!(status.starts_with("HTTP/1.1 200"), "{status}");
+        while !stream.line().await.expect("a head").is_empty() {}
+        stream
+    }
+
+    /// The next event, comments passed over; none when the stream ends.
+    pub async fn next(&mut self) -> Option<Frame> {
+        let mut frame = Frame::default();
+        loop {
+            let line = self.line().await?;
+            match line.split_once(": ") {
+                Some(("id", id)) => frame.id = Some(id.parse().expect("ids are sequences")),
+                Some(("event", event)) => frame.event = Some(event.to_owned()),
+                Some(("data", data)) => frame.data = data.to_owned(),
+                _ if line.is_empty() && !frame.data.is_empty() => return Some(frame),
+                // What else there is: comments, `retry`, and the lengths of the chunks the body comes in.
+                _ => {}
+            }
+        }
+    }
+
+    async fn line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        let read = self.lines.read_line(&mut line).await.unwrap_or(0);
+        (read > 0).then(|| line.trim_end_matches(['\r', '\n']).to_owned())
+    }
+}

@@ -1,0 +1,106 @@
+//! A month's invoices, or a part of it, through the library and through a running server.
+
+use std::process::{Output, Stdio};
+use std::time::Duration;
+use tests::server::{Server, assert_verified, replay_binary, root};
+use tests::world::World;
+use tokio::process::Command;
+use trade_core::store::{InventoryQuery, InventoryRepository, TradeFilter, TradeQuery, TradeRepository};
+use trade_store_sql::SqliteStore;
+
+fn sample() -> String {
+    let folder = root().join("examples/data");
+    let files = std::fs::read_dir(folder).expect("the sample is there").filter_map(Result::ok);
+    let mut files = files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|e| e == "csv"));
+    files.next().expect("a csv file").to_str().expect("a plain name").to_owned()
+}
+
+fn replay(arguments: &[&str]) -> Command {
+    let mut command = Command::new(replay_binary());
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+async fn finish(mut command: Command) -> Output {
+    let run = tokio::time::timeout(Duration::from_secs(300), command.output()).await;
+    let output = run.expect("it ends in time").expect("it can be run");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    output
+}
+
+/// What two networks that did the same have in common: every level, and every trade without times, versions, and
+/// sequences.
+async fn state(store: &str) -> (Vec<String>, Vec<String>) {
+    let store = SqliteStore::open(store).await.expect("the store opens");
+    let mut levels = Vec::new();
+    let mut before = None;
+    loop {
+        let page = store.inventory_list(before, 500, 0).await.expect("stations");
+        for station in page.rows {
+            let query = InventoryQuery { items: Vec::new(), after: None, limit: 5_000 };
+            let page =
+                store.inventory(&station.station_id, &query).await.expect("a station").expect("it exists");
+            assert_eq!(page.next, None, "no station of the sample holds so many items");
+            let items = page.inventory.items.iter();
+            levels.extend(
+                items.map(|item| format!("{} {} {:?}", station.station_id, item.item_id, item.level)),
+            );
+        }
+        before = page.next;
+        if before.is_none() {
+            break;
+        }
+    }
+    levels.sort();
+    let mut trades = Vec::new();
+    let mut query = TradeQuery { filter: TradeFilter::default(), before: None, limit: 500 };
+    loop {
+        let page = store.trades(&query).await.expect("trades");
+        trades.extend(page.rows.iter().map(|trade| {
+            let items = serde_json::to_string(&trade.items).expect("lines are JSON");
+            format!("{} {} {} {} {items}", trade.transaction_id, trade.seller, trade.buyer, trade.status)
+        }));
+        query.before = page.next;
+        if query.before.is_none() {
+            break;
+        }
+    }
+    trades.sort();
+    store.close().await;
+    (levels, trades)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_that_is_killed_and_started_again_ends_as_an_undisturbed_one() {
+    let (calm, disturbed) = (World::new(), World::new());
+    finish(replay(&["--store", &calm.sqlite(), &sample()])).await;
+    for delay_ms in [30, 90, 150, 250, 400] {
+        let mut child = replay(&["--store", &disturbed.sqlite(), &sample()]).spawn().expect("it starts");
+        tokio::time::sleep(Duration::from_millis(delay_ms)).await;
+        child.kill().await.expect("it can be killed");
+    }
+    finish(replay(&["--store", &disturbed.sqlite(), &sample()])).await;
+    let (levels, trades) = state(&calm.sqlite()).await;
+    assert!(levels.len() > 100 && trades.len() > 50, "{} levels, {} trades", levels.len(), trades.len());
+    assert_eq!(state(&disturbed.sqlite()).await, (levels, trades));
+    assert_verified(&disturbed.sqlite()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_through_a_server_ends_as_one_through_the_library() {
+    let (library, served) = (World::new(), World::new());
+    finish(replay(&["--store", &library.sqlite(), &sample()])).await;
+    let server = Server::start(&served.sqlite()).await;
+    finish(replay(&["--url", server.url(), &sample()])).await;
+    // Once more: everything is known already.
+    finish(replay(&["--url", server.url(), &sample()])).await;
+    assert!(server.stop("TERM").await.success());
+    assert_eq!(state(&served.sqlite()).await, state(&library.sqlite()).await);
+    assert_verified(&served.sqlite()).await;
+}

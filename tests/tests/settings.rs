@@ -1,0 +1,53 @@
+//! The server's settings: one clear line for what is wrong with them.
+
+use tests::server::{Server, run};
+use tests::world::World;
+
+async fn refused(arguments: &[&str], expected: &str) {
+    let output = run(arguments).await;
+    let error = String::from_utf8(output.stderr).expect("errors are text");
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
+    assert_eq!(error.trim_end().lines().count(), 1, "{error}");
+    assert!(error.contains(expected), "{arguments:?}: {error}");
+    assert!(output.stdout.is_empty());
+}
+
+#[tokio::test]
+async fn an_unknown_flag_or_a_bad_value_is_refused_in_one_line() {
+    refused(&["--lisen", "127.0.0.1:0"], "--lisen").await;
+    refused(&["--listen", "nowhere"], "listen").await;
+    refused(&["--listen"], "--listen").await;
+    refused(&["--store", "oracle://x"], "store").await;
+    refused(&["--log-format", "xml"], "log-format").await;
+    refused(&["--auth", "perhaps"], "auth").await;
+    refused(&["surprise"], "surprise").await;
+}
+
+#[tokio::test]
+async fn without_access_control_only_loopback_is_served() {
+    refused(&["--listen", "0.0.0.0:0", "--store", "memory:"], "other machines").await;
+    refused(&["--listen", "0.0.0.0:0", "--store", "memory:", "--auth", "off"], "other machines").await;
+    refused(&["--listen", "[::]:0", "--store", "memory:"], "other machines").await;
+}
+
+#[tokio::test]
+async fn a_store_that_is_not_there_yet_is_refused_without_its_password() {
+    for url in
+        ["postgres://u:hunter2@localhost/x", "mysql://u:hunter2@localhost/x", "mongodb://u:hunter2@localhost"]
+    {
+        let output = run(&["--listen", "127.0.0.1:0", "--store", url]).await;
+        let error = String::from_utf8(output.stderr).expect("errors are text");
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn verify_tells_damage_and_does_not_make_a_store() {
+    let world = World::new();
+    let missing = run(&["verify", "--store", &world.sqlite()]).await;
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(!std::path::Path::new(&world.path("network.db")).exists());
+    Server::start(&world.sqlite()).await.stop("TERM").await;
+    tests::server::assert_verified(&world.sqlite()).await;
+}

@@ -1,0 +1,278 @@
+//! What a caller asks for, and what it gets.
+
+use crate::event::Actor;
+use crate::rejection::Rejection;
+use crate::resource::{
+    Cargo, CargoStatus, Inventory, Lines, MovementReason, Settlement, Trade, TradeStatus, Version,
+};
+use crate::values::{
+    Delta, InvalidValue, ItemId, Label, Quantity, ShipmentId, StationId, Timestamp, TransactionId,
+};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// One change that is asked for. It is applied whole or not at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Opens a station with its first stock.
+    CreateStation(CreateStation),
+    /// Initiates a trade and its shipment.
+    InitiateTrade(InitiateTrade),
+    /// Initiates several trades in one commit.
+    InitiateTrades(InitiateTrades),
+    /// Completes or cancels a trade.
+    UpdateTrade(UpdateTrade),
+    /// Cancels a trade whose time has passed; of no effect where it has not, or the cargo was sent.
+    ExpireTrade(TransactionId),
+    /// Makes a shipment without a trade.
+    CreateTransfer(CreateTransfer),
+    /// Tracks a shipment.
+    UpdateCargo(UpdateCargo),
+    /// Adjusts stock.
+    AdjustInventory(AdjustInventory),
+}
+
+/// Opens a station.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateStation {
+    /// Its id.
+    pub station_id: StationId,
+    /// Its name.
+    pub name: Option<Label>,
+    /// What it opens with, 0 to 5 000 lines; lines of one item are added up.
+    pub items: Vec<(ItemId, Quantity)>,
+}
+
+/// Initiates a trade. Its id makes a repeated request harmless.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InitiateTrade {
+    /// Its id.
+    pub transaction_id: TransactionId,
+    /// The station that receives.
+    pub buyer: StationId,
+    /// The station that gives; not the buyer.
+    pub seller: StationId,
+    /// What is sold.
+    pub items: Lines,
+    /// When stock passes.
+    pub settlement: Settlement,
+    /// When the offer ends; only with [`Settlement::OnDelivery`].
+    pub expires_at: Option<Timestamp>,
+    /// When the cargo is to arrive; seven days from now when absent.
+    pub eta: Option<Timestamp>,
+}
+
+/// Initiates trades in order, all in one commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InitiateTrades {
+    /// 1 to 1 000 trades.
+    pub trades: Vec<InitiateTrade>,
+    /// All or none; otherwise each on its own.
+    pub atomic: bool,
+}
+
+impl InitiateTrades {
+    /// The most trades of one batch.
+    pub const COUNT_MAX: usize = 1_000;
+}
+
+/// Completes or cancels a trade.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpdateTrade {
+    /// Which.
+    pub transaction_id: TransactionId,
+    /// The status it shall have.
+    pub status: TradeStatus,
+    /// The versions it may have.
+    pub precondition: Precondition,
+}
+
+/// Makes a transfer: a shipment between two stations without a trade.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateTransfer {
+    /// Its id, which may not begin with `shipment-`.
+    pub shipment_id: ShipmentId,
+    /// The station that sends.
+    pub origin: StationId,
+    /// The station that receives; not the origin.
+    pub destination: StationId,
+    /// What is sent.
+    pub items: Lines,
+    /// When it is to arrive; seven days from now when absent.
+    pub eta: Option<Timestamp>,
+}
+
+/// Tracks a shipment: at least one of status, ETA and location.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpdateCargo {
+    /// Which.
+    pub shipment_id: ShipmentId,
+    /// The status it shall have.
+    pub status: Option<CargoStatus>,
+    /// When it is now expected.
+    pub eta: Option<Timestamp>,
+    /// Where it was seen.
+    pub location: Option<Label>,
+    /// The versions it may have.
+    pub precondition: Precondition,
+}
+
+/// Adjusts the stock of a station, all lines in one step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdjustInventory {
+    /// Which.
+    pub station_id: StationId,
+    /// 1 to 5 000 adjustments; what counts for `available` is their sum per item.
+    pub adjustments: Vec<Adjustment>,
+    /// The versions it may have.
+    pub precondition: Precondition,
+}
+
+/// One line of an adjustment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adjustment {
+    /// The item.
+    pub item_id: ItemId,
+    /// Units that came in (positive) or left (negative).
+    pub delta: Delta,
+    /// Why.
+    pub reason: AdjustmentReason,
+}
+
+/// A reason that an adjustment may give: one of the seven after the contract, not those of trades and cargo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AdjustmentReason(MovementReason);
+
+impl AdjustmentReason {
+    /// Every reason an adjustment may give.
+    pub const ALL: [Self; 7] = [
+        Self(MovementReason::Received),
+        Self(MovementReason::Correction),
+        Self(MovementReason::CycleCount),
+        Self(MovementReason::Damaged),
+        Self(MovementReason::Consumed),
+        Self(MovementReason::Lost),
+        Self(MovementReason::Other),
+    ];
+
+    /// The reason of the ledger row.
+    pub fn movement(self) -> MovementReason {
+        self.0
+    }
+}
+
+impl TryFrom<&str> for AdjustmentReason {
+    type Error = InvalidValue;
+    fn try_from(text: &str) -> Result<Self, InvalidValue> {
+        Self::ALL.into_iter().find(|reason| reason.0.as_str() == text).ok_or_else(|| {
+            InvalidValue::new(format!(
+                "must be one of {}",
+                Self::ALL.map(|reason| reason.0.as_str()).join(", ")
+            ))
+        })
+    }
+}
+
+/// What a caller knows of the version it wants to change (RFC 9110 §13.1.1, `If-Match`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Precondition {
+    /// Nothing: any version, existing or not.
+    #[default]
+    None,
+    /// The version is one of these.
+    OneOf(Vec<Version>),
+}
+
+impl Precondition {
+    /// Whether a resource of this version meets it.
+    pub fn allows(&self, version: Version) -> bool {
+        match self {
+            Self::None => true,
+            Self::OneOf(versions) => versions.contains(&version),
+        }
+    }
+}
+
+/// Names a request, so that it is applied once however often it is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub [u8; 16]);
+
+/// Stands for the content of a request: the same id with another fingerprint is another request, and refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fingerprint(pub [u8; 16]);
+
+/// What makes a request the same request when it is sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Idempotency {
+    /// Who asks, where, under which key.
+    pub request: RequestId,
+    /// What for.
+    pub fingerprint: Fingerprint,
+}
+
+/// A command with who asks for it.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// What is asked for.
+    pub command: Command,
+    /// Who asks.
+    pub actor: Actor,
+    /// Given where a repetition shall be answered with the first answer.
+    pub idempotency: Option<Idempotency>,
+}
+
+impl Request {
+    /// A request of nobody in particular, without a key.
+    pub fn new(command: Command) -> Self {
+        Self { command, actor: Actor::Anonymous, idempotency: None }
+    }
+
+    /// The same on behalf of an actor.
+    #[must_use]
+    pub fn by(mut self, actor: Actor) -> Self {
+        self.actor = actor;
+        self
+    }
+
+    /// The same, answered once and then repeated.
+    #[must_use]
+    pub fn once(mut self, idempotency: Idempotency) -> Self {
+        self.idempotency = Some(idempotency);
+        self
+    }
+}
+
+/// What a command did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// Of `InitiateTrade`, `UpdateTrade` and `ExpireTrade`.
+    Trade(TradeOutcome),
+    /// Of `InitiateTrades`: an answer per trade, in order.
+    Trades(Vec<Result<TradeOutcome, Rejection>>),
+    /// Of `CreateTransfer` and `UpdateCargo`.
+    Cargo(CargoOutcome),
+    /// Of `CreateStation` and `AdjustInventory`: the station with its first 5 000 items.
+    Inventory(Arc<Inventory>),
+}
+
+/// A trade and its shipment after a command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TradeOutcome {
+    /// Whether this command made it.
+    pub created: bool,
+    /// The trade.
+    pub trade: Arc<Trade>,
+    /// Its shipment.
+    pub cargo: Arc<Cargo>,
+}
+
+/// A shipment after a command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CargoOutcome {
+    /// Whether this command made it.
+    pub created: bool,
+    /// The shipment.
+    pub cargo: Arc<Cargo>,
+    /// Its trade, where it changed too.
+    pub trade: Option<Arc<Trade>>,
+}

@@ -1,0 +1,275 @@
+//! Events: what a step did, each carrying the full resource as it is after the step.
+
+use crate::resource::{Cargo, Inventory, LedgerEntry, Sequence, Trade};
+use crate::values::{InvalidValue, StationId, Timestamp, serde_as_text};
+use serde::{Deserialize, Serialize};
+use std::{fmt, sync::Arc};
+
+/// Who caused a step.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Actor {
+    /// Nobody in particular: access control is off.
+    Anonymous,
+    /// The network itself, when a trade's time has passed.
+    Network,
+    /// An API key, by name.
+    Key(Arc<str>),
+    /// A user, by the subject of a token.
+    User(Arc<str>),
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Anonymous => f.write_str("anonymous"),
+            Self::Network => f.write_str("network"),
+            Self::Key(name) => write!(f, "key:{name}"),
+            Self::User(subject) => write!(f, "user:{subject}"),
+        }
+    }
+}
+
+impl TryFrom<&str> for Actor {
+    type Error = InvalidValue;
+    fn try_from(text: &str) -> Result<Self, InvalidValue> {
+        match (text, text.split_once(':')) {
+            ("anonymous", _) => Ok(Self::Anonymous),
+            ("network", _) => Ok(Self::Network),
+            (_, Some(("key", name))) => Ok(Self::Key(name.into())),
+            (_, Some(("user", subject))) => Ok(Self::User(subject.into())),
+            _ => Err(InvalidValue::new("must be anonymous, network, key:<name> or user:<subject>")),
+        }
+    }
+}
+
+serde_as_text!(Actor);
+
+/// What an event is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Topic {
+    /// Trades.
+    Trade,
+    /// Shipments.
+    Cargo,
+    /// Stock.
+    Inventory,
+}
+
+impl Topic {
+    /// Every topic.
+    pub const ALL: [Self; 3] = [Self::Trade, Self::Cargo, Self::Inventory];
+
+    /// The word that stands for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Trade => "trade",
+            Self::Cargo => "cargo",
+            Self::Inventory => "inventory",
+        }
+    }
+}
+
+/// The kinds of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum EventType {
+    /// A trade was made.
+    TradeInitiated,
+    /// Its cargo arrived.
+    TradeCompleted,
+    /// It was called off, or its cargo came back.
+    TradeCancelled,
+    /// Its cargo was lost.
+    TradeFailed,
+    /// A shipment was made.
+    CargoCreated,
+    /// A shipment changed.
+    CargoUpdated,
+    /// A station was made, or its stock changed.
+    InventoryUpdated,
+}
+
+impl EventType {
+    /// Every kind.
+    pub const ALL: [Self; 7] = [
+        Self::TradeInitiated,
+        Self::TradeCompleted,
+        Self::TradeCancelled,
+        Self::TradeFailed,
+        Self::CargoCreated,
+        Self::CargoUpdated,
+        Self::InventoryUpdated,
+    ];
+
+    /// The name, as in the `type` of a CloudEvent and the `event` of a Server-Sent Event.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::TradeInitiated => "tradeInitiated",
+            Self::TradeCompleted => "tradeCompleted",
+            Self::TradeCancelled => "tradeCancelled",
+            Self::TradeFailed => "tradeFailed",
+            Self::CargoCreated => "cargoCreated",
+            Self::CargoUpdated => "cargoUpdated",
+            Self::InventoryUpdated => "inventoryUpdated",
+        }
+    }
+
+    /// What events of this kind are about.
+    pub fn topic(self) -> Topic {
+        match self {
+            Self::TradeInitiated | Self::TradeCompleted | Self::TradeCancelled | Self::TradeFailed => {
+                Topic::Trade
+            }
+            Self::CargoCreated | Self::CargoUpdated => Topic::Cargo,
+            Self::InventoryUpdated => Topic::Inventory,
+        }
+    }
+}
+
+/// The resource an event carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EventData {
+    /// A trade.
+    Trade(Arc<Trade>),
+    /// A shipment.
+    Cargo(Arc<Cargo>),
+    /// A station.
+    Inventory(Arc<InventoryUpdate>),
+}
+
+/// A station with the items that changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InventoryUpdate {
+    /// The station; `items` lists those that changed.
+    pub inventory: Inventory,
+    /// What moved physically: every ledger row of the step is in the event of the step's first station.
+    pub movements: Vec<LedgerEntry>,
+}
+
+/// Something that happened, at one place in the one order of the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Its place.
+    pub sequence: Sequence,
+    /// When.
+    pub time: Timestamp,
+    /// Through whom.
+    pub actor: Actor,
+    /// What kind.
+    pub event_type: EventType,
+    /// The resource after it.
+    pub data: EventData,
+}
+
+impl Event {
+    /// The stations it concerns: a trade's seller and buyer, a shipment's origin and destination, a station.
+    pub fn stations(&self) -> [Option<&StationId>; 2] {
+        match &self.data {
+            EventData::Trade(trade) => [Some(&trade.seller), Some(&trade.buyer)],
+            EventData::Cargo(cargo) => [Some(&cargo.origin), Some(&cargo.destination)],
+            EventData::Inventory(update) => [Some(&update.inventory.station_id), None],
+        }
+    }
+
+    /// The resource's path: `trades/<id>`, `cargo/<id>` or `inventory/<stationId>`.
+    pub fn subject(&self) -> String {
+        match &self.data {
+            EventData::Trade(trade) => format!("trades/{}", trade.transaction_id),
+            EventData::Cargo(cargo) => format!("cargo/{}", cargo.shipment_id),
+            EventData::Inventory(update) => format!("inventory/{}", update.inventory.station_id),
+        }
+    }
+}
+
+/// What a stream or a poll is narrowed to. Empty lists narrow nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    /// Only these topics.
+    pub topics: Vec<Topic>,
+    /// Only these kinds.
+    pub types: Vec<EventType>,
+    /// Only what concerns one of these stations.
+    pub stations: Vec<StationId>,
+}
+
+impl EventFilter {
+    /// Whether an event passes.
+    pub fn matches(&self, event: &Event) -> bool {
+        let topic = self.topics.is_empty() || self.topics.contains(&event.event_type.topic());
+        let kind = self.types.is_empty() || self.types.contains(&event.event_type);
+        let mut stations = event.stations().into_iter().flatten();
+        topic && kind && (self.stations.is_empty() || stations.any(|id| self.stations.contains(id)))
+    }
+}
+
+/// The JSON form: a CloudEvents 1.0 object (<https://github.com/cloudevents/spec>, JSON event format).
+#[derive(Serialize, Deserialize)]
+struct CloudEvent<S, D> {
+    specversion: S,
+    id: String,
+    source: S,
+    #[serde(rename = "type")]
+    event_type: EventType,
+    subject: String,
+    time: Timestamp,
+    sequence: Sequence,
+    actor: Actor,
+    data: D,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+enum DataOut<'a> {
+    Trade(&'a Trade),
+    Cargo(&'a Cargo),
+    #[serde(untagged)]
+    Inventory(&'a InventoryUpdate),
+}
+
+#[derive(Deserialize)]
+struct DataIn {
+    trade: Option<Arc<Trade>>,
+    cargo: Option<Arc<Cargo>>,
+    inventory: Option<Inventory>,
+    #[serde(default)]
+    movements: Vec<LedgerEntry>,
+}
+
+impl Serialize for Event {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let data = match &self.data {
+            EventData::Trade(trade) => DataOut::Trade(trade),
+            EventData::Cargo(cargo) => DataOut::Cargo(cargo),
+            EventData::Inventory(update) => DataOut::Inventory(update),
+        };
+        CloudEvent {
+            specversion: "1.0",
+            id: self.sequence.to_string(),
+            source: "/trade-network",
+            event_type: self.event_type,
+            subject: self.subject(),
+            time: self.time,
+            sequence: self.sequence,
+            actor: self.actor.clone(),
+            data,
+        }
+        .serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let read = CloudEvent::<String, DataIn>::deserialize(deserializer)?;
+        let DataIn { trade, cargo, inventory, movements } = read.data;
+        let data = match (read.event_type.topic(), trade, cargo, inventory) {
+            (Topic::Trade, Some(trade), None, None) => EventData::Trade(trade),
+            (Topic::Cargo, None, Some(cargo), None) => EventData::Cargo(cargo),
+            (Topic::Inventory, None, None, Some(inventory)) => {
+                EventData::Inventory(Arc::new(InventoryUpdate { inventory, movements }))
+            }
+            _ => return Err(serde::de::Error::custom("the data of the event is not of its type")),
+        };
+        let CloudEvent { event_type, time, sequence, actor, .. } = read;
+        Ok(Self { sequence, time, actor, event_type, data })
+    }
+}

@@ -1,0 +1,177 @@
+//! Why a command is refused. A refusal changes nothing, and the same request may succeed later.
+
+use crate::resource::{CargoStatus, TradeStatus, Version};
+use crate::values::{Currency, ItemId, ShipmentId, StationId, TransactionId};
+use serde::{Deserialize, Serialize};
+
+/// Why a command is refused, with the numbers and ids that say so.
+///
+/// Checked in this order: the content of the command ([`InvalidRequest`](Self::InvalidRequest),
+/// [`AmountOutOfRange`](Self::AmountOutOfRange)), the request's key, existence, precondition, status, stock
+/// (shortage before range).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+pub enum Rejection {
+    /// A field contradicts another, or a list is too short or too long.
+    #[error("{field} {detail}")]
+    InvalidRequest {
+        /// The field, as it is named in JSON.
+        field: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// A total of more than 22 integer digits.
+    #[error("the total in {currency} has more than 22 integer digits")]
+    AmountOutOfRange {
+        /// The currency of the total.
+        currency: Currency,
+    },
+    /// The request's key was used before for a request of other content.
+    #[error("the idempotency key was used before for another request")]
+    RequestReused,
+    /// No such trade.
+    #[error("there is no trade {0}")]
+    TradeNotFound(TransactionId),
+    /// No such shipment.
+    #[error("there is no cargo {0}")]
+    CargoNotFound(ShipmentId),
+    /// No such station.
+    #[error("there is no station {0}")]
+    StationNotFound(StationId),
+    /// A trade or transfer names a station that does not exist.
+    #[error("{field} names station {station}, which does not exist")]
+    UnknownStation {
+        /// The field that names it.
+        field: String,
+        /// The station.
+        station: StationId,
+    },
+    /// The trade exists with other content.
+    #[error("trade {0} exists, and is not the same")]
+    TradeExists(TransactionId),
+    /// The shipment exists with other content.
+    #[error("cargo {0} exists, and is not the same")]
+    CargoExists(ShipmentId),
+    /// The station exists.
+    #[error("station {0} exists")]
+    StationExists(StationId),
+    /// The resource has another version than the caller expected.
+    #[error("the version is {actual}, not the expected one")]
+    VersionMismatch {
+        /// The version it has.
+        actual: Version,
+    },
+    /// The trade's status does not allow the step.
+    #[error(
+        "trade {transaction_id} is {from} and its cargo {cargo}: it cannot become {to}, only {}", words(.allowed)
+    )]
+    IllegalTradeTransition {
+        /// The trade.
+        transaction_id: TransactionId,
+        /// The status it has.
+        from: TradeStatus,
+        /// The status asked for.
+        to: TradeStatus,
+        /// What it could become by request.
+        allowed: Vec<TradeStatus>,
+        /// The status of its cargo, which decides what is allowed.
+        cargo: CargoStatus,
+    },
+    /// The shipment's status does not allow the step.
+    #[error("cargo {shipment_id} is {from}: it cannot become {to}, only {}", words(.allowed))]
+    IllegalCargoTransition {
+        /// The shipment.
+        shipment_id: ShipmentId,
+        /// The status it has.
+        from: CargoStatus,
+        /// The status asked for; the same where another field of a final shipment was to change.
+        to: CargoStatus,
+        /// What it could become.
+        allowed: Vec<CargoStatus>,
+    },
+    /// The step would take more than is available.
+    #[error("insufficient stock: {}", shortages(.0))]
+    InsufficientStock(Vec<Shortage>),
+    /// The step would lift on hand plus incoming past 2^53 − 1.
+    #[error("the stock of item {item} would pass 9007199254740991 units{}", at_station(.station))]
+    QuantityOutOfRange {
+        /// Where; none where the request's own lines add up to too much.
+        station: Option<StationId>,
+        /// Of which item.
+        item: ItemId,
+    },
+    /// The first trade that kept an atomic batch from being applied.
+    #[error("trade {index} of the batch: {rejection}")]
+    InBatch {
+        /// Its place in the batch, from 0.
+        index: usize,
+        /// Why.
+        rejection: Box<Rejection>,
+    },
+}
+
+/// One item that is short at a station.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Shortage {
+    /// Where.
+    pub station_id: StationId,
+    /// Of what.
+    pub item_id: ItemId,
+    /// Units the step would take.
+    pub requested: u64,
+    /// Units available.
+    pub available: u64,
+}
+
+impl Rejection {
+    /// The word for the kind of refusal, as it stands in a problem document.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::InvalidRequest { .. } => "invalid-request",
+            Self::AmountOutOfRange { .. } => "amount-out-of-range",
+            Self::RequestReused => "idempotency-key-reused",
+            Self::TradeNotFound(_) => "trade-not-found",
+            Self::CargoNotFound(_) => "cargo-not-found",
+            Self::StationNotFound(_) => "station-not-found",
+            Self::UnknownStation { .. } => "unknown-station",
+            Self::TradeExists(_) => "trade-exists",
+            Self::CargoExists(_) => "cargo-exists",
+            Self::StationExists(_) => "station-exists",
+            Self::VersionMismatch { .. } => "version-mismatch",
+            Self::IllegalTradeTransition { .. } | Self::IllegalCargoTransition { .. } => "illegal-transition",
+            Self::InsufficientStock(_) => "insufficient-stock",
+            Self::QuantityOutOfRange { .. } => "quantity-out-of-range",
+            Self::InBatch { rejection, .. } => rejection.code(),
+        }
+    }
+
+    pub(crate) fn invalid(field: &str, detail: &str) -> Self {
+        Self::InvalidRequest { field: field.into(), detail: detail.into() }
+    }
+}
+
+fn words<S: Copy + std::fmt::Display>(states: &[S]) -> String {
+    match states {
+        [] => "remain what it is".into(),
+        states => states.iter().map(S::to_string).collect::<Vec<_>>().join(" or "),
+    }
+}
+
+fn shortages(lines: &[Shortage]) -> String {
+    const SHOWN_MAX: usize = 3;
+    let mut text: Vec<_> = lines
+        .iter()
+        .take(SHOWN_MAX)
+        .map(|s| {
+            format!("{} of {} asked of {}, {} available", s.requested, s.item_id, s.station_id, s.available)
+        })
+        .collect();
+    if lines.len() > SHOWN_MAX {
+        text.push(format!("and {} more", lines.len() - SHOWN_MAX));
+    }
+    text.join("; ")
+}
+
+fn at_station(station: &Option<StationId>) -> String {
+    station.as_ref().map(|id| format!(" at station {id}")).unwrap_or_default()
+}

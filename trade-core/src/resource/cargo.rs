@@ -1,0 +1,63 @@
+use super::{Lines, Version, words};
+use crate::values::{Label, ShipmentId, StationId, Timestamp, TransactionId};
+use serde::{Deserialize, Serialize};
+
+words! {
+    /// Where a shipment stands.
+    CargoStatus {
+        /// Not yet sent.
+        Pending = "pending",
+        /// On its way.
+        InTransit = "in_transit",
+        /// Final: it arrived.
+        Delivered = "delivered",
+        /// Final: it was never sent.
+        Cancelled = "cancelled",
+        /// Final: it came back to its origin.
+        Returned = "returned",
+        /// Final: it is gone.
+        Lost = "lost",
+    }
+}
+
+impl CargoStatus {
+    /// Whether no further change is possible.
+    pub fn is_final(self) -> bool {
+        !matches!(self, Self::Pending | Self::InTransit)
+    }
+}
+
+/// A shipment of goods from one station to another: that of a trade, or a transfer of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cargo {
+    /// Its id.
+    pub shipment_id: ShipmentId,
+    /// The trade it belongs to; none for a transfer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transaction_id: Option<TransactionId>,
+    /// Where it comes from: a trade's seller.
+    pub origin: StationId,
+    /// Where it goes: a trade's buyer.
+    pub destination: StationId,
+    /// What it holds.
+    pub items: Lines,
+    /// Where it stands.
+    pub status: CargoStatus,
+    /// When it is expected to arrive.
+    #[serde(rename = "ETA")]
+    pub eta: Timestamp,
+    /// Where it was last seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<Label>,
+    /// The arrival time that was asked for when it was made, to compare a repeated request with; kept by stores,
+    /// absent from JSON.
+    #[serde(skip)]
+    pub requested_eta: Option<Timestamp>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// How often it changed, from 1.
+    pub version: Version,
+}

@@ -1,0 +1,115 @@
+use super::shipment::{self, NewShipment, next_states, next_version};
+use super::{Context, Decision};
+use crate::command::{CargoOutcome, CreateTransfer, UpdateCargo};
+use crate::rejection::Rejection;
+use crate::resource::{Cargo, Settlement};
+use crate::step::Step;
+use crate::view::View;
+use std::sync::Arc;
+
+pub(super) fn check_transfer(command: &CreateTransfer) -> Result<(), Rejection> {
+    if command.shipment_id.is_reserved_for_trades() {
+        return Err(Rejection::invalid("shipmentId", "must not begin with shipment-"));
+    }
+    if command.origin == command.destination {
+        return Err(Rejection::invalid("destination", "must not be the origin"));
+    }
+    shipment::check_lines(&command.items)
+}
+
+pub(super) fn check_update(command: &UpdateCargo) -> Result<(), Rejection> {
+    let UpdateCargo { shipment_id: _, status, eta, location, precondition: _ } = command;
+    if status.is_none() && eta.is_none() && location.is_none() {
+        return Err(Rejection::invalid("status", "or ETA or location must be given"));
+    }
+    Ok(())
+}
+
+pub(super) fn transfer(
+    view: &View,
+    command: &CreateTransfer,
+    context: &Context,
+) -> Result<Decision<CargoOutcome>, Rejection> {
+    let CreateTransfer { shipment_id, origin, destination, items, eta } = command;
+    if let Some(cargo) = view.cargo(shipment_id) {
+        let same = *origin == cargo.origin
+            && *destination == cargo.destination
+            && *eta == cargo.requested_eta
+            && items.same_content(&cargo.items);
+        return if same { Ok(unchanged(cargo)) } else { Err(Rejection::CargoExists(shipment_id.clone())) };
+    }
+    shipment::check_station(view, "origin", origin)?;
+    shipment::check_station(view, "destination", destination)?;
+    let new = NewShipment {
+        shipment_id: shipment_id.clone(),
+        transaction_id: None,
+        origin,
+        destination,
+        items,
+        eta: *eta,
+        settlement: Settlement::OnDelivery,
+    };
+    let (cargo, step) = shipment::create(view, new, None, context)?;
+    Ok(Decision { step: Some(step), outcome: CargoOutcome { created: true, cargo, trade: None } })
+}
+
+pub(super) fn update(
+    view: &View,
+    command: &UpdateCargo,
+    context: &Context,
+) -> Result<Decision<CargoOutcome>, Rejection> {
+    let UpdateCargo { shipment_id, status, eta, location, precondition } = command;
+    let cargo = view.cargo(shipment_id).ok_or_else(|| Rejection::CargoNotFound(shipment_id.clone()))?;
+    if !precondition.allows(cargo.version) {
+        return Err(Rejection::VersionMismatch { actual: cargo.version });
+    }
+    let trade = cargo.transaction_id.as_ref().and_then(|id| view.trade(id));
+    let to = status.unwrap_or(cargo.status);
+    let changed = Cargo {
+        eta: eta.unwrap_or(cargo.eta),
+        location: location.clone().or_else(|| cargo.location.clone()),
+        ..Cargo::clone(cargo)
+    };
+    let allowed = next_states(cargo, trade.map(|trade| &**trade), context.now);
+    let illegal = || Rejection::IllegalCargoTransition {
+        shipment_id: shipment_id.clone(),
+        from: cargo.status,
+        to,
+        allowed: allowed.to_vec(),
+    };
+    if to != cargo.status {
+        if !allowed.contains(&to) {
+            return Err(illegal());
+        }
+        return Ok(stepped(shipment::advance(view, &changed, trade, to, context)?, cargo));
+    }
+    if changed == **cargo {
+        return Ok(unchanged(cargo));
+    }
+    if cargo.status.is_final() {
+        return Err(illegal());
+    }
+    Ok(stepped(tracked(changed, context), cargo))
+}
+
+/// The step of a shipment that is merely somewhere else, or later.
+fn tracked(changed: Cargo, context: &Context) -> Step {
+    Step {
+        time: context.now,
+        actor: context.actor.clone(),
+        trade: None,
+        cargo: Some(Arc::new(next_version(changed, context.now))),
+        stations: Vec::new(),
+        movements: Vec::new(),
+    }
+}
+
+fn stepped(step: Step, before: &Arc<Cargo>) -> Decision<CargoOutcome> {
+    let cargo = step.cargo.clone().unwrap_or_else(|| before.clone());
+    let outcome = CargoOutcome { created: false, cargo, trade: step.trade.clone() };
+    Decision { step: Some(step), outcome }
+}
+
+fn unchanged(cargo: &Arc<Cargo>) -> Decision<CargoOutcome> {
+    Decision { step: None, outcome: CargoOutcome { created: false, cargo: cargo.clone(), trade: None } }
+}

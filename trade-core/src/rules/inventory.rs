@@ -1,0 +1,123 @@
+use super::stock::StockChange;
+use super::{Context, Decision};
+use crate::command::{AdjustInventory, CreateStation};
+use crate::rejection::Rejection;
+use crate::resource::{Inventory, MovementReason, Place, Station, StockItem, StockLevel};
+use crate::step::{Movement, Step};
+use crate::values::{ItemId, Quantity, StationId};
+use crate::view::View;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const LINES_MAX: usize = 5_000;
+
+pub(super) fn check_create(command: &CreateStation) -> Result<(), Rejection> {
+    if command.items.len() > LINES_MAX {
+        return Err(Rejection::invalid("items", "must hold at most 5000 lines"));
+    }
+    opening_stock(command).map(drop)
+}
+
+pub(super) fn check_adjust(command: &AdjustInventory) -> Result<(), Rejection> {
+    if command.adjustments.is_empty() || command.adjustments.len() > LINES_MAX {
+        return Err(Rejection::invalid("adjustments", "must hold 1 to 5000 lines"));
+    }
+    Ok(())
+}
+
+fn opening_stock(command: &CreateStation) -> Result<BTreeMap<&ItemId, Quantity>, Rejection> {
+    let mut sums: BTreeMap<&ItemId, Quantity> = BTreeMap::new();
+    for (item, quantity) in &command.items {
+        let sum = sums.get(item).map_or(Some(*quantity), |sum| sum.checked_add(*quantity));
+        let sum = sum.ok_or_else(|| Rejection::QuantityOutOfRange { station: None, item: item.clone() })?;
+        sums.insert(item, sum);
+    }
+    Ok(sums)
+}
+
+pub(super) fn create(
+    view: &View,
+    command: &CreateStation,
+    context: &Context,
+) -> Result<Decision<Arc<Inventory>>, Rejection> {
+    let CreateStation { station_id, name, items: _ } = command;
+    if view.station(station_id).is_some() {
+        return Err(Rejection::StationExists(station_id.clone()));
+    }
+    let opening = opening_stock(command)?;
+    let item = |(item_id, quantity): (&&ItemId, &Quantity)| {
+        let level = StockLevel { on_hand: quantity.units(), ..StockLevel::default() };
+        StockItem { item_id: ItemId::clone(item_id), level }
+    };
+    let movement = |(item_id, quantity): (&&ItemId, &Quantity)| Movement {
+        item_id: ItemId::clone(item_id),
+        quantity: *quantity,
+        from: Place::World,
+        to: Place::Station(station_id.clone()),
+        reason: MovementReason::Opening,
+    };
+    let station = Station {
+        station_id: station_id.clone(),
+        name: name.clone(),
+        on_hand_total: opening.values().map(|quantity| u128::from(quantity.units())).sum(),
+        item_count: opening.len() as u64,
+        version: 1,
+        updated_at: context.now,
+    };
+    let inventory = Inventory::new(&station, opening.iter().map(item).collect());
+    let step = step(context, inventory.clone(), opening.iter().map(movement).collect());
+    Ok(Decision { step: Some(step), outcome: Arc::new(inventory) })
+}
+
+pub(super) fn adjust(
+    view: &View,
+    command: &AdjustInventory,
+    context: &Context,
+) -> Result<Decision<Arc<Inventory>>, Rejection> {
+    let AdjustInventory { station_id, adjustments, precondition } = command;
+    let station = view.station(station_id).ok_or_else(|| Rejection::StationNotFound(station_id.clone()))?;
+    if !precondition.allows(station.version) {
+        return Err(Rejection::VersionMismatch { actual: station.version });
+    }
+    let mut change = StockChange::default();
+    for adjustment in adjustments {
+        let here = Place::Station(station_id.clone());
+        let delta = adjustment.delta.units();
+        let (from, to) = if delta > 0 { (Place::World, here) } else { (here, Place::World) };
+        let movement = Movement {
+            item_id: adjustment.item_id.clone(),
+            quantity: adjustment.delta.magnitude(),
+            from,
+            to,
+            reason: adjustment.reason.movement(),
+        };
+        change.adjust(station_id, i128::from(delta), movement);
+    }
+    let mut stations = change.apply(view, context.now)?;
+    let changed = stations.swap_remove(0);
+    let outcome = Arc::new(with_all_items(view, station_id, &changed));
+    Ok(Decision { step: Some(step(context, changed, change.movements)), outcome })
+}
+
+/// The station as it is after a step that changed some of its items.
+fn with_all_items(view: &View, station_id: &StationId, changed: &Inventory) -> Inventory {
+    let mut items: BTreeMap<ItemId, StockLevel> =
+        view.items(station_id).map(|(item, level)| (item.clone(), level)).collect();
+    items.extend(changed.items.iter().map(|item| (item.item_id.clone(), item.level)));
+    let items = items.into_iter().take(Inventory::ITEMS_MAX);
+    Inventory {
+        items: items.map(|(item_id, level)| StockItem { item_id, level }).collect(),
+        ..changed.clone()
+    }
+}
+
+fn step(context: &Context, inventory: Inventory, movements: Vec<Movement>) -> Step {
+    Step {
+        time: context.now,
+        actor: context.actor.clone(),
+        trade: None,
+        cargo: None,
+        stations: vec![inventory],
+        movements,
+    }
+}

@@ -1,0 +1,153 @@
+//! The rules: what a command does to the state it finds. Pure: no async, clock, randomness, I/O, or iteration order
+//! that varies.
+//!
+//! [`check`] looks at a command alone, [`decide`] at a command and a [`View`]; both answer the first [`Rejection`] in
+//! the order that type documents.
+
+mod cargo;
+mod inventory;
+mod settlement;
+mod shipment;
+mod stock;
+mod trade;
+
+pub use settlement::DEFAULT_LEAD_TIME;
+
+use crate::command::{Command, InitiateTrades, Outcome};
+use crate::event::{Actor, Event};
+use crate::rejection::Rejection;
+use crate::step::Step;
+use crate::store::{Commit, LogRecord, Receipt};
+use crate::values::Timestamp;
+use crate::view::View;
+use std::sync::Arc;
+
+/// When a command is decided, and for whom.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Now.
+    pub now: Timestamp,
+    /// Who asks.
+    pub actor: Actor,
+}
+
+/// What a command does: nothing, or one step; and its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision<O = Outcome> {
+    /// The change, none where everything is as asked for already.
+    pub step: Option<Step>,
+    /// The answer.
+    pub outcome: O,
+}
+
+impl<O> Decision<O> {
+    fn map<P>(self, into: impl FnOnce(O) -> P) -> Decision<P> {
+        Decision { step: self.step, outcome: into(self.outcome) }
+    }
+}
+
+/// Checks what can be told from a command alone.
+///
+/// # Errors
+/// [`Rejection::InvalidRequest`] or [`Rejection::AmountOutOfRange`].
+pub fn check(command: &Command) -> Result<(), Rejection> {
+    match command {
+        Command::CreateStation(command) => inventory::check_create(command),
+        Command::InitiateTrade(command) => trade::check(command),
+        Command::InitiateTrades(InitiateTrades { trades, .. }) => {
+            // What is wrong with one trade of a batch is that trade's answer, not the batch's.
+            if trades.is_empty() || trades.len() > InitiateTrades::COUNT_MAX {
+                return Err(Rejection::invalid("trades", "must hold 1 to 1000 trades"));
+            }
+            Ok(())
+        }
+        Command::CreateTransfer(command) => cargo::check_transfer(command),
+        Command::UpdateCargo(command) => cargo::check_update(command),
+        Command::AdjustInventory(command) => inventory::check_adjust(command),
+        Command::UpdateTrade(_) | Command::ExpireTrade(_) => Ok(()),
+    }
+}
+
+/// Decides one command, other than a batch: that is decided trade by trade, by [`Draft::decide`].
+///
+/// # Errors
+/// The first [`Rejection`] that applies.
+pub fn decide(view: &View, command: &Command, context: &Context) -> Result<Decision, Rejection> {
+    match command {
+        Command::CreateStation(command) => {
+            Ok(inventory::create(view, command, context)?.map(Outcome::Inventory))
+        }
+        Command::InitiateTrade(command) => Ok(trade::initiate(view, command, context)?.map(Outcome::Trade)),
+        Command::InitiateTrades(_) => Err(Rejection::invalid("trades", "cannot be decided as one step")),
+        Command::UpdateTrade(command) => Ok(trade::update(view, command, context)?.map(Outcome::Trade)),
+        Command::ExpireTrade(id) => Ok(trade::expire(view, id, context)?.map(Outcome::Trade)),
+        Command::CreateTransfer(command) => Ok(cargo::transfer(view, command, context)?.map(Outcome::Cargo)),
+        Command::UpdateCargo(command) => Ok(cargo::update(view, command, context)?.map(Outcome::Cargo)),
+        Command::AdjustInventory(command) => {
+            Ok(inventory::adjust(view, command, context)?.map(Outcome::Inventory))
+        }
+    }
+}
+
+/// A view, and the steps that were decided on it and are not stored yet.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// The state with the steps applied.
+    pub view: View,
+    /// The steps, numbered from the head of the log as it was loaded.
+    pub log: Vec<LogRecord>,
+    /// Their events.
+    pub events: Vec<Event>,
+}
+
+impl Draft {
+    /// Nothing decided yet.
+    pub fn new(view: View) -> Self {
+        Self { view, log: Vec::new(), events: Vec::new() }
+    }
+
+    /// Decides a command and applies it, so that the next command sees it. A refusal leaves everything as it was.
+    ///
+    /// # Errors
+    /// The first [`Rejection`] that applies.
+    pub fn decide(&mut self, command: &Command, context: &Context) -> Result<Outcome, Rejection> {
+        let Command::InitiateTrades(batch) = command else {
+            let decision = decide(&self.view, command, context)?;
+            self.apply(decision.step);
+            return Ok(decision.outcome);
+        };
+        let before = batch.atomic.then(|| self.clone());
+        let mut answers = Vec::with_capacity(batch.trades.len());
+        for (index, trade) in batch.trades.iter().enumerate() {
+            let decided = trade::check(trade).and_then(|()| trade::initiate(&self.view, trade, context));
+            match (decided, before.as_ref()) {
+                (Err(rejection), Some(before)) => {
+                    *self = before.clone();
+                    return Err(Rejection::InBatch { index, rejection: Box::new(rejection) });
+                }
+                (Err(rejection), None) => answers.push(Err(rejection)),
+                (Ok(decision), _) => {
+                    self.apply(decision.step);
+                    answers.push(Ok(decision.outcome));
+                }
+            }
+        }
+        Ok(Outcome::Trades(answers))
+    }
+
+    fn apply(&mut self, step: Option<Step>) {
+        let Some(step) = step else { return };
+        let first = self.log.last().map_or(self.view.head().sequence, |record| record.last) + 1;
+        let events = step.events(first);
+        for event in &events {
+            self.view.evolve(event);
+        }
+        self.log.push(LogRecord { last: first + step.event_count() - 1, step: Arc::new(step) });
+        self.events.extend(events);
+    }
+
+    /// Everything decided so far, as one commit.
+    pub fn commit(&self, time: Timestamp, receipts: Vec<Receipt>) -> Commit {
+        self.view.commit(time, self.log.clone(), &self.events, receipts)
+    }
+}

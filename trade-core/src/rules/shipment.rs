@@ -1,0 +1,126 @@
+//! The life of a shipment, and of the trade that ends with it.
+
+use super::Context;
+use super::settlement::{DEFAULT_LEAD_TIME, Moment};
+use super::stock::StockChange;
+use crate::rejection::Rejection;
+use crate::resource::{Cargo, CargoStatus, Lines, Settlement, Trade, TradeStatus};
+use crate::step::Step;
+use crate::values::{ShipmentId, StationId, Timestamp, TransactionId, UNITS_MAX};
+use crate::view::View;
+use std::sync::Arc;
+
+/// A shipment to be made, of a trade or of its own.
+pub(super) struct NewShipment<'a> {
+    pub(super) shipment_id: ShipmentId,
+    pub(super) transaction_id: Option<TransactionId>,
+    pub(super) origin: &'a StationId,
+    pub(super) destination: &'a StationId,
+    pub(super) items: &'a Lines,
+    pub(super) eta: Option<Timestamp>,
+    pub(super) settlement: Settlement,
+}
+
+/// The step that makes a shipment, and its trade where it has one.
+pub(super) fn create(
+    view: &View,
+    new: NewShipment<'_>,
+    trade: Option<Arc<Trade>>,
+    context: &Context,
+) -> Result<(Arc<Cargo>, Step), Rejection> {
+    let NewShipment { origin, destination, items, settlement, .. } = new;
+    let change = StockChange::of_shipment(Moment::Initiated, settlement, origin, destination, items)?;
+    let stations = change.apply(view, context.now)?;
+    let cargo = Arc::new(Cargo {
+        shipment_id: new.shipment_id,
+        transaction_id: new.transaction_id,
+        origin: origin.clone(),
+        destination: destination.clone(),
+        items: items.clone(),
+        status: CargoStatus::Pending,
+        eta: new.eta.unwrap_or_else(|| context.now.plus(DEFAULT_LEAD_TIME)),
+        location: None,
+        requested_eta: new.eta,
+        created_at: context.now,
+        updated_at: context.now,
+        version: 1,
+    });
+    let step = Step {
+        time: context.now,
+        actor: context.actor.clone(),
+        trade,
+        cargo: Some(cargo.clone()),
+        stations,
+        movements: change.movements,
+    };
+    Ok((cargo, step))
+}
+
+/// The states a shipment may go to by request. One whose trade has expired can only be cancelled.
+pub(super) fn next_states(cargo: &Cargo, trade: Option<&Trade>, now: Timestamp) -> &'static [CargoStatus] {
+    match cargo.status {
+        CargoStatus::Pending if is_expired(trade, now) => &[CargoStatus::Cancelled],
+        CargoStatus::Pending => &[CargoStatus::InTransit, CargoStatus::Cancelled],
+        CargoStatus::InTransit => &[CargoStatus::Delivered, CargoStatus::Returned, CargoStatus::Lost],
+        CargoStatus::Delivered | CargoStatus::Cancelled | CargoStatus::Returned | CargoStatus::Lost => &[],
+    }
+}
+
+/// Whether a trade's time has passed.
+pub(super) fn is_expired(trade: Option<&Trade>, now: Timestamp) -> bool {
+    trade.and_then(|trade| trade.expires_at).is_some_and(|expires_at| expires_at <= now)
+}
+
+/// The step that takes a shipment to `to`, which must be one of its [`next_states`]. `changed` is the shipment with
+/// what else the request changes in it.
+pub(super) fn advance(
+    view: &View,
+    changed: &Cargo,
+    trade: Option<&Arc<Trade>>,
+    to: CargoStatus,
+    context: &Context,
+) -> Result<Step, Rejection> {
+    let (moment, trade_status) = match to {
+        CargoStatus::Pending => (Moment::Initiated, None),
+        CargoStatus::InTransit => (Moment::Departed, None),
+        CargoStatus::Delivered => (Moment::Delivered, Some(TradeStatus::Completed)),
+        CargoStatus::Cancelled => (Moment::Cancelled, Some(TradeStatus::Cancelled)),
+        CargoStatus::Returned => (Moment::Returned, Some(TradeStatus::Cancelled)),
+        CargoStatus::Lost => (Moment::Lost, Some(TradeStatus::Failed)),
+    };
+    let settlement = trade.map_or(Settlement::OnDelivery, |trade| trade.settlement);
+    let Cargo { origin, destination, items, .. } = changed;
+    let change = StockChange::of_shipment(moment, settlement, origin, destination, items)?;
+    let trade = trade.zip(trade_status).map(|(trade, status)| {
+        Arc::new(Trade { status, updated_at: context.now, version: trade.version + 1, ..Trade::clone(trade) })
+    });
+    Ok(Step {
+        time: context.now,
+        actor: context.actor.clone(),
+        trade,
+        cargo: Some(Arc::new(next_version(Cargo { status: to, ..changed.clone() }, context.now))),
+        stations: change.apply(view, context.now)?,
+        movements: change.movements,
+    })
+}
+
+/// The shipment as its next version.
+pub(super) fn next_version(cargo: Cargo, now: Timestamp) -> Cargo {
+    Cargo { updated_at: now, version: cargo.version + 1, ..cargo }
+}
+
+/// Refuses lines of one item that add up to more than any level can be, over all prices.
+pub(super) fn check_lines(lines: &Lines) -> Result<(), Rejection> {
+    match lines.units_by_item().into_iter().find(|(_, units)| *units > u128::from(UNITS_MAX)) {
+        None => Ok(()),
+        Some((item, _)) => Err(Rejection::QuantityOutOfRange { station: None, item: item.clone() }),
+    }
+}
+
+/// Refuses a station that does not exist.
+pub(super) fn check_station(view: &View, field: &str, station: &StationId) -> Result<(), Rejection> {
+    match view.station(station) {
+        Some(_) => Ok(()),
+        None => Err(Rejection::UnknownStation { field: field.into(), station: station.clone() }),
+    }
+}

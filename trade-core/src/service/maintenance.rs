@@ -1,0 +1,73 @@
+//! What the network does by itself: it cancels expired trades and forgets old receipts.
+
+use super::{Inner, ServiceError, TradeService};
+use crate::command::{Command, Outcome, Request};
+use crate::event::Actor;
+use crate::resource::TradeStatus;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use tokio::time::Instant;
+
+const EXPIRED_CHUNK: usize = 256;
+const PRUNE_INTERVAL: Duration = Duration::from_secs(600);
+const PRUNE_CHUNK: usize = 1_000;
+
+/// Works until the service is gone.
+pub(super) async fn run(service: Weak<Inner>) {
+    let mut prune_next = Instant::now();
+    loop {
+        let Some(inner) = service.upgrade() else { return };
+        let interval = inner.options.expiry_interval;
+        let service = TradeService { inner };
+        match expire_due(&service).await {
+            Ok(_) => {}
+            Err(ServiceError::Stopped) => return,
+            Err(error) => tracing::warn!(%error, "expired trades could not be cancelled; trying again"),
+        }
+        if Instant::now() >= prune_next {
+            prune_next = Instant::now() + PRUNE_INTERVAL;
+            prune(&service).await;
+        }
+        drop(service);
+        tokio::time::sleep(interval).await;
+    }
+}
+
+pub(super) async fn expire_due(service: &TradeService) -> Result<usize, ServiceError> {
+    let mut cancelled = 0;
+    loop {
+        let due = service.store().expired_trades(service.now(), EXPIRED_CHUNK).await;
+        let due = due.map_err(|error| ServiceError::Store(Arc::new(error)))?;
+        let (found, before) = (due.len(), cancelled);
+        for id in due {
+            let request = Request::new(Command::ExpireTrade(id)).by(Actor::Network);
+            match service.submit(request).await {
+                Ok(answer) => cancelled += usize::from(is_cancelled(&answer.outcome)),
+                // It was sent or cancelled meanwhile.
+                Err(ServiceError::Rejected(rejection)) => tracing::debug!(%rejection, "not expired"),
+                Err(error) => return Err(error),
+            }
+        }
+        if found < EXPIRED_CHUNK || cancelled == before {
+            return Ok(cancelled);
+        }
+    }
+}
+
+fn is_cancelled(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Trade(outcome) if outcome.trade.status == TradeStatus::Cancelled)
+}
+
+async fn prune(service: &TradeService) {
+    let before = service.now().minus(service.inner.options.receipts_kept);
+    loop {
+        match service.store().prune_receipts(before, PRUNE_CHUNK).await {
+            Ok(pruned) if pruned < PRUNE_CHUNK as u64 => return,
+            Ok(_) => tokio::task::yield_now().await,
+            Err(error) => {
+                tracing::warn!(%error, "old receipts could not be removed");
+                return;
+            }
+        }
+    }
+}

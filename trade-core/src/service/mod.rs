@@ -1,0 +1,270 @@
+//! The way in: commands are queued, grouped, decided and committed here, and their events published.
+
+mod committer;
+mod keys;
+mod maintenance;
+
+use crate::bus::EventBus;
+use crate::clock::{Clock, IdSource, SystemClock, UuidV7};
+use crate::command::{Command, Outcome, Request, RequestId};
+use crate::rejection::Rejection;
+use crate::rules;
+use crate::store::{Store, StoreError};
+use crate::values::Timestamp;
+use committer::{Committer, Pending};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+/// How a [`TradeService`] works.
+#[derive(Debug, Clone)]
+pub struct ServiceOptions {
+    /// Lines of all commands that may wait or be under way at once; past it a caller is told
+    /// [`ServiceError::Overloaded`].
+    pub queue_lines_max: u32,
+    /// Lines of the commands that are committed together.
+    pub group_lines_max: u32,
+    /// How often a group is tried while the store reports conflicts, or cannot tell what became of it.
+    pub attempts_max: u32,
+    /// How often expired trades are looked for.
+    pub expiry_interval: Duration,
+    /// How long a repeated request is answered with its first answer.
+    pub receipts_kept: Duration,
+}
+
+impl Default for ServiceOptions {
+    fn default() -> Self {
+        Self {
+            queue_lines_max: 1 << 16,
+            group_lines_max: 1 << 12,
+            attempts_max: 10,
+            expiry_interval: Duration::from_millis(500),
+            receipts_kept: Duration::from_secs(48 * 60 * 60),
+        }
+    }
+}
+
+/// What a request came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// What it did.
+    pub outcome: Outcome,
+    /// Whether this is the first answer to the same request, given again.
+    pub replayed: bool,
+}
+
+/// Why a request was not answered.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ServiceError {
+    /// The rules refuse it; nothing changed.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// The same request is being worked on.
+    #[error("the first request with this idempotency key is still running")]
+    InProgress,
+    /// Too much is waiting, or others were faster too often; nothing changed.
+    #[error("too much is waiting: try again")]
+    Overloaded,
+    /// The service was shut down; nothing changed.
+    #[error("the service is shut down")]
+    Stopped,
+    /// The store failed; nothing changed.
+    #[error("the store failed")]
+    Store(#[source] Arc<StoreError>),
+    /// The store failed in the middle of a commit, and did not come back in time to tell whether it landed. The same
+    /// request, sent again, is applied once.
+    #[error("the store failed, and the request may have been applied")]
+    Unknown(#[source] Arc<StoreError>),
+}
+
+/// A network of stations: submits commands, reads, subscribes. Cheap to clone.
+///
+/// ```
+/// use std::sync::Arc;
+/// use trade_core::{command::{Command, CreateStation, Request}, memory::MemoryStore, service::TradeService};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let service = TradeService::start(Arc::new(MemoryStore::new())).await?;
+/// let station = CreateStation { station_id: "ceres".try_into()?, name: None, items: vec![] };
+/// service.submit(Request::new(Command::CreateStation(station))).await?;
+/// assert_eq!(service.bus().newest(), 1);
+/// service.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct TradeService {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Arc<dyn Store>,
+    bus: EventBus,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
+    options: ServiceOptions,
+    /// None once the service is shut down.
+    queue: Mutex<Option<mpsc::UnboundedSender<Pending>>>,
+    room: Arc<Semaphore>,
+    running: Arc<Mutex<HashSet<RequestId>>>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// A service that is dropped without [`TradeService::shutdown`] still finishes what it took, and ends its tasks.
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.bus.close();
+    }
+}
+
+impl TradeService {
+    /// Starts a service on a store, with the machine's clock and default options. Needs a Tokio runtime.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be read.
+    pub async fn start(store: Arc<dyn Store>) -> Result<Self, StoreError> {
+        Self::start_with(store, Arc::new(SystemClock), Arc::new(UuidV7), ServiceOptions::default()).await
+    }
+
+    /// Starts a service with a clock, an id source and options of one's own.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be read.
+    pub async fn start_with(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdSource>,
+        options: ServiceOptions,
+    ) -> Result<Self, StoreError> {
+        let bus = EventBus::new(store.clone(), store.head().await?);
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let committer = Committer::new(store.clone(), bus.clone(), clock.clone(), options.clone());
+        let inner = Arc::new(Inner {
+            store,
+            bus: bus.clone(),
+            clock,
+            ids,
+            room: Arc::new(Semaphore::new(options.queue_lines_max as usize)),
+            options,
+            queue: Mutex::new(Some(sender)),
+            running: Arc::default(),
+            tasks: Mutex::default(),
+        });
+        let service = Self { inner };
+        let tasks = [
+            tokio::spawn(committer.run(receiver)),
+            tokio::spawn(bus.follow()),
+            tokio::spawn(maintenance::run(Arc::downgrade(&service.inner))),
+        ];
+        service.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner).extend(tasks);
+        Ok(service)
+    }
+
+    /// Applies a command: its step is durable, and its events are published, before this returns.
+    ///
+    /// A caller that stops waiting does not stop the command.
+    ///
+    /// # Errors
+    /// [`ServiceError`]; only after [`ServiceError::Unknown`] may anything have changed.
+    pub async fn submit(&self, request: Request) -> Result<Answer, ServiceError> {
+        rules::check(&request.command)?;
+        let guard = match request.idempotency {
+            Some(idempotency) => Some(self.claim(idempotency.request)?),
+            None => None,
+        };
+        let lines = lines(&request.command).min(self.inner.options.queue_lines_max);
+        let room = self.inner.room.clone().try_acquire_many_owned(lines);
+        let room = room.map_err(|_| ServiceError::Overloaded)?;
+        let (reply, answer) = oneshot::channel();
+        let fresh = RequestId(self.inner.ids.next().into_bytes());
+        let pending = Pending::new(request, fresh, lines, reply, (guard, room));
+        {
+            let queue = self.inner.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            let sent = queue.as_ref().is_some_and(|queue| queue.send(pending).is_ok());
+            if !sent {
+                return Err(ServiceError::Stopped);
+            }
+        }
+        answer.await.unwrap_or(Err(ServiceError::Stopped))
+    }
+
+    /// The store, for reading.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.inner.store
+    }
+
+    /// The live feed.
+    pub fn bus(&self) -> &EventBus {
+        &self.inner.bus
+    }
+
+    /// Now, by the service's clock.
+    pub fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
+    /// An id that was never given out before.
+    pub fn new_id(&self) -> uuid::Uuid {
+        self.inner.ids.next()
+    }
+
+    /// Cancels what has expired, and answers how many trades that were. The service does so by itself; tests that move
+    /// a clock call it.
+    ///
+    /// # Errors
+    /// [`ServiceError`] of the first trade that could not be cancelled for another reason than a rule.
+    pub async fn expire_due(&self) -> Result<usize, ServiceError> {
+        maintenance::expire_due(self).await
+    }
+
+    /// Takes no further command, finishes those taken, and ends every subscription.
+    pub async fn shutdown(&self) {
+        self.inner.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let tasks = std::mem::take(&mut *self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut tasks = tasks.into_iter();
+        if let Some(committer) = tasks.next() {
+            // A committer that panicked has nothing left to finish.
+            let _ = committer.await;
+        }
+        self.inner.bus.close();
+        tasks.for_each(|task| task.abort());
+    }
+
+    fn claim(&self, request: RequestId) -> Result<Claim, ServiceError> {
+        let mut running = self.inner.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if !running.insert(request) {
+            return Err(ServiceError::InProgress);
+        }
+        Ok(Claim { running: self.inner.running.clone(), request })
+    }
+}
+
+/// Keeps a request from being worked on twice at once.
+#[derive(Debug)]
+struct Claim {
+    running: Arc<Mutex<HashSet<RequestId>>>,
+    request: RequestId,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.request);
+    }
+}
+
+/// How much work a command is: its lines, at least one.
+fn lines(command: &Command) -> u32 {
+    let lines = match command {
+        Command::CreateStation(command) => command.items.len(),
+        Command::InitiateTrade(command) => command.items.len(),
+        Command::InitiateTrades(command) => command.trades.iter().map(|trade| trade.items.len()).sum(),
+        Command::CreateTransfer(command) => command.items.len(),
+        Command::AdjustInventory(command) => command.adjustments.len(),
+        Command::UpdateTrade(_) | Command::ExpireTrade(_) | Command::UpdateCargo(_) => 1,
+    };
+    u32::try_from(lines.max(1)).unwrap_or(u32::MAX)
+}

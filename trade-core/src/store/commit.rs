@@ -1,0 +1,148 @@
+use crate::command::{Fingerprint, RequestId};
+use crate::resource::{Cargo, LedgerEntry, Sequence, Station, StockLevel, Trade, Version};
+use crate::step::Step;
+use crate::values::{ItemId, ShipmentId, StationId, Timestamp, TransactionId};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Where the log ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// The newest sequence; 0 where nothing was written yet.
+    pub sequence: Sequence,
+    /// The time of the newest step; the epoch where there is none. Time never runs backwards along the log.
+    pub time: Timestamp,
+}
+
+impl Head {
+    /// The head of an empty log.
+    pub const EMPTY: Self = Self { sequence: 0, time: Timestamp::EPOCH };
+}
+
+/// What a group of commands can touch, in key order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Keys {
+    /// Trades.
+    pub trades: BTreeSet<TransactionId>,
+    /// Shipments.
+    pub cargo: BTreeSet<ShipmentId>,
+    /// Stations, without their stock.
+    pub stations: BTreeSet<StationId>,
+    /// Levels of single items.
+    pub stock: BTreeSet<(StationId, ItemId)>,
+    /// Stations whose first 5 000 items are wanted as well.
+    pub inventories: BTreeSet<StationId>,
+    /// Requests whose receipts are looked up.
+    pub requests: BTreeSet<RequestId>,
+}
+
+/// What was found under [`Keys`]. A row may be listed twice.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The head of the log at that moment.
+    pub head: Head,
+    /// Trades.
+    pub trades: Vec<Arc<Trade>>,
+    /// Shipments.
+    pub cargo: Vec<Arc<Cargo>>,
+    /// Stations.
+    pub stations: Vec<Station>,
+    /// Levels.
+    pub stock: Vec<StockRow>,
+    /// Receipts.
+    pub receipts: Vec<Receipt>,
+}
+
+/// The level of one item at one station.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StockRow {
+    /// Where.
+    pub station_id: StationId,
+    /// Of what.
+    pub item_id: ItemId,
+    /// How much.
+    pub level: StockLevel,
+}
+
+/// What remains of a request that was applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// Its id.
+    pub request: RequestId,
+    /// What its content was.
+    pub fingerprint: Fingerprint,
+    /// When it was applied.
+    pub time: Timestamp,
+    /// Its answer, for a request that may be repeated; opaque to a store.
+    pub answer: Option<Vec<u8>>,
+}
+
+/// A row that a commit depends on, and what becomes of it.
+#[derive(Debug, Clone)]
+pub struct Write<K, T> {
+    /// Its key.
+    pub key: K,
+    /// The version it must have; none where it must not exist.
+    pub expected: Option<Version>,
+    /// What it becomes; none where it is only read.
+    pub value: Option<Arc<T>>,
+    /// The sequence of the event that makes it, where it is new; otherwise 0.
+    pub created: Sequence,
+}
+
+/// A level that a commit writes. Its station stands among the commit's stations, and guards it.
+#[derive(Debug, Clone)]
+pub struct StockWrite {
+    /// Where, of what, how much.
+    pub row: StockRow,
+    /// Whether the station listed the item before.
+    pub listed: bool,
+}
+
+/// One step at its place in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogRecord {
+    /// The sequence of its last event.
+    pub last: Sequence,
+    /// What happened. Kept as [`Step::encode`] writes it, or as it is.
+    pub step: Arc<Step>,
+}
+
+impl LogRecord {
+    /// The sequence of its first event.
+    pub fn first(&self) -> Sequence {
+        self.last + 1 - self.step.event_count()
+    }
+}
+
+/// Everything that one commit stores, in key order.
+#[derive(Debug, Clone)]
+pub struct Commit {
+    /// The head of the log as it was loaded. Sequences in this commit are counted from it.
+    pub base: Head,
+    /// The time of the steps, and of the head from now on.
+    pub time: Timestamp,
+    /// Trades read and written.
+    pub trades: Vec<Write<TransactionId, Trade>>,
+    /// Shipments read and written.
+    pub cargo: Vec<Write<ShipmentId, Cargo>>,
+    /// Stations read and written.
+    pub stations: Vec<Write<StationId, Station>>,
+    /// Levels written.
+    pub stock: Vec<StockWrite>,
+    /// Ledger rows to add, in order; those of one event stand together.
+    pub ledger: Vec<LedgerEntry>,
+    /// Events about shipments that existed before theirs, in order. (A shipment's first event is its creation.)
+    pub history: Vec<(ShipmentId, Sequence)>,
+    /// Records to add to the log, in order.
+    pub log: Vec<LogRecord>,
+    /// Receipts to keep.
+    pub receipts: Vec<Receipt>,
+}
+
+impl Commit {
+    /// How many sequences the commit takes.
+    pub fn event_count(&self) -> u64 {
+        self.log.last().map_or(0, |record| record.last - self.base.sequence)
+    }
+}

@@ -1,0 +1,147 @@
+use crate::resource::{Cargo, CargoStatus, Inventory, Sequence, Trade, TradeStatus};
+use crate::values::{ItemId, StationId, Timestamp};
+
+/// Some rows of a list, and the position to go on from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T, P> {
+    /// The rows.
+    pub rows: Vec<T>,
+    /// The position of the last row examined; none at the end of the list.
+    pub next: Option<P>,
+}
+
+/// A span of creation times: from `since` (included) to `until` (not included).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TimeRange {
+    /// The first moment.
+    pub since: Option<Timestamp>,
+    /// The first moment after it.
+    pub until: Option<Timestamp>,
+}
+
+impl TimeRange {
+    /// Whether a moment lies in it.
+    pub fn contains(&self, time: Timestamp) -> bool {
+        self.since.is_none_or(|since| time >= since) && self.until.is_none_or(|until| time < until)
+    }
+}
+
+/// Which trades; what is absent narrows nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TradeFilter {
+    /// Those this station buys or sells in.
+    pub station: Option<StationId>,
+    /// Those it buys in.
+    pub buyer: Option<StationId>,
+    /// Those it sells in.
+    pub seller: Option<StationId>,
+    /// Those of this status.
+    pub status: Option<TradeStatus>,
+    /// Those with a line of this item.
+    pub item: Option<ItemId>,
+    /// Those created in this span.
+    pub created: TimeRange,
+}
+
+impl TradeFilter {
+    /// Whether a trade passes.
+    pub fn matches(&self, trade: &Trade) -> bool {
+        let is =
+            |wanted: &Option<StationId>, station: &StationId| wanted.as_ref().is_none_or(|id| id == station);
+        let has = |item: &ItemId| trade.items.iter().any(|line| line.item_id == *item);
+        self.station.as_ref().is_none_or(|id| *id == trade.buyer || *id == trade.seller)
+            && is(&self.buyer, &trade.buyer)
+            && is(&self.seller, &trade.seller)
+            && self.status.is_none_or(|status| status == trade.status)
+            && self.item.as_ref().is_none_or(has)
+            && self.created.contains(trade.created_at)
+    }
+}
+
+/// A page of trades.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TradeQuery {
+    /// Which.
+    pub filter: TradeFilter,
+    /// Only those created before this sequence: the `next` of the page before.
+    pub before: Option<Sequence>,
+    /// The most rows.
+    pub limit: usize,
+}
+
+/// Which shipments; what is absent narrows nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CargoFilter {
+    /// Those from this station.
+    pub origin: Option<StationId>,
+    /// Those to it.
+    pub destination: Option<StationId>,
+    /// Those of this status.
+    pub status: Option<CargoStatus>,
+    /// Those not final whose ETA is before this moment.
+    pub late_at: Option<Timestamp>,
+    /// Those created in this span.
+    pub created: TimeRange,
+}
+
+impl CargoFilter {
+    /// Whether a shipment passes.
+    pub fn matches(&self, cargo: &Cargo) -> bool {
+        self.origin.as_ref().is_none_or(|id| *id == cargo.origin)
+            && self.destination.as_ref().is_none_or(|id| *id == cargo.destination)
+            && self.status.is_none_or(|status| status == cargo.status)
+            && self.late_at.is_none_or(|now| cargo.eta < now && !cargo.status.is_final())
+            && self.created.contains(cargo.created_at)
+    }
+}
+
+/// A page of shipments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CargoQuery {
+    /// Which.
+    pub filter: CargoFilter,
+    /// Only those created before this sequence: the `next` of the page before.
+    pub before: Option<Sequence>,
+    /// The most rows.
+    pub limit: usize,
+}
+
+/// Which items of a station.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InventoryQuery {
+    /// Only these; all where there is none.
+    pub items: Vec<ItemId>,
+    /// Only those after this one: the `next` of the page before.
+    pub after: Option<ItemId>,
+    /// The most items.
+    pub limit: usize,
+}
+
+/// A station with some of its items.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InventoryPage {
+    /// The station, its items ascending by id.
+    pub inventory: Inventory,
+    /// The last item listed, where more follow.
+    pub next: Option<ItemId>,
+}
+
+/// A row's place in the ledger: by the sequence of the event that carries it, then by its place there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct LedgerPosition {
+    /// The event.
+    pub sequence: Sequence,
+    /// The place of the row among the event's movements, from 0.
+    pub index: u32,
+}
+
+/// A page of a station's ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerQuery {
+    /// Only rows of this item.
+    pub item: Option<ItemId>,
+    /// Only rows before this position: the `next` of the page before.
+    pub before: Option<LedgerPosition>,
+    /// The most rows.
+    pub limit: usize,
+}

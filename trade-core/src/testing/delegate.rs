@@ -1,0 +1,145 @@
+//! Passing on what a wrapping store does not change.
+
+/// Implements the reading traits for a type by passing every call to `self.inner`, after `self.before_read(operation)?`.
+macro_rules! delegate_reads {
+    ($name:ty) => {
+        #[async_trait::async_trait]
+        impl $crate::store::TradeRepository for $name {
+            async fn trade(
+                &self,
+                id: &$crate::values::TransactionId,
+            ) -> Result<Option<std::sync::Arc<$crate::resource::Trade>>, $crate::store::StoreError> {
+                self.before_read("trade")?;
+                self.inner.trade(id).await
+            }
+
+            async fn trades(
+                &self,
+                query: &$crate::store::TradeQuery,
+            ) -> Result<
+                $crate::store::Page<std::sync::Arc<$crate::resource::Trade>, $crate::resource::Sequence>,
+                $crate::store::StoreError,
+            > {
+                self.before_read("trades")?;
+                self.inner.trades(query).await
+            }
+
+            async fn expired_trades(
+                &self,
+                now: $crate::values::Timestamp,
+                limit: usize,
+            ) -> Result<Vec<$crate::values::TransactionId>, $crate::store::StoreError> {
+                self.before_read("expired_trades")?;
+                self.inner.expired_trades(now, limit).await
+            }
+        }
+
+        #[async_trait::async_trait]
+        impl $crate::store::CargoRepository for $name {
+            async fn cargo(
+                &self,
+                id: &$crate::values::ShipmentId,
+            ) -> Result<Option<std::sync::Arc<$crate::resource::Cargo>>, $crate::store::StoreError> {
+                self.before_read("cargo")?;
+                self.inner.cargo(id).await
+            }
+
+            async fn cargo_list(
+                &self,
+                query: &$crate::store::CargoQuery,
+            ) -> Result<
+                $crate::store::Page<std::sync::Arc<$crate::resource::Cargo>, $crate::resource::Sequence>,
+                $crate::store::StoreError,
+            > {
+                self.before_read("cargo_list")?;
+                self.inner.cargo_list(query).await
+            }
+
+            async fn cargo_history(
+                &self,
+                id: &$crate::values::ShipmentId,
+                after: $crate::resource::Sequence,
+                limit: usize,
+            ) -> Result<Vec<$crate::resource::Sequence>, $crate::store::StoreError> {
+                self.before_read("cargo_history")?;
+                self.inner.cargo_history(id, after, limit).await
+            }
+        }
+
+        #[async_trait::async_trait]
+        impl $crate::store::InventoryRepository for $name {
+            async fn inventory(
+                &self,
+                id: &$crate::values::StationId,
+                query: &$crate::store::InventoryQuery,
+            ) -> Result<Option<$crate::store::InventoryPage>, $crate::store::StoreError> {
+                self.before_read("inventory")?;
+                self.inner.inventory(id, query).await
+            }
+
+            async fn inventory_list(
+                &self,
+                before: Option<$crate::resource::Sequence>,
+                limit: usize,
+                items_max: usize,
+            ) -> Result<
+                $crate::store::Page<$crate::resource::Inventory, $crate::resource::Sequence>,
+                $crate::store::StoreError,
+            > {
+                self.before_read("inventory_list")?;
+                self.inner.inventory_list(before, limit, items_max).await
+            }
+
+            async fn ledger(
+                &self,
+                station: &$crate::values::StationId,
+                query: &$crate::store::LedgerQuery,
+            ) -> Result<
+                $crate::store::Page<$crate::resource::LedgerEntry, $crate::store::LedgerPosition>,
+                $crate::store::StoreError,
+            > {
+                self.before_read("ledger")?;
+                self.inner.ledger(station, query).await
+            }
+
+            async fn ledger_after(
+                &self,
+                after: $crate::store::LedgerPosition,
+                limit: usize,
+            ) -> Result<
+                $crate::store::Page<$crate::resource::LedgerEntry, $crate::store::LedgerPosition>,
+                $crate::store::StoreError,
+            > {
+                self.before_read("ledger_after")?;
+                self.inner.ledger_after(after, limit).await
+            }
+        }
+
+        #[async_trait::async_trait]
+        impl $crate::store::EventLog for $name {
+            async fn head(&self) -> Result<$crate::store::Head, $crate::store::StoreError> {
+                self.before_read("head")?;
+                self.inner.head().await
+            }
+
+            async fn read(
+                &self,
+                after: $crate::resource::Sequence,
+                records_max: usize,
+                bytes_max: usize,
+            ) -> Result<Vec<$crate::store::LogRecord>, $crate::store::StoreError> {
+                self.before_read("read")?;
+                self.inner.read(after, records_max, bytes_max).await
+            }
+
+            async fn changed(
+                &self,
+                after: $crate::resource::Sequence,
+            ) -> Result<(), $crate::store::StoreError> {
+                self.before_read("changed")?;
+                self.inner.changed(after).await
+            }
+        }
+    };
+}
+pub(super) use delegate_reads;

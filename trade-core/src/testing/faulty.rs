@@ -1,0 +1,217 @@
+//! A store that fails, as servers, networks and disks do.
+
+use super::delegate::delegate_reads;
+use crate::store::{Commit, Head, Keys, Loaded, Store, StoreError, StoreErrorKind};
+use crate::values::Timestamp;
+use async_trait::async_trait;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How one commit fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Before: the store is away, nothing lands.
+    Unavailable,
+    /// Before: another was faster, nothing lands.
+    Conflict,
+    /// Before: the store cannot take this commit, nothing lands.
+    Internal,
+    /// During: the connection breaks on the way there. Nothing lands, and the caller cannot know.
+    Lost,
+    /// After: the connection breaks on the way back. It landed, and the caller cannot know.
+    Unanswered,
+    /// After, but late: the caller is told that nothing is known, and it lands this much later, if it then still can.
+    Late(Duration),
+}
+
+impl Fault {
+    /// Each kind once.
+    pub const ALL: [Self; 6] = [
+        Self::Unavailable,
+        Self::Conflict,
+        Self::Internal,
+        Self::Lost,
+        Self::Unanswered,
+        Self::Late(Duration::from_millis(3)),
+    ];
+}
+
+/// What fails when.
+#[derive(Debug, Default)]
+struct Plan {
+    commits: VecDeque<Option<Fault>>,
+    loads: VecDeque<bool>,
+    /// The state of the generator, and how many of a thousand commits, and of a thousand loads, fail.
+    seeded: Option<(u64, u64, u64)>,
+}
+
+impl Plan {
+    fn draw(&mut self) -> Option<u64> {
+        let (state, _, _) = self.seeded.as_mut()?;
+        // SplitMix64 (Steele, Lea, Flood 2014).
+        *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = *state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        Some(z ^ (z >> 31))
+    }
+
+    fn of_commit(&mut self) -> Option<Fault> {
+        if let Some(fault) = self.commits.pop_front() {
+            return fault;
+        }
+        let drawn = self.draw()?;
+        let per_mille = self.seeded.map_or(0, |(_, commits, _)| commits);
+        let kinds = Fault::ALL.len() as u64;
+        (drawn % 1_000 < per_mille).then(|| Fault::ALL[usize::try_from(drawn / 1_000 % kinds).unwrap_or(0)])
+    }
+
+    fn of_load(&mut self) -> bool {
+        if let Some(fails) = self.loads.pop_front() {
+            return fails;
+        }
+        let per_mille = self.seeded.map_or(0, |(_, _, loads)| loads);
+        self.draw().is_some_and(|drawn| drawn % 1_000 < per_mille)
+    }
+}
+
+/// Wraps a store, and fails by plan: a script, then a seed, then not at all.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use trade_core::{memory::MemoryStore, store::Store, testing::{FaultyStore, faulty::Fault}};
+/// let store = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new())));
+/// // The first commit goes well; the second lands, but its answer is lost.
+/// store.fail_commits([None, Some(Fault::Unanswered)]);
+/// ```
+#[derive(Debug)]
+pub struct FaultyStore {
+    inner: Arc<dyn Store>,
+    plan: Mutex<Plan>,
+    offline: AtomicBool,
+    commits_tried: AtomicU64,
+    faults: AtomicU64,
+}
+
+impl FaultyStore {
+    /// A store that does not fail yet.
+    pub fn new(inner: Arc<dyn Store>) -> Self {
+        Self {
+            inner,
+            plan: Mutex::default(),
+            offline: AtomicBool::new(false),
+            commits_tried: AtomicU64::new(0),
+            faults: AtomicU64::new(0),
+        }
+    }
+
+    /// Scripts the next commits: each fails as stated, or not.
+    pub fn fail_commits(&self, script: impl IntoIterator<Item = Option<Fault>>) {
+        self.plan().commits.extend(script);
+    }
+
+    /// Scripts the next loads: each fails, or not.
+    pub fn fail_loads(&self, script: impl IntoIterator<Item = bool>) {
+        self.plan().loads.extend(script);
+    }
+
+    /// From now on so many of a thousand commits and loads fail, the same for the same seed and order of calls.
+    pub fn fail_by_seed(&self, seed: u64, commits_per_mille: u64, loads_per_mille: u64) {
+        self.plan().seeded = Some((seed, commits_per_mille, loads_per_mille));
+    }
+
+    /// Ends every plan: from now on the store is as good as the one it wraps.
+    pub fn heal(&self) {
+        *self.plan() = Plan::default();
+        self.set_offline(false);
+    }
+
+    /// While offline, everything is [`StoreErrorKind::Unavailable`].
+    pub fn set_offline(&self, offline: bool) {
+        self.offline.store(offline, Ordering::SeqCst);
+    }
+
+    /// How many commits were tried.
+    pub fn commits_tried(&self) -> u64 {
+        self.commits_tried.load(Ordering::SeqCst)
+    }
+
+    /// How many commits and loads failed by plan.
+    pub fn faults(&self) -> u64 {
+        self.faults.load(Ordering::SeqCst)
+    }
+
+    fn plan(&self) -> std::sync::MutexGuard<'_, Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn before_read(&self, operation: &'static str) -> Result<(), StoreError> {
+        if self.offline.load(Ordering::SeqCst) {
+            return Err(error(StoreErrorKind::Unavailable, operation));
+        }
+        Ok(())
+    }
+
+    async fn fail(&self, fault: Fault, commit: &Commit) -> StoreError {
+        self.faults.fetch_add(1, Ordering::SeqCst);
+        let kind = match fault {
+            Fault::Unavailable => StoreErrorKind::Unavailable,
+            Fault::Conflict => StoreErrorKind::Conflict,
+            Fault::Internal => StoreErrorKind::Internal,
+            Fault::Lost => StoreErrorKind::OutcomeUnknown,
+            Fault::Unanswered => match self.inner.commit(commit).await {
+                Ok(_) => StoreErrorKind::OutcomeUnknown,
+                Err(error) => return error,
+            },
+            Fault::Late(delay) => {
+                let (inner, commit) = (self.inner.clone(), commit.clone());
+                tokio::spawn(async move {
+                    tokio::time::sleep(delay).await;
+                    // It may come too late: then it is refused, as it must be.
+                    let _ = inner.commit(&commit).await;
+                });
+                StoreErrorKind::OutcomeUnknown
+            }
+        };
+        error(kind, "commit")
+    }
+}
+
+fn error(kind: StoreErrorKind, operation: &'static str) -> StoreError {
+    StoreError::new(kind, "faulty", operation, "it fails by plan")
+}
+
+delegate_reads!(FaultyStore);
+
+#[async_trait]
+impl Store for FaultyStore {
+    fn name(&self) -> &'static str {
+        "faulty"
+    }
+
+    async fn load(&self, keys: &Keys) -> Result<Loaded, StoreError> {
+        self.before_read("load")?;
+        if self.plan().of_load() {
+            self.faults.fetch_add(1, Ordering::SeqCst);
+            return Err(error(StoreErrorKind::Unavailable, "load"));
+        }
+        self.inner.load(keys).await
+    }
+
+    async fn commit(&self, commit: &Commit) -> Result<Head, StoreError> {
+        self.before_read("commit")?;
+        self.commits_tried.fetch_add(1, Ordering::SeqCst);
+        let fault = self.plan().of_commit();
+        match fault {
+            Some(fault) => Err(self.fail(fault, commit).await),
+            None => self.inner.commit(commit).await,
+        }
+    }
+
+    async fn prune_receipts(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        self.before_read("prune_receipts")?;
+        self.inner.prune_receipts(before, limit).await
+    }
+}

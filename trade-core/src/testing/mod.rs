@@ -1,0 +1,70 @@
+//! The testing kit: for this workspace, and for whoever writes a store of their own.
+//!
+//! # How to test a store of your own
+//!
+//! Implement [`StoreFactory`](conformance::StoreFactory) — how a fresh, empty store is opened, and how a second handle
+//! on the same data is — and name the suite. One line makes one test of every case, those of later versions of this
+//! crate included:
+//!
+//! ```
+//! use async_trait::async_trait;
+//! use std::sync::Arc;
+//! use trade_core::memory::MemoryStore;
+//! use trade_core::store::Store;
+//! use trade_core::testing::conformance::StoreFactory;
+//!
+//! /// Makes stores that live as long as the process.
+//! #[derive(Debug, Default)]
+//! struct InMemory;
+//!
+//! #[async_trait]
+//! impl StoreFactory for InMemory {
+//!     async fn open(&self) -> Arc<dyn Store> {
+//!         Arc::new(MemoryStore::new())
+//!     }
+//!
+//!     // A store that other processes can open answers with another handle on what `open` made. Cases that need one
+//!     // say so, and are passed over, where there is none.
+//!     async fn reopen(&self) -> Option<Arc<dyn Store>> {
+//!         None
+//!     }
+//! }
+//!
+//! trade_core::conformance_suite!(in_memory, InMemory);
+//! # fn main() {}
+//! ```
+//!
+//! A store that needs a server names the variable that holds its address. Its cases are then reported as ignored by a
+//! plain `cargo test`, and run by `cargo test -- --include-ignored`, where a missing address is a failure; so it is
+//! everywhere where `TRADE_TEST_REQUIRE=1` is set. See [`conformance_suite!`](crate::conformance_suite).
+//!
+//! # What else is here
+//!
+//! | module | for |
+//! |---|---|
+//! | [`conformance`] | what every store must do, case by case |
+//! | [`saboteurs`] | stores that are wrong in one way each, to prove that the suite notices |
+//! | [`faulty`] | a store that fails before, during and after its commits, to test what stands on it |
+//! | [`workload`] | many callers at once, from a seed, and the proof that every answer they got was true |
+//! | [`audit`] | whether what is stored agrees with its log |
+//! | [`model`] | the rules once more, as simple as can be, to compare with |
+//! | [`strategies`] | proptest strategies for every value and command |
+//! | [`fixtures`] | short names for values and commands |
+//!
+//! The kit asserts: where this crate otherwise answers an error, the functions here panic with what they found.
+
+// An assertion that fails is what this module is for.
+#![allow(clippy::unwrap_used)]
+
+pub mod audit;
+pub mod conformance;
+mod delegate;
+pub mod faulty;
+pub mod fixtures;
+pub mod model;
+pub mod saboteurs;
+pub mod snapshot;
+pub mod strategies;
+pub mod workload;
+
+pub use faulty::FaultyStore;

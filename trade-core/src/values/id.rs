@@ -1,0 +1,126 @@
+//! Ids: 1–128 characters of `A–Z a–z 0–9 . _ : -`, compared and ordered by bytes.
+
+use super::{InvalidValue, serde_as_text};
+use std::{fmt, sync::Arc};
+
+const LENGTH_MAX: usize = 128;
+/// What the shipment id of a trade begins with; a transfer's may not.
+const TRADE_SHIPMENT_PREFIX: &str = "shipment-";
+
+fn check(text: &str, length_max: usize) -> Result<(), InvalidValue> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-');
+    if text.is_empty() || text.len() > length_max || !text.bytes().all(allowed) {
+        return Err(InvalidValue(format!("must be 1 to {length_max} characters of A-Z a-z 0-9 . _ : -")));
+    }
+    Ok(())
+}
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident, $length_max:expr) => {
+        $(#[$doc])*
+        ///
+        /// Cheap to clone. Ordered by bytes, so `T-1` is not `t-1` on any store.
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The most characters an id of this kind may have.
+            pub const LENGTH_MAX: usize = $length_max;
+
+            /// Checks and wraps an id.
+            ///
+            /// # Errors
+            /// [`InvalidValue`] if it is empty, too long, or holds another character.
+            pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidValue> {
+                check(text.as_ref(), $length_max)?;
+                Ok(Self(text.as_ref().into()))
+            }
+
+            /// The id as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = InvalidValue;
+            fn try_from(text: &str) -> Result<Self, InvalidValue> {
+                Self::new(text)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        serde_as_text!($name);
+    };
+}
+
+id!(
+    /// Names a station: a place that holds stock, buys and sells.
+    StationId,
+    LENGTH_MAX
+);
+id!(
+    /// Names an item of stock.
+    ItemId,
+    LENGTH_MAX
+);
+id!(
+    /// Names a trade. At most 119 characters, so that `shipment-{id}` is an id too.
+    TransactionId,
+    LENGTH_MAX - TRADE_SHIPMENT_PREFIX.len()
+);
+id!(
+    /// Names a shipment.
+    ShipmentId,
+    LENGTH_MAX
+);
+
+impl ShipmentId {
+    /// The shipment of a trade: `shipment-{transactionId}`.
+    pub fn of_trade(trade: &TransactionId) -> Self {
+        // In range by construction: the prefix and at most 119 allowed characters.
+        Self(format!("{TRADE_SHIPMENT_PREFIX}{trade}").into())
+    }
+
+    /// The trade whose shipment this is, if the id is that of one.
+    pub fn trade(&self) -> Option<TransactionId> {
+        TransactionId::new(self.0.strip_prefix(TRADE_SHIPMENT_PREFIX)?).ok()
+    }
+
+    /// Whether the id is of the form reserved for trades.
+    pub fn is_reserved_for_trades(&self) -> bool {
+        self.0.starts_with(TRADE_SHIPMENT_PREFIX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trade_of_the_longest_id_has_a_shipment_of_the_longest_id() {
+        let trade = TransactionId::new("x".repeat(119)).unwrap();
+        assert_eq!(ShipmentId::new(ShipmentId::of_trade(&trade).as_str()).unwrap().as_str().len(), 128);
+        assert!(TransactionId::new("x".repeat(120)).is_err());
+    }
+
+    #[test]
+    fn other_characters_are_refused() {
+        for bad in ["", " ", "a b", "a/b", "ä", "a\n", "a\0", "a%"] {
+            assert!(StationId::new(bad).is_err(), "{bad:?}");
+        }
+        assert!(StationId::new("A-z_0.9:x").is_ok());
+        assert!(ItemId::new("x".repeat(129)).is_err());
+    }
+}

@@ -1,0 +1,228 @@
+//! Exact money: decimal amounts that keep the scale they came with.
+
+use super::{InvalidValue, Quantity, serde_as_text};
+use rust_decimal::Decimal;
+use std::{collections::BTreeMap, fmt};
+
+/// A decimal number ≥ 0: a price of at most 12 integer and 6 fraction digits, or a sum of such.
+///
+/// It keeps its scale: `2.50` is written back as `2.50`, and is another amount than `2.5`.
+#[derive(Debug, Clone, Copy)]
+pub struct Amount(Decimal);
+
+impl Amount {
+    const INTEGER_DIGITS_MAX: usize = 12;
+    const FRACTION_DIGITS_MAX: usize = 6;
+
+    /// The digits without the decimal point.
+    pub fn mantissa(self) -> i128 {
+        self.0.mantissa()
+    }
+
+    /// The number of fraction digits, 0 … 6.
+    pub fn scale(self) -> u32 {
+        self.0.scale()
+    }
+
+    /// The amount `mantissa / 10^scale`, as a store keeps it.
+    ///
+    /// # Errors
+    /// [`InvalidValue`] for a negative mantissa, one of more than 28 digits, or a scale beyond 6.
+    pub fn from_parts(mantissa: i128, scale: u32) -> Result<Self, InvalidValue> {
+        let digits_fit = (0..10_i128.pow(28)).contains(&mantissa);
+        if !digits_fit || scale as usize > Self::FRACTION_DIGITS_MAX {
+            return Err(InvalidValue::new("must be an amount of at most 22 integer and 6 fraction digits"));
+        }
+        Ok(Self(Decimal::from_i128_with_scale(mantissa, scale)))
+    }
+}
+
+impl TryFrom<&str> for Amount {
+    type Error = InvalidValue;
+    fn try_from(text: &str) -> Result<Self, InvalidValue> {
+        let (integer, fraction) = text.split_once('.').unwrap_or((text, "0"));
+        let digits = |part: &str, digits_max: usize| {
+            (1..=digits_max).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit())
+        };
+        let well_formed =
+            digits(integer, Self::INTEGER_DIGITS_MAX) && digits(fraction, Self::FRACTION_DIGITS_MAX);
+        well_formed.then(|| Decimal::from_str_exact(text).ok()).flatten().map(Self).ok_or_else(|| {
+            InvalidValue::new(
+                "must be a decimal string of at most 12 integer and 6 fraction digits, such as \"12.50\"",
+            )
+        })
+    }
+}
+
+/// By number and scale, not by number alone: what differs in writing is not the same price.
+impl PartialEq for Amount {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Amount {}
+
+impl PartialOrd for Amount {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Amount {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.cmp(&other.0).then(self.scale().cmp(&other.scale()))
+    }
+}
+
+impl std::hash::Hash for Amount {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        (self.mantissa(), self.scale()).hash(state);
+    }
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+serde_as_text!(Amount);
+
+/// A currency code: 3–8 capital letters, as in ISO 4217 and beyond it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Currency {
+    letters: [u8; 8],
+    length: u8,
+}
+
+impl Currency {
+    /// The code as text.
+    pub fn as_str(&self) -> &str {
+        // Only ASCII capitals are ever stored.
+        std::str::from_utf8(&self.letters[..usize::from(self.length)]).unwrap_or_default()
+    }
+}
+
+impl TryFrom<&str> for Currency {
+    type Error = InvalidValue;
+    fn try_from(text: &str) -> Result<Self, InvalidValue> {
+        let length = text.len();
+        if !(3..=8).contains(&length) || !text.bytes().all(|b| b.is_ascii_uppercase()) {
+            return Err(InvalidValue::new("must be 3 to 8 capital letters"));
+        }
+        let mut letters = [0; 8];
+        letters[..length].copy_from_slice(text.as_bytes());
+        Ok(Self { letters, length: u8::try_from(length).unwrap_or(8) })
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+serde_as_text!(Currency);
+
+/// An amount of one currency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Money {
+    /// How much, as a decimal string.
+    pub amount: Amount,
+    /// Of what.
+    pub currency: Currency,
+}
+
+/// A total of more than 22 integer digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the total in {0} has more than 22 integer digits")]
+pub struct TotalOutOfRange(pub Currency);
+
+/// Adds up quantity × unit price, exactly, one sum per currency.
+///
+/// The decimal type ends at 28 digits, and would round a product beyond; a product here has up to 34 (16 of a
+/// quantity, 18 of a price). So the sum is kept as an integer at six fraction digits, where 5 000 lines of the
+/// largest product (4.5 × 10^37) still fit, and becomes a decimal once it is known to fit one.
+#[derive(Debug, Clone, Default)]
+pub struct MoneySum {
+    by_currency: BTreeMap<Currency, (i128, u32)>,
+}
+
+impl MoneySum {
+    const SCALE_MAX: u32 = 6;
+    const TOTAL_INTEGER_DIGITS_MAX: u32 = 22;
+
+    /// Adds `quantity` × `price`.
+    pub fn add(&mut self, quantity: Quantity, price: &Money) {
+        let (sum, scale) = self.by_currency.entry(price.currency).or_default();
+        let aligned = price.amount.mantissa() * 10_i128.pow(Self::SCALE_MAX - price.amount.scale());
+        *sum = sum.saturating_add(aligned.saturating_mul(i128::from(quantity.units())));
+        *scale = (*scale).max(price.amount.scale());
+    }
+
+    /// One total per currency, by currency code, at the largest scale of its lines.
+    ///
+    /// # Errors
+    /// [`TotalOutOfRange`] if a total has more than 22 integer digits.
+    pub fn totals(&self) -> Result<Vec<Money>, TotalOutOfRange> {
+        let total = |(currency, (sum, scale)): (&Currency, &(i128, u32))| {
+            let mantissa = sum / 10_i128.pow(Self::SCALE_MAX - scale);
+            if mantissa >= 10_i128.pow(Self::TOTAL_INTEGER_DIGITS_MAX + scale) {
+                return Err(TotalOutOfRange(*currency));
+            }
+            let amount = Amount::from_parts(mantissa, *scale).map_err(|_| TotalOutOfRange(*currency))?;
+            Ok(Money { amount, currency: *currency })
+        };
+        self.by_currency.iter().map(total).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn money(amount: &str, currency: &str) -> Money {
+        Money { amount: amount.try_into().unwrap(), currency: currency.try_into().unwrap() }
+    }
+
+    #[test]
+    fn an_amount_keeps_its_scale() {
+        for text in ["0", "0.00", "12.50", "999999999999.999999", "0.000001"] {
+            assert_eq!(Amount::try_from(text).unwrap().to_string(), text);
+        }
+        assert_ne!(Amount::try_from("2.5").unwrap(), Amount::try_from("2.50").unwrap());
+    }
+
+    #[test]
+    fn another_form_is_refused() {
+        for bad in
+            ["", ".5", "5.", "-1", "+1", "1e3", "1,5", " 1", "1234567890123", "0.1234567", "NaN", "1_0"]
+        {
+            assert!(Amount::try_from(bad).is_err(), "{bad:?}");
+        }
+        for bad in ["", "GB", "gbp", "ABCDEFGHI", "G1P"] {
+            assert!(Currency::try_from(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn totals_are_exact_at_the_largest_scale() {
+        let mut sum = MoneySum::default();
+        sum.add(Quantity::new(3).unwrap(), &money("0.1", "GBP"));
+        sum.add(Quantity::new(1).unwrap(), &money("0.025", "GBP"));
+        sum.add(Quantity::new(2).unwrap(), &money("7", "EUR"));
+        assert_eq!(sum.totals().unwrap(), [money("14", "EUR"), money("0.325", "GBP")]);
+        assert!(MoneySum::default().totals().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_total_past_22_integer_digits_is_refused() {
+        let mut sum = MoneySum::default();
+        sum.add(Quantity::new(1_000_000_000_000).unwrap(), &money("9999999999.999999", "GBP"));
+        assert_eq!(sum.totals().unwrap()[0].amount.to_string(), "9999999999999999000000.000000");
+        sum.add(Quantity::new(1_000_000_000_000).unwrap(), &money("0.000001", "GBP"));
+        assert_eq!(sum.totals(), Err(TotalOutOfRange("GBP".try_into().unwrap())));
+    }
+}

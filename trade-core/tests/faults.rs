@@ -1,0 +1,250 @@
+//! A store that fails before, during and after its commits: nothing acknowledged is lost, nothing is applied twice, and
+//! nobody is told "refused" about something that landed.
+
+use std::sync::Arc;
+use std::time::Duration;
+use trade_core::command::{Command, Outcome, Request};
+use trade_core::memory::MemoryStore;
+use trade_core::rejection::Rejection;
+use trade_core::resource::CargoStatus;
+use trade_core::service::{Answer, ServiceError, TradeService};
+use trade_core::store::StoreErrorKind;
+use trade_core::testing::FaultyStore;
+use trade_core::testing::audit::audit;
+use trade_core::testing::conformance::taken;
+use trade_core::testing::faulty::Fault;
+use trade_core::testing::fixtures::*;
+use trade_core::testing::workload::Workload;
+
+/// A service over a store that fails by plan, with stations `a` (10 tea) and `b`.
+async fn start() -> (Arc<FaultyStore>, TradeService) {
+    let store = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new())));
+    let service = TradeService::start(store.clone()).await.expect("it starts");
+    taken(&service, open_station("a", &[("tea", 10)])).await;
+    taken(&service, open_station("b", &[])).await;
+    (store, service)
+}
+
+fn sell_all() -> Request {
+    Request::new(initiate(sale("T-1", "a", "b", &[("tea", 10)])))
+}
+
+async fn assert_sold_once(store: &FaultyStore) {
+    let stored = audit(store).await;
+    assert_eq!(stored.trades.len(), 1);
+    assert_eq!(stored.inventory(&station("b")).expect("b").items[0].level, level(10, 0, 0));
+}
+
+#[tokio::test]
+async fn a_commit_whose_answer_is_lost_is_acknowledged_and_applied_once() {
+    for keyed in [false, true] {
+        let (store, service) = start().await;
+        store.fail_commits([Some(Fault::Unanswered)]);
+        let request = if keyed { sell_all().once(key(1, 1)) } else { sell_all() };
+        let answer = service.submit(request).await.expect("it landed");
+        assert!(!answer.replayed, "its caller asked once");
+        assert_sold_once(&store).await;
+        assert_eq!(store.faults(), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_adjustment_whose_answer_is_lost_is_applied_once() {
+    // An adjustment has no id of its own: only its receipt tells that it landed.
+    let (store, service) = start().await;
+    store.fail_commits([Some(Fault::Unanswered), Some(Fault::Unanswered)]);
+    taken(&service, adjust("a", &[("tea", -6)])).await;
+    let stored = audit(&*store).await;
+    assert_eq!(stored.inventory(&station("a")).expect("a").items[0].level.on_hand, 4);
+}
+
+#[tokio::test]
+async fn a_commit_that_was_lost_on_its_way_is_decided_again() {
+    let (store, service) = start().await;
+    store.fail_commits([Some(Fault::Lost), Some(Fault::Lost), Some(Fault::Conflict)]);
+    service.submit(sell_all()).await.expect("it is tried again");
+    assert_sold_once(&store).await;
+    assert_eq!(store.commits_tried(), 2 + 4);
+}
+
+#[tokio::test]
+async fn a_commit_that_lands_late_is_not_applied_beside_its_repetition() {
+    for delay in [0, 1, 2, 3, 5] {
+        let (store, service) = start().await;
+        store.fail_commits([Some(Fault::Late(Duration::from_millis(delay)))]);
+        taken(&service, adjust("a", &[("tea", -6)])).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let stored = audit(&*store).await;
+        assert_eq!(stored.inventory(&station("a")).expect("a").items[0].level.on_hand, 4, "after {delay} ms");
+    }
+}
+
+#[tokio::test]
+async fn the_answer_is_that_of_the_attempt_that_landed() {
+    // The first attempt lands late, while the second is lost: the second one's answer tells of a moment that never was.
+    let (store, service) = start().await;
+    store.fail_commits([Some(Fault::Late(Duration::from_millis(4))), Some(Fault::Lost)]);
+    let Outcome::Inventory(answer) = taken(&service, adjust("a", &[("tea", -6)])).await else {
+        panic!("an inventory")
+    };
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let stored = audit(&*store).await;
+    assert_eq!(*answer, *stored.inventory(&station("a")).expect("a"));
+}
+
+#[tokio::test]
+async fn nobody_is_told_refused_about_something_that_landed() {
+    // The commit that sells all has landed; on the state it left, the same sale would be refused.
+    let (store, service) = start().await;
+    store.fail_commits([Some(Fault::Unanswered)]);
+    taken(&service, adjust("a", &[("tea", -10)])).await;
+    // The same where the receipts cannot be read at first.
+    store.fail_commits([Some(Fault::Unanswered)]);
+    store.fail_loads([false, true, true]);
+    taken(&service, adjust("a", &[("tea", 10)])).await;
+    store.fail_commits([Some(Fault::Unanswered)]);
+    store.fail_loads([false, true]);
+    taken(&service, adjust("a", &[("tea", -10)])).await;
+    let stored = audit(&*store).await;
+    assert_eq!(stored.inventory(&station("a")).expect("a").items[0].level.on_hand, 0);
+}
+
+#[tokio::test]
+async fn the_second_step_of_a_shipment_is_not_refused_because_of_its_own_first_attempt() {
+    let (store, service) = start().await;
+    taken(&service, initiate(order("T-1", "a", "b", &[("tea", 10)]))).await;
+    store.fail_commits([Some(Fault::Unanswered)]);
+    taken(&service, move_cargo(shipment_of("T-1"), CargoStatus::InTransit)).await;
+    store.fail_commits([Some(Fault::Unanswered)]);
+    taken(&service, move_cargo(shipment_of("T-1"), CargoStatus::Lost)).await;
+    audit(&*store).await;
+}
+
+#[tokio::test]
+async fn an_unavailable_store_is_told_as_such_and_nothing_changes() {
+    let (store, service) = start().await;
+    let before = audit(&*store).await;
+    store.fail_commits([Some(Fault::Unavailable)]);
+    let error = service.submit(sell_all()).await.expect_err("the store is away");
+    assert!(
+        matches!(&error, ServiceError::Store(error) if error.kind == StoreErrorKind::Unavailable),
+        "{error:?}"
+    );
+    store.fail_loads([true]);
+    let error = service.submit(sell_all()).await.expect_err("the store is away");
+    assert!(
+        matches!(&error, ServiceError::Store(error) if error.kind == StoreErrorKind::Unavailable),
+        "{error:?}"
+    );
+    store.set_offline(true);
+    assert!(matches!(service.submit(sell_all()).await, Err(ServiceError::Store(_))));
+    store.heal();
+    assert_eq!(audit(&*store).await, before);
+    service.submit(sell_all()).await.expect("it is back");
+    assert_sold_once(&store).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn conflicts_past_the_bound_are_overload() {
+    let (store, service) = start().await;
+    store.fail_commits([Some(Fault::Conflict); 10]);
+    assert!(matches!(service.submit(sell_all()).await, Err(ServiceError::Overloaded)));
+    assert_eq!(store.commits_tried(), 2 + 10, "the attempts are bounded");
+    service.submit(sell_all()).await.expect("the next one lands");
+    assert_sold_once(&store).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_may_have_landed_is_told_so_and_can_be_sent_again() {
+    for first in [Fault::Lost, Fault::Unanswered] {
+        let (store, service) = start().await;
+        store.fail_commits([Some(first)]);
+        store.fail_loads([false].into_iter().chain([true; 20]));
+        let request = Request::new(adjust("a", &[("tea", -6)])).once(key(1, 1));
+        let error = service.submit(request.clone()).await.expect_err("the store does not come back in time");
+        assert!(matches!(error, ServiceError::Unknown(_)), "{error:?}");
+        store.heal();
+        tokio::task::yield_now().await;
+        let answer: Answer = service.submit(request).await.expect("it is settled");
+        assert_eq!(answer.replayed, first == Fault::Unanswered);
+        let stored = audit(&*store).await;
+        assert_eq!(stored.inventory(&station("a")).expect("a").items[0].level.on_hand, 4, "{first:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_store_cannot_take_does_not_harm_the_commands_beside_it() {
+    let (store, service) = start().await;
+    // The first group holds one command, so that the others gather behind it and are committed together.
+    store.fail_commits([None, Some(Fault::Internal), None, Some(Fault::Internal), None]);
+    let submit = |request: Command| {
+        let service = service.clone();
+        tokio::spawn(async move { service.submit(Request::new(request)).await })
+    };
+    let requests: Vec<_> = ["c", "d", "e", "f"].map(|id| submit(open_station(id, &[]))).into();
+    let mut failed = 0;
+    for request in requests {
+        failed += usize::from(matches!(request.await.expect("it is answered"), Err(ServiceError::Store(_))));
+    }
+    assert!(failed <= 1, "{failed} of four suffered");
+    assert_eq!(audit(&*store).await.inventories.len(), 6 - failed);
+}
+
+#[tokio::test]
+async fn a_refusal_that_saw_a_step_which_did_not_land_is_decided_again() {
+    // Both are decided together: the second is refused because of the first. The first then does not land.
+    let (store, service) = start().await;
+    store.fail_commits([None, Some(Fault::Unavailable)]);
+    let submit = |request: Command| {
+        let service = service.clone();
+        tokio::spawn(async move { service.submit(Request::new(request)).await })
+    };
+    let warm = submit(adjust("b", &[("rice", 1)]));
+    let first = submit(initiate(sale("T-1", "a", "b", &[("tea", 10)])));
+    let second = submit(initiate(sale("T-2", "a", "b", &[("tea", 10)])));
+    warm.await.expect("answered").expect("taken");
+    let answers = [first.await.expect("answered"), second.await.expect("answered")];
+    let stored = audit(&*store).await;
+    let refused = answers
+        .iter()
+        .any(|answer| matches!(answer, Err(ServiceError::Rejected(Rejection::InsufficientStock(_)))));
+    assert!(!refused || stored.trades.len() == 1, "a refusal stands on what is stored: {answers:?}");
+}
+
+/// Faults of every kind, at random, while eight callers ask; and every answer is true.
+async fn storm(seed: u64, services: usize) {
+    let inner = Arc::new(MemoryStore::new());
+    let mut stores = Vec::new();
+    let mut running = Vec::new();
+    for n in 0..services as u64 {
+        let store = Arc::new(FaultyStore::new(inner.clone()));
+        running.push(TradeService::start(store.clone()).await.expect("it starts"));
+        store.fail_by_seed(seed + n, 300, 50);
+        stores.push(store);
+    }
+    let finished = Workload::new(seed, 200).run(&running).await;
+    for store in &stores {
+        store.heal();
+    }
+    // What is still on its way arrives.
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    finished.assert_true(&*inner).await;
+    assert!(stores.iter().map(|store| store.faults()).sum::<u64>() > 5, "the storm is one");
+    for service in running {
+        service.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_answer_is_true_in_a_storm_of_faults() {
+    for seed in 0..6 {
+        storm(seed * 100, 1).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_answer_of_two_services_is_true_in_a_storm_of_faults() {
+    for seed in 6..10 {
+        storm(seed * 100, 2).await;
+    }
+}

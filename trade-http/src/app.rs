@@ -1,0 +1,26 @@
+//! What all handlers share.
+
+use crate::metrics::Metrics;
+use crate::options::HttpOptions;
+use std::sync::Arc;
+use trade_core::service::TradeService;
+use trade_core::store::Store;
+
+/// The state of a router. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct App {
+    pub(crate) service: TradeService,
+    pub(crate) options: Arc<HttpOptions>,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl App {
+    pub(crate) fn new(service: TradeService, options: HttpOptions) -> Self {
+        Self { service, options: Arc::new(options), metrics: Arc::new(Metrics::new()) }
+    }
+
+    /// The store, for reading.
+    pub(crate) fn store(&self) -> &dyn Store {
+        self.service.store().as_ref()
+    }
+}

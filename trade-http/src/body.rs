@@ -1,0 +1,140 @@
+//! Taking a body in: its size, its type, its JSON, its fields, in this order.
+
+use crate::app::App;
+use crate::call::{Call, Context};
+use crate::fields::Node;
+use crate::idempotency;
+use crate::input::Input;
+use crate::json::Json;
+use crate::problem::Problem;
+use axum::body::{Body, BodyDataStream};
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, header};
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
+use std::time::Duration;
+use tokio::time::timeout;
+use trade_core::command::{Command, Request as Submission};
+
+/// The most bytes of a body.
+pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
+/// The most bytes of a batch.
+pub(crate) const BATCH_BYTES_MAX: usize = 16 << 20;
+
+/// How much of a refused body is still taken in, and for how long: a client that is writing when its connection is
+/// closed may lose the answer that tells it why.
+const DRAIN_BYTES_MAX: usize = 64 << 20;
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// A request whose body of at most `MAX` bytes was received.
+#[derive(Debug)]
+pub(crate) struct Received<const MAX: usize> {
+    pub(crate) call: Call,
+    bytes: Bytes,
+}
+
+impl<const MAX: usize> FromRequest<App> for Received<MAX> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let (mut parts, body) = request.into_parts();
+        let call = Call::of(&mut parts);
+        let declared =
+            call.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        if declared.is_some_and(|length: u64| length > MAX as u64) {
+            return Err(too_large(MAX, body.into_data_stream()));
+        }
+        match timeout(app.options.request_timeout, receive(body, MAX)).await {
+            Ok(bytes) => Ok(Self { call, bytes: bytes? }),
+            Err(_) => Err(Problem::new("request-timeout", "the body did not arrive in time")),
+        }
+    }
+}
+
+async fn receive(body: Body, max: usize) -> Result<Bytes, Problem> {
+    let mut stream = body.into_data_stream();
+    let mut bytes = BytesMut::new();
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|error| {
+            tracing::debug!(%error, "a body broke off");
+            Problem::new("malformed-json", "the body broke off")
+        })?;
+        if chunk.len() > max - bytes.len() {
+            return Err(too_large(max, stream));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes.freeze())
+}
+
+/// Answers at once, while what the client is still sending goes nowhere.
+fn too_large(max: usize, mut rest: BodyDataStream) -> Problem {
+    let drain = async move {
+        let mut left = DRAIN_BYTES_MAX;
+        while let Some(Ok(chunk)) = rest.next().await
+            && left > chunk.len()
+        {
+            left -= chunk.len();
+        }
+    };
+    tokio::spawn(timeout(DRAIN_TIME_MAX, drain));
+    Problem::new("body-too-large", format!("the body may be at most {max} bytes"))
+}
+
+impl<const MAX: usize> Received<MAX> {
+    /// How problems inside an answer name the request. Where the answer may be given again, it must be the same again:
+    /// there, they carry the key in place of the id of one of its requests.
+    pub(crate) fn lasting_context(&self) -> Context {
+        let key = self.call.headers.get(idempotency::HEADER).and_then(|key| key.to_str().ok());
+        match key {
+            Some(key) => Context::new(key, self.call.resource_path()),
+            None => self.call.context.clone(),
+        }
+    }
+
+    /// Makes a command of the request; every faulty field is told at once.
+    pub(crate) fn command(
+        &self,
+        read: impl FnOnce(&Input<'_>, Node<'_>) -> Option<Command>,
+    ) -> Result<Submission, Problem> {
+        if !is_json(&self.call.headers) {
+            return Err(Problem::new("unsupported-media-type", "the Content-Type must be application/json"));
+        }
+        let json =
+            Json::parse(&self.bytes).map_err(|error| Problem::new("malformed-json", error.to_string()))?;
+        let input = Input::new(&self.call, &[]);
+        let key = idempotency::key(&self.call, &input.faults);
+        let command = read(&input, Node::body(&json, &input.faults));
+        let submission = Submission::new(input.faults.settle(command)?).by(self.call.caller.actor.clone());
+        let Some(key) = key else { return Ok(submission) };
+        let idempotency = idempotency::identify(&self.call, key, &json).map_err(|error| {
+            tracing::error!(%error, "a body cannot be written as JSON again");
+            Problem::internal()
+        })?;
+        Ok(submission.once(idempotency))
+    }
+}
+
+/// `application/json` or `application/<anything>+json`, whatever its parameters.
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(Ok(value)) = headers.get(header::CONTENT_TYPE).map(|value| value.to_str()) else { return false };
+    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let Some(subtype) = essence.strip_prefix("application/") else { return false };
+    subtype == "json" || subtype.strip_suffix("+json").is_some_and(|name| !name.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_told_from_what_is_not() {
+        let is =
+            |value: &str| is_json(&[(header::CONTENT_TYPE, value.parse().unwrap())].into_iter().collect());
+        assert!(is("application/json") && is("Application/JSON; charset=utf-8") && is("application/ld+json"));
+        assert!(
+            !is("text/json") && !is("application/jsonx") && !is("application/+json") && !is("text/plain")
+        );
+        assert!(!is_json(&HeaderMap::new()));
+    }
+}

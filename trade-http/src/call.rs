@@ -1,0 +1,99 @@
+//! What is known of a request besides its body: who sends it, under which name, where to.
+
+use axum::extract::{FromRequestParts, OriginalUri};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, Uri};
+use std::convert::Infallible;
+use std::sync::Arc;
+use trade_core::event::Actor;
+
+/// How a request is named in answers and logs.
+#[derive(Debug, Clone)]
+pub(crate) struct Context(Arc<Names>);
+
+#[derive(Debug)]
+struct Names {
+    request_id: String,
+    path: String,
+}
+
+impl Context {
+    /// Names a request by its id and the path its client sent.
+    pub(crate) fn new(request_id: impl Into<String>, path: impl Into<String>) -> Self {
+        Self(Arc::new(Names { request_id: request_id.into(), path: path.into() }))
+    }
+
+    pub(crate) fn request_id(&self) -> &str {
+        &self.0.request_id
+    }
+
+    /// The path as the client sent it, whatever this router is nested in.
+    pub(crate) fn path(&self) -> &str {
+        &self.0.path
+    }
+}
+
+/// Who sends a request. Access control puts it into the request's extensions; where it does not, nobody in particular
+/// sends it.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    /// The name under which events and idempotency keys are kept.
+    pub(crate) actor: Actor,
+}
+
+impl Caller {
+    /// Nobody in particular: access control is off.
+    pub(crate) const ANONYMOUS: Self = Self { actor: Actor::Anonymous };
+}
+
+/// A request without its body.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) context: Context,
+    pub(crate) caller: Caller,
+    pub(crate) method: Method,
+    pub(crate) headers: HeaderMap,
+    /// The path and query below the place where this router is nested.
+    uri: Uri,
+}
+
+impl Call {
+    /// Takes a request apart.
+    pub(crate) fn of(parts: &mut Parts) -> Self {
+        let context = parts.extensions.get::<Context>().cloned();
+        Self {
+            context: context.unwrap_or_else(|| Context::new("", original_path(parts))),
+            caller: parts.extensions.get().cloned().unwrap_or(Caller::ANONYMOUS),
+            method: parts.method.clone(),
+            headers: std::mem::take(&mut parts.headers),
+            uri: parts.uri.clone(),
+        }
+    }
+
+    /// The resource's path as the client sent it, without trailing slash.
+    pub(crate) fn resource_path(&self) -> &str {
+        self.context.path().trim_end_matches('/')
+    }
+
+    /// A segment of the path, counted from its end, as it was sent.
+    pub(crate) fn segment_from_end(&self, index: usize) -> &str {
+        self.uri.path().trim_end_matches('/').rsplit('/').nth(index).unwrap_or_default()
+    }
+
+    /// The query as it was sent.
+    pub(crate) fn query(&self) -> &str {
+        self.uri.query().unwrap_or_default()
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Call {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(parts))
+    }
+}
+
+fn original_path(parts: &Parts) -> &str {
+    parts.extensions.get::<OriginalUri>().map_or_else(|| parts.uri.path(), |OriginalUri(uri)| uri.path())
+}

@@ -1,0 +1,185 @@
+//! Reading path, query and headers of a request, beside its body, into one list of faults.
+
+use crate::call::Call;
+use crate::cursor::Cursor;
+use crate::fields::{Faults, shown};
+use crate::problem::Problem;
+use std::borrow::Cow;
+use std::ops::RangeInclusive;
+use trade_core::values::InvalidValue;
+
+/// Rows of a page when nothing else is asked for.
+const LIMIT_DEFAULT: usize = 50;
+/// The most rows of a page.
+const LIMIT_MAX: usize = 500;
+
+/// What a handler reads its arguments from.
+#[derive(Debug)]
+pub(crate) struct Input<'c> {
+    pub(crate) call: &'c Call,
+    pub(crate) faults: Faults,
+    parameters: Vec<(Cow<'c, str>, Cow<'c, str>)>,
+}
+
+impl Call {
+    /// Reads path and query, of which these parameters are known.
+    pub(crate) fn read<T>(
+        &self,
+        parameters: &[&str],
+        read: impl FnOnce(&Input<'_>) -> Option<T>,
+    ) -> Result<T, Problem> {
+        let input = Input::new(self, parameters);
+        let value = read(&input);
+        input.faults.settle(value)
+    }
+}
+
+impl<'c> Input<'c> {
+    /// Begins to read a request whose query has these parameters at most, each once.
+    pub(crate) fn new(call: &'c Call, known: &[&str]) -> Self {
+        let faults = Faults::default();
+        let mut parameters: Vec<(Cow<'c, str>, Cow<'c, str>)> = Vec::new();
+        for pair in call.query().split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (name, value) = (decode(name), decode(value));
+            let name = name.unwrap_or(Cow::Borrowed("query"));
+            let Some(value) = value else {
+                faults.add::<()>(shown(&name), "is not UTF-8");
+                continue;
+            };
+            if !known.contains(&name.as_ref()) {
+                faults.add::<()>(shown(&name), "is not a known parameter");
+            } else if parameters.iter().any(|(other, _)| *other == name) {
+                faults.add::<()>(name, "must be given once");
+            } else {
+                parameters.push((name, value));
+            }
+        }
+        Self { call, faults, parameters }
+    }
+
+    /// The id that ends the path.
+    pub(crate) fn id<T: for<'t> TryFrom<&'t str, Error = InvalidValue>>(&self, name: &str) -> Option<T> {
+        self.id_from_end(name, 0)
+    }
+
+    /// The id before the last word of the path.
+    pub(crate) fn id_before_end<T: for<'t> TryFrom<&'t str, Error = InvalidValue>>(
+        &self,
+        name: &str,
+    ) -> Option<T> {
+        self.id_from_end(name, 1)
+    }
+
+    fn id_from_end<T: for<'t> TryFrom<&'t str, Error = InvalidValue>>(
+        &self,
+        name: &str,
+        index: usize,
+    ) -> Option<T> {
+        match decode(self.call.segment_from_end(index)) {
+            Some(id) => self.faults.check(name, T::try_from(&id)),
+            None => self.faults.add(name, "is not UTF-8"),
+        }
+    }
+
+    /// A parameter of the query that may be absent.
+    pub(crate) fn parameter<T>(
+        &self,
+        name: &str,
+        read: impl FnOnce(&str) -> Result<T, InvalidValue>,
+    ) -> Option<T> {
+        let (_, value) = self.parameters.iter().find(|(parameter, _)| parameter == name)?;
+        self.faults.check(name, read(value))
+    }
+
+    /// A parameter that is a list with commas; empty where it is absent.
+    pub(crate) fn list<T>(&self, name: &str, read: impl Fn(&str) -> Result<T, InvalidValue>) -> Vec<T> {
+        self.parameter(name, |text| text.split(',').map(&read).collect()).unwrap_or_default()
+    }
+
+    /// A parameter that is an id, a word or a time.
+    pub(crate) fn value<T: for<'t> TryFrom<&'t str, Error = InvalidValue>>(&self, name: &str) -> Option<T> {
+        self.parameter(name, |text| T::try_from(text))
+    }
+
+    /// The rows asked for.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit_within(1..=LIMIT_MAX, LIMIT_DEFAULT)
+    }
+
+    /// The rows asked for, where other numbers hold.
+    pub(crate) fn limit_within(&self, range: RangeInclusive<usize>, default: usize) -> usize {
+        let read = |text: &str| {
+            let limit = integer(text).and_then(|limit| usize::try_from(limit).ok());
+            limit.filter(|limit| range.contains(limit)).ok_or_else(|| {
+                InvalidValue(format!("must be an integer from {} to {}", range.start(), range.end()))
+            })
+        };
+        self.parameter("limit", read).unwrap_or(default)
+    }
+
+    /// The place where the page before ended.
+    pub(crate) fn cursor<P: Cursor>(&self) -> Option<P> {
+        self.parameter("cursor", |text| {
+            P::decode(text).ok_or_else(|| InvalidValue::new("must be the nextCursor of a page of this list"))
+        })
+    }
+}
+
+/// A non-negative integer in plain digits.
+pub(crate) fn integer(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
+}
+
+/// Undoes percent-encoding. A plus sign stands for itself: no parameter holds spaces, but times hold offsets.
+fn decode(text: &str) -> Option<Cow<'_, str>> {
+    if !text.contains('%') {
+        return Some(Cow::Borrowed(text));
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let hex =
+            after.get(..2).filter(|_| byte == b'%').and_then(|hex| Some((nibble(hex[0])?, nibble(hex[1])?)));
+        match hex {
+            Some((high, low)) => {
+                bytes.push(high << 4 | low);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(byte);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8(bytes).ok().map(Cow::Owned)
+}
+
+fn nibble(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percent_encoding_is_undone_and_bad_utf_8_told() {
+        assert_eq!(decode("a%2Fb%c3%A9+%zz%").as_deref(), Some("a/bé+%zz%"));
+        assert_eq!(decode("%ff"), None);
+    }
+
+    #[test]
+    fn an_integer_is_digits_and_nothing_else() {
+        assert_eq!(integer("0042"), Some(42));
+        for bad in ["", "+1", "-1", "1.0", " 1", "99999999999999999999"] {
+            assert_eq!(integer(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Around every request, unknown paths included: its id, its span and log line, its metrics, a limit on its time, the
+//! body of its problem, and a problem instead of a panic.
+
+use crate::app::App;
+use crate::call::Context;
+use crate::problem::Problem;
+use axum::body::{Body, HttpBody};
+use axum::extract::{MatchedPath, OriginalUri, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures::FutureExt;
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
+use tokio::time::timeout;
+use tracing::Instrument;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const REQUEST_ID_LENGTH_MAX: usize = 128;
+/// The route of what is on no route.
+const UNMATCHED: &str = "unmatched";
+
+/// The outermost layer.
+pub(crate) async fn envelope(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let method = request.method().clone();
+    let original = request.extensions().get().map_or_else(|| request.uri(), |OriginalUri(uri)| uri);
+    let given = given_id(request.headers());
+    let context = Context::new(given.unwrap_or_else(|| app.service.new_id().to_string()), original.path());
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    request.extensions_mut().insert(context.clone());
+
+    // Of the highest level, so that no filter of lines takes the id from those that remain.
+    let span = tracing::error_span!("request", request_id = context.request_id());
+    async {
+        let mut response = run(&app, request, next).await;
+        if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+            problem.write_into(&mut response, &context);
+            if method == Method::HEAD {
+                remove_body(&mut response);
+            }
+        }
+        if let Ok(id) = HeaderValue::try_from(context.request_id()) {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
+        let (status, took) = (response.status().as_u16(), started.elapsed());
+        let route = route.as_ref().map_or(UNMATCHED, template);
+        app.metrics.answered(method_label(&method), route, status, took);
+        tracing::info!(%method, path = context.path(), status, ms = milliseconds(took), "answered");
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+async fn run(app: &App, request: Request, next: Next) -> Response {
+    // Reading the body has a limit of its own within this one, and another answer.
+    let limit = app.options.request_timeout.saturating_mul(2);
+    match timeout(limit, AssertUnwindSafe(next.run(request)).catch_unwind()).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(panic)) => {
+            let message = panic.downcast_ref::<&str>().copied();
+            let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+            tracing::error!(panic = message.unwrap_or("of another kind"), "a handler panicked");
+            Problem::internal().into_response()
+        }
+        Err(_) => {
+            tracing::error!("a request took too long, and may still be applied");
+            let detail = "the store did not answer in time, and the request may have been applied";
+            Problem::new("store-unavailable", detail).into_response()
+        }
+    }
+}
+
+/// The id the client gave the request, if it can be taken over.
+fn given_id(headers: &HeaderMap) -> Option<String> {
+    let id = headers.get(REQUEST_ID)?.to_str().ok()?;
+    let visible = id.bytes().all(|byte| byte.is_ascii_graphic());
+    (visible && (1..=REQUEST_ID_LENGTH_MAX).contains(&id.len())).then(|| id.into())
+}
+
+/// What axum does for the answers it makes itself.
+fn remove_body(response: &mut Response) {
+    if let Some(length) = response.body().size_hint().exact() {
+        response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+    }
+    *response.body_mut() = Body::empty();
+}
+
+/// The path of a route with its placeholders, without trailing slash.
+fn template(route: &MatchedPath) -> &str {
+    route.as_str().trim_end_matches('/')
+}
+
+/// A method has any number of names; those that mean something here are few.
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+fn milliseconds(took: Duration) -> u64 {
+    u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
+}

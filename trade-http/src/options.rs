@@ -1,0 +1,64 @@
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How a router works.
+#[derive(Debug, Clone)]
+pub struct HttpOptions {
+    /// How long the body of a request may take to arrive (408 `request-timeout`). A request that then takes as long
+    /// again to be answered is told 503 `store-unavailable`.
+    pub request_timeout: Duration,
+    /// How long a stream of events is silent at most before a comment line shows that it lives.
+    pub heartbeat: Duration,
+    /// Tells the router that the application is about to end.
+    pub shutdown: Shutdown,
+}
+
+impl Default for HttpOptions {
+    fn default() -> Self {
+        Self {
+            request_timeout: Duration::from_secs(30),
+            heartbeat: Duration::from_secs(15),
+            shutdown: Shutdown::new(),
+        }
+    }
+}
+
+/// Begins the end of a router: `/health/ready` answers 503, and every stream of events ends with an event `bye`.
+/// Requests are still answered. Clones are the same handle.
+///
+/// A stream whose reader does not read cannot be told; the application should close such connections after a while.
+#[derive(Debug, Clone)]
+pub struct Shutdown(watch::Sender<bool>);
+
+impl Shutdown {
+    /// A handle that nobody has begun.
+    pub fn new() -> Self {
+        Self(watch::Sender::new(false))
+    }
+
+    /// Begins it. Again is as once.
+    pub fn begin(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// Whether it has begun.
+    pub fn has_begun(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Waits until it has begun.
+    pub async fn begun(&self) {
+        // The sender lives as long as this handle, so there is nothing else to wait for.
+        let _ = self.0.subscribe().wait_for(|begun| *begun).await;
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<bool> {
+        self.0.subscribe()
+    }
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self::new()
+    }
+}

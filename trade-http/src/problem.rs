@@ -1,0 +1,272 @@
+//! Refusals and failures as problem documents (RFC 9457): the one place where an error becomes an answer.
+//!
+//! A [`Problem`] travels as an extension of an empty response; the outermost middleware, which knows the request,
+//! writes its body. What axum refuses by itself takes the same way.
+
+use crate::call::Context;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value, json};
+use std::borrow::Cow;
+use std::error::Error;
+use trade_core::rejection::{Rejection, Shortage};
+use trade_core::service::ServiceError;
+use trade_core::store::{StoreError, StoreErrorKind};
+
+/// Every code a problem can have, with its status and title.
+const CODES: &[(&str, StatusCode, &str)] = &[
+    ("malformed-json", StatusCode::BAD_REQUEST, "The body is not JSON"),
+    ("not-found", StatusCode::NOT_FOUND, "There is nothing at this path"),
+    ("trade-not-found", StatusCode::NOT_FOUND, "There is no such trade"),
+    ("cargo-not-found", StatusCode::NOT_FOUND, "There is no such cargo"),
+    ("station-not-found", StatusCode::NOT_FOUND, "There is no such station"),
+    ("method-not-allowed", StatusCode::METHOD_NOT_ALLOWED, "The method is not allowed here"),
+    ("request-timeout", StatusCode::REQUEST_TIMEOUT, "The request took too long to arrive"),
+    ("trade-exists", StatusCode::CONFLICT, "The trade exists"),
+    ("cargo-exists", StatusCode::CONFLICT, "The cargo exists"),
+    ("station-exists", StatusCode::CONFLICT, "The station exists"),
+    ("illegal-transition", StatusCode::CONFLICT, "The status does not allow the step"),
+    ("insufficient-stock", StatusCode::CONFLICT, "There is not enough stock"),
+    ("idempotency-in-progress", StatusCode::CONFLICT, "The first request with this key is still running"),
+    ("version-mismatch", StatusCode::PRECONDITION_FAILED, "The resource has another version"),
+    ("body-too-large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
+    ("unsupported-media-type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is not declared as JSON"),
+    ("invalid-request", StatusCode::UNPROCESSABLE_ENTITY, "The request is not valid"),
+    ("invalid-last-event-id", StatusCode::UNPROCESSABLE_ENTITY, "The last event id is not valid"),
+    ("unknown-station", StatusCode::UNPROCESSABLE_ENTITY, "The request names an unknown station"),
+    ("quantity-out-of-range", StatusCode::UNPROCESSABLE_ENTITY, "A quantity would leave its range"),
+    ("amount-out-of-range", StatusCode::UNPROCESSABLE_ENTITY, "A total would leave its range"),
+    ("idempotency-key-reused", StatusCode::UNPROCESSABLE_ENTITY, "The idempotency key was used before"),
+    ("internal", StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong here"),
+    ("store-unavailable", StatusCode::SERVICE_UNAVAILABLE, "The store cannot be reached"),
+    ("overloaded", StatusCode::SERVICE_UNAVAILABLE, "There is too much to do"),
+];
+
+/// Seconds after which a 503 may be tried again.
+const RETRY_AFTER_SECONDS: &str = "1";
+
+/// One faulty field of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FieldFault {
+    /// Where: a path into the body, a parameter, or a header.
+    pub(crate) field: String,
+    /// What was expected.
+    pub(crate) detail: String,
+}
+
+/// Why a request is not answered as asked.
+#[derive(Debug, Clone)]
+pub(crate) struct Problem {
+    code: &'static str,
+    status: StatusCode,
+    title: &'static str,
+    detail: Cow<'static, str>,
+    errors: Vec<FieldFault>,
+    /// Members beyond the common ones.
+    extra: Vec<(&'static str, Value)>,
+}
+
+impl Problem {
+    /// A problem of a known code; one of an unknown code is a defect, and shown as such.
+    pub(crate) fn new(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        let known = CODES.iter().find(|(known, ..)| *known == code);
+        debug_assert!(known.is_some(), "{code} is missing in the table of problems");
+        let unknown = ("internal", StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong here");
+        let (code, status, title) = known.copied().unwrap_or(unknown);
+        Self { code, status, title, detail: detail.into(), errors: Vec::new(), extra: Vec::new() }
+    }
+
+    /// Faulty fields, of which `errors` lists the first.
+    pub(crate) fn invalid(errors: Vec<FieldFault>, count: usize) -> Self {
+        let detail = match errors.first() {
+            Some(FieldFault { field, detail }) if count == 1 => format!("{field} {detail}"),
+            Some(FieldFault { field, detail }) => format!("{field} {detail} (and {} more)", count - 1),
+            None => "the request is not valid".into(),
+        };
+        Self { errors, ..Self::new("invalid-request", detail) }
+    }
+
+    /// A defect or damage that was logged where it was noticed.
+    pub(crate) fn internal() -> Self {
+        Self::new("internal", "the request failed for a reason that is not yours; it is in the log")
+    }
+
+    /// The same with a further member.
+    #[must_use]
+    pub(crate) fn with(mut self, member: &'static str, value: impl Into<Value>) -> Self {
+        self.extra.push((member, value.into()));
+        self
+    }
+
+    /// The HTTP status.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The problem document for a request.
+    pub(crate) fn document(&self, context: &Context) -> Value {
+        let mut document = Map::new();
+        document.insert("type".into(), format!("urn:trade-network:problem:{}", self.code).into());
+        document.insert("title".into(), self.title.into());
+        document.insert("status".into(), self.status.as_u16().into());
+        document.insert("detail".into(), self.detail.as_ref().into());
+        document.insert("instance".into(), context.path().into());
+        document.insert("code".into(), self.code.into());
+        document.insert("message".into(), self.detail.as_ref().into());
+        document.insert("requestId".into(), context.request_id().into());
+        if !self.errors.is_empty() {
+            let error = |fault: &FieldFault| json!({ "field": fault.field, "detail": fault.detail });
+            document.insert("errors".into(), self.errors.iter().map(error).collect());
+        }
+        document.extend(self.extra.iter().map(|(member, value)| ((*member).into(), value.clone())));
+        Value::Object(document)
+    }
+
+    /// Writes the document into a response, whose headers are kept.
+    pub(crate) fn write_into(self, response: &mut Response, context: &Context) {
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        // Whatever stood there counted another body.
+        headers.remove(header::CONTENT_LENGTH);
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        }
+        *response.status_mut() = self.status;
+        *response.body_mut() = self.document(context).to_string().into();
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<Rejection> for Problem {
+    fn from(rejection: Rejection) -> Self {
+        let problem = Self::new(rejection.code(), rejection.to_string());
+        match rejection {
+            Rejection::InvalidRequest { field, detail } => {
+                Self { errors: vec![FieldFault { field, detail }], ..problem }
+            }
+            Rejection::UnknownStation { field, station } => {
+                let detail = format!("names station {station}, which does not exist");
+                Self { errors: vec![FieldFault { field, detail }], ..problem }
+            }
+            Rejection::VersionMismatch { actual } => problem.with("version", actual),
+            Rejection::IllegalTradeTransition { from, to, allowed, .. } => {
+                transition(problem, from.as_str(), to.as_str(), allowed.iter().map(|to| to.as_str()))
+            }
+            Rejection::IllegalCargoTransition { from, to, allowed, .. } => {
+                transition(problem, from.as_str(), to.as_str(), allowed.iter().map(|to| to.as_str()))
+            }
+            Rejection::InsufficientStock(shortages) => {
+                problem.with("shortages", shortages.iter().map(shortage).collect::<Vec<_>>())
+            }
+            Rejection::InBatch { index, rejection } => {
+                let mut inner = Self::from(*rejection);
+                for fault in &mut inner.errors {
+                    fault.field = format!("trades[{index}].{}", fault.field);
+                }
+                Self { detail: problem.detail, ..inner }.with("index", index)
+            }
+            _ => problem,
+        }
+    }
+}
+
+fn transition(
+    problem: Problem,
+    from: &'static str,
+    to: &'static str,
+    allowed: impl Iterator<Item = &'static str>,
+) -> Problem {
+    problem.with("from", from).with("to", to).with("allowed", allowed.collect::<Vec<_>>())
+}
+
+fn shortage(shortage: &Shortage) -> Value {
+    json!({
+        "stationId": shortage.station_id.as_str(),
+        "itemId": shortage.item_id.as_str(),
+        "requested": shortage.requested,
+        "available": shortage.available,
+    })
+}
+
+impl From<ServiceError> for Problem {
+    fn from(error: ServiceError) -> Self {
+        match error {
+            ServiceError::Rejected(rejection) => rejection.into(),
+            ServiceError::InProgress => Self::new("idempotency-in-progress", error.to_string()),
+            ServiceError::Overloaded => Self::new("overloaded", error.to_string()),
+            ServiceError::Stopped => Self::new("overloaded", "the server is shutting down"),
+            ServiceError::Store(error) => of_store(&error),
+            ServiceError::Unknown(error) => {
+                log(&error);
+                let detail =
+                    "the store failed, and the request may have been applied: send it again with its key";
+                Self::new("store-unavailable", detail)
+            }
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        of_store(&error)
+    }
+}
+
+fn of_store(error: &StoreError) -> Problem {
+    log(error);
+    match error.kind {
+        StoreErrorKind::Unavailable => {
+            Problem::new("store-unavailable", "the store cannot be reached: try again")
+        }
+        StoreErrorKind::Conflict | StoreErrorKind::OutcomeUnknown => {
+            Problem::new("overloaded", "others were faster too often: try again")
+        }
+        StoreErrorKind::Corrupt | StoreErrorKind::Unsupported | StoreErrorKind::Internal => {
+            Problem::internal()
+        }
+    }
+}
+
+/// What a client is not told.
+fn log(error: &StoreError) {
+    let cause = error.source.as_deref().map(|source| source as &(dyn Error + 'static));
+    tracing::error!(%error, cause, "the store failed");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_code_stands_twice_in_the_table() {
+        let mut codes: Vec<_> = CODES.iter().map(|(code, ..)| code).collect();
+        codes.sort();
+        codes.dedup();
+        assert_eq!(codes.len(), CODES.len());
+    }
+
+    #[test]
+    fn a_failing_store_never_shows_its_own_words() {
+        for kind in [
+            StoreErrorKind::Conflict,
+            StoreErrorKind::OutcomeUnknown,
+            StoreErrorKind::Unavailable,
+            StoreErrorKind::Corrupt,
+            StoreErrorKind::Unsupported,
+            StoreErrorKind::Internal,
+        ] {
+            let error = StoreError::new(kind, "sqlite", "load", "/var/db: secret");
+            let problem = Problem::from(error);
+            let document = problem.document(&Context::new("r", "/x")).to_string();
+            assert!(problem.status().is_server_error() && !document.contains("secret"), "{document}");
+            assert!(!document.contains("sqlite"), "{document}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Answers that are no problem.
+
+use crate::call::Call;
+use crate::conditional;
+use crate::problem::Problem;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use std::fmt::Display;
+use trade_core::resource::Version;
+
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// What a handler answers.
+pub(crate) type Reply = Result<Response, Problem>;
+
+/// A JSON body.
+pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Reply {
+    let bytes = serde_json::to_vec(body).map_err(|error| {
+        tracing::error!(%error, "an answer cannot be written");
+        Problem::internal()
+    })?;
+    let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    Ok((status, content_type, bytes).into_response())
+}
+
+/// A single resource, or 304 where the client has this version of it.
+pub(crate) fn resource(call: &Call, version: Version, body: &impl Serialize) -> Reply {
+    if conditional::is_known(&call.headers, version) {
+        return tagged(Ok(StatusCode::NOT_MODIFIED.into_response()), version);
+    }
+    tagged(json(StatusCode::OK, body), version)
+}
+
+/// The same with the entity tag of a version.
+pub(crate) fn tagged(reply: Reply, version: Version) -> Reply {
+    with(reply, header::ETAG, &conditional::etag(version))
+}
+
+/// The same, marked if it is a first answer given again.
+pub(crate) fn replayed(reply: Reply, replayed: bool) -> Reply {
+    if replayed { with(reply, REPLAYED, &"true") } else { reply }
+}
+
+/// The same, with the place of the new resource below the path it was made under.
+pub(crate) fn located(reply: Reply, call: &Call, id: &impl Display) -> Reply {
+    with(reply, header::LOCATION, &format_args!("{}/{id}", call.resource_path()))
+}
+
+fn with(reply: Reply, name: HeaderName, value: &impl Display) -> Reply {
+    let mut response = reply?;
+    let value = HeaderValue::try_from(value.to_string()).map_err(|error| {
+        tracing::error!(%error, %name, "a header cannot be written");
+        Problem::internal()
+    })?;
+    response.headers_mut().insert(name, value);
+    Ok(response)
+}

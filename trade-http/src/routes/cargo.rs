@@ -1,0 +1,173 @@
+//! `/cargo`.
+
+use crate::app::App;
+use crate::body::{BODY_BYTES_MAX, Received};
+use crate::call::Call;
+use crate::conditional;
+use crate::cursor::{CargoCursor, Cursor, HistoryCursor};
+use crate::fields::{Node, text};
+use crate::lines::lines;
+use crate::problem::Problem;
+use crate::reply::{self, Reply};
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Serialize;
+use std::sync::Arc;
+use trade_core::command::{CargoOutcome, Command, CreateTransfer, Outcome, UpdateCargo};
+use trade_core::event::Event;
+use trade_core::rejection::Rejection;
+use trade_core::resource::{Cargo, Sequence, Trade};
+use trade_core::service::TradeService;
+use trade_core::store::{CargoFilter, CargoQuery, Store, StoreError};
+use trade_core::values::{InvalidValue, ShipmentId};
+
+#[derive(Serialize)]
+struct Changed<'a> {
+    message: &'static str,
+    cargo: &'a Cargo,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trade: Option<&'a Trade>,
+}
+
+pub(crate) async fn create(State(app): State<App>, received: Received<BODY_BYTES_MAX>) -> Reply {
+    let request = received.command(|_, body| new_transfer(body, &app.service))?;
+    let answer = app.service.submit(request).await?;
+    let Outcome::Cargo(CargoOutcome { created, cargo, .. }) = &answer.outcome else {
+        return Err(super::unexpected(&answer.outcome));
+    };
+    let status = if *created { StatusCode::CREATED } else { StatusCode::OK };
+    let reply = reply::json(status, &Changed { message: "Cargo created successfully", cargo, trade: None });
+    let reply = reply::located(reply, &received.call, &cargo.shipment_id);
+    reply::replayed(reply::tagged(reply, cargo.version), answer.replayed)
+}
+
+fn new_transfer(body: Node<'_>, service: &TradeService) -> Option<Command> {
+    let object = body.object(&["shipmentId", "origin", "destination", "items", "ETA"])?;
+    let given = object.optional("shipmentId", |node| Some(text::<ShipmentId>(node)));
+    let origin = object.required("origin", text);
+    let destination = object.required("destination", text);
+    let items = object.required("items", lines);
+    let eta = object.optional("ETA", text);
+    let shipment_id = given.unwrap_or_else(|| ShipmentId::new(service.new_id().to_string()).ok())?;
+    let (origin, destination, items) = (origin?, destination?, items?);
+    Some(Command::CreateTransfer(CreateTransfer { shipment_id, origin, destination, items, eta }))
+}
+
+pub(crate) async fn update(State(app): State<App>, received: Received<BODY_BYTES_MAX>) -> Reply {
+    let request = received.command(|input, body| {
+        let shipment_id = input.id("shipmentId");
+        let object = body.object(&["status", "ETA", "location"])?;
+        let status = object.optional("status", text);
+        let eta = object.optional("ETA", text);
+        let location = object.optional("location", text);
+        let precondition = conditional::if_match(&input.call.headers);
+        let shipment_id = shipment_id?;
+        Some(Command::UpdateCargo(UpdateCargo { shipment_id, status, eta, location, precondition }))
+    })?;
+    let answer = app.service.submit(request).await?;
+    let Outcome::Cargo(CargoOutcome { cargo, trade, .. }) = &answer.outcome else {
+        return Err(super::unexpected(&answer.outcome));
+    };
+    let changed = Changed { message: "Cargo updated successfully", cargo, trade: trade.as_deref() };
+    let reply = reply::json(StatusCode::OK, &changed);
+    reply::replayed(reply::tagged(reply, cargo.version), answer.replayed)
+}
+
+#[derive(Serialize)]
+struct One<'a> {
+    cargo: &'a Cargo,
+}
+
+pub(crate) async fn one(State(app): State<App>, call: Call) -> Reply {
+    let id: ShipmentId = call.read(&[], |input| input.id("shipmentId"))?;
+    let cargo = app.store().cargo(&id).await?.ok_or(Rejection::CargoNotFound(id))?;
+    reply::resource(&call, cargo.version, &One { cargo: &cargo })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct List {
+    cargo: Vec<Arc<Cargo>>,
+    next_cursor: Option<String>,
+}
+
+pub(crate) async fn list(State(app): State<App>, call: Call) -> Reply {
+    let now = app.service.now();
+    let known = ["origin", "destination", "status", "late", "since", "until", "limit", "cursor"];
+    let query = call.read(&known, |input| {
+        let late = input.parameter("late", |text| match text {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => Err(InvalidValue::new("must be true or false")),
+        });
+        let filter = CargoFilter {
+            origin: input.value("origin"),
+            destination: input.value("destination"),
+            status: input.value("status"),
+            late_at: late.unwrap_or(false).then_some(now),
+            created: super::trades::created(input),
+        };
+        let before = input.cursor().map(|CargoCursor(before)| before);
+        Some(CargoQuery { filter, before, limit: input.limit() })
+    })?;
+    let page = app.store().cargo_list(&query).await?;
+    let next_cursor = page.next.map(|next| CargoCursor(next).encode());
+    reply::json(StatusCode::OK, &List { cargo: page.rows, next_cursor })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct History {
+    events: Vec<Event>,
+    next_cursor: Option<String>,
+}
+
+pub(crate) async fn history(State(app): State<App>, call: Call) -> Reply {
+    let (id, after, limit): (ShipmentId, _, _) = call.read(&["limit", "cursor"], |input| {
+        let after = input.cursor().map_or(0, |HistoryCursor(after)| after);
+        Some((input.id_before_end("shipmentId")?, after, input.limit()))
+    })?;
+    let store = app.store();
+    let mut sequences = store.cargo_history(&id, after, limit + 1).await?;
+    if sequences.is_empty() && store.cargo(&id).await?.is_none() {
+        return Err(Rejection::CargoNotFound(id).into());
+    }
+    let more = sequences.len() > limit;
+    sequences.truncate(limit);
+    let events = events_at(store, &sequences).await?;
+    if events.len() != sequences.len() {
+        tracing::error!(%id, "the history names events that are not in the log");
+        return Err(Problem::internal());
+    }
+    let next_cursor = sequences.last().filter(|_| more).map(|last| HistoryCursor(*last).encode());
+    reply::json(StatusCode::OK, &History { events, next_cursor })
+}
+
+/// Sequences at most so far apart are read from the log together.
+const GAP_MAX: u64 = 32;
+const RECORDS_MAX: usize = 32;
+const RECORD_BYTES_MAX: usize = 256 * 1024;
+
+/// The events at these sequences, which ascend.
+async fn events_at(store: &dyn Store, sequences: &[Sequence]) -> Result<Vec<Event>, StoreError> {
+    let mut events = Vec::with_capacity(sequences.len());
+    while let Some(&[first, ref rest @ ..]) = sequences.get(events.len()..) {
+        let near = rest.first().is_some_and(|next| next - first <= GAP_MAX);
+        let records_max = if near { RECORDS_MAX } else { 1 };
+        let records = store.read(first - 1, records_max, RECORD_BYTES_MAX).await?;
+        let found_before = events.len();
+        for record in records {
+            let span = record.first()..=record.last;
+            let wanted = &sequences[events.len()..];
+            let wanted = &wanted[..wanted.partition_point(|sequence| *sequence <= record.last)];
+            if !wanted.is_empty() && wanted.iter().all(|sequence| span.contains(sequence)) {
+                let all = record.step.events(record.first());
+                events.extend(all.into_iter().filter(|event| wanted.contains(&event.sequence)));
+            }
+        }
+        if events.len() == found_before {
+            break;
+        }
+    }
+    Ok(events)
+}

@@ -1,0 +1,137 @@
+//! `/inventory`.
+
+use crate::app::App;
+use crate::body::{BODY_BYTES_MAX, Received};
+use crate::call::Call;
+use crate::conditional;
+use crate::cursor::{Cursor, ItemCursor, LedgerCursor, StationCursor};
+use crate::fields::{Node, text};
+use crate::lines::{delta, opening_lines};
+use crate::problem::Problem;
+use crate::reply::{self, Reply};
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Serialize;
+use trade_core::command::{AdjustInventory, Adjustment, Command, CreateStation, Outcome};
+use trade_core::rejection::Rejection;
+use trade_core::resource::{Inventory, LedgerEntry, Lines};
+use trade_core::store::{InventoryQuery, LedgerQuery};
+use trade_core::values::{ItemId, StationId};
+
+/// The most items that a list of stations shows of each.
+const LISTED_ITEMS_MAX: usize = 100;
+
+#[derive(Serialize)]
+struct Changed<'a> {
+    message: &'static str,
+    inventory: &'a Inventory,
+}
+
+pub(crate) async fn create(State(app): State<App>, received: Received<BODY_BYTES_MAX>) -> Reply {
+    let request = received.command(|_, body| {
+        let object = body.object(&["stationId", "name", "items"])?;
+        let station_id = object.required("stationId", text);
+        let name = object.optional("name", text);
+        let items = object.optional("items", opening_lines).unwrap_or_default();
+        Some(Command::CreateStation(CreateStation { station_id: station_id?, name, items }))
+    })?;
+    let answer = app.service.submit(request).await?;
+    let Outcome::Inventory(inventory) = &answer.outcome else {
+        return Err(super::unexpected(&answer.outcome));
+    };
+    let changed = Changed { message: "Inventory created successfully", inventory };
+    let reply = reply::json(StatusCode::CREATED, &changed);
+    let reply = reply::located(reply, &received.call, &inventory.station_id);
+    reply::replayed(reply::tagged(reply, inventory.version), answer.replayed)
+}
+
+pub(crate) async fn adjust(State(app): State<App>, received: Received<BODY_BYTES_MAX>) -> Reply {
+    let request = received.command(|input, body| {
+        let station_id = input.id("stationId");
+        let object = body.object(&["adjustments"])?;
+        let adjustments =
+            object.required("adjustments", |node| node.list((1, Lines::COUNT_MAX, "lines"), adjustment));
+        let precondition = conditional::if_match(&input.call.headers);
+        let (station_id, adjustments) = (station_id?, adjustments?);
+        Some(Command::AdjustInventory(AdjustInventory { station_id, adjustments, precondition }))
+    })?;
+    let answer = app.service.submit(request).await?;
+    let Outcome::Inventory(inventory) = &answer.outcome else {
+        return Err(super::unexpected(&answer.outcome));
+    };
+    let changed = Changed { message: "Inventory updated successfully", inventory };
+    let reply = reply::json(StatusCode::OK, &changed);
+    reply::replayed(reply::tagged(reply, inventory.version), answer.replayed)
+}
+
+fn adjustment(node: Node<'_>) -> Option<Adjustment> {
+    let object = node.object(&["itemId", "delta", "reason"])?;
+    let item_id = object.required("itemId", text);
+    let delta = object.required("delta", delta);
+    let reason = object.required("reason", text);
+    Some(Adjustment { item_id: item_id?, delta: delta?, reason: reason? })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct One {
+    inventory: Inventory,
+    next_cursor: Option<String>,
+}
+
+pub(crate) async fn one(State(app): State<App>, call: Call) -> Reply {
+    let (id, query): (StationId, _) = call.read(&["limit", "cursor", "itemId"], |input| {
+        let mut items: Vec<ItemId> = input.list("itemId", |text| ItemId::try_from(text));
+        items.sort();
+        items.dedup();
+        let after = input.cursor().map(|ItemCursor(after)| after);
+        let limit = input.limit_within(1..=Inventory::ITEMS_MAX, Inventory::ITEMS_MAX);
+        Some((input.id("stationId")?, InventoryQuery { items, after, limit }))
+    })?;
+    let page = app.store().inventory(&id, &query).await?.ok_or(Rejection::StationNotFound(id))?;
+    let next_cursor = page.next.map(|next| ItemCursor(next).encode());
+    let version = page.inventory.version;
+    reply::resource(&call, version, &One { inventory: page.inventory, next_cursor })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct List {
+    inventory: Vec<Inventory>,
+    next_cursor: Option<String>,
+}
+
+pub(crate) async fn list(State(app): State<App>, call: Call) -> Reply {
+    let (before, limit) = call.read(&["limit", "cursor"], |input| {
+        Some((input.cursor().map(|StationCursor(before)| before), input.limit()))
+    })?;
+    let page = app.store().inventory_list(before, limit, LISTED_ITEMS_MAX).await?;
+    let next_cursor = page.next.map(|next| StationCursor(next).encode());
+    reply::json(StatusCode::OK, &List { inventory: page.rows, next_cursor })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Ledger {
+    entries: Vec<LedgerEntry>,
+    next_cursor: Option<String>,
+}
+
+pub(crate) async fn ledger(State(app): State<App>, call: Call) -> Reply {
+    let (id, query): (StationId, _) = call.read(&["limit", "cursor", "itemId"], |input| {
+        let before = input.cursor().map(|LedgerCursor(before)| before);
+        let query = LedgerQuery { item: input.value("itemId"), before, limit: input.limit() };
+        Some((input.id_before_end("stationId")?, query))
+    })?;
+    let page = app.store().ledger(&id, &query).await?;
+    if page.rows.is_empty() && !exists(&app, &id).await? {
+        return Err(Rejection::StationNotFound(id).into());
+    }
+    let next_cursor = page.next.map(|next| LedgerCursor(next).encode());
+    reply::json(StatusCode::OK, &Ledger { entries: page.rows, next_cursor })
+}
+
+async fn exists(app: &App, id: &StationId) -> Result<bool, Problem> {
+    let query = InventoryQuery { items: Vec::new(), after: None, limit: 1 };
+    Ok(app.store().inventory(id, &query).await?.is_some())
+}

@@ -1,0 +1,137 @@
+//! `/updates`: the events, by polling and as a stream.
+
+use crate::app::App;
+use crate::call::Call;
+use crate::feed::Feed;
+use crate::input::{Input, integer};
+use crate::options::HttpOptions;
+use crate::problem::Problem;
+use crate::reply::{self, Reply};
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderName, StatusCode, header};
+use axum::response::IntoResponse;
+use serde::Serialize;
+use trade_core::event::{Event, EventFilter, EventType, Topic};
+use trade_core::resource::Sequence;
+use trade_core::store::{Store, StoreError};
+use trade_core::values::{InvalidValue, StationId};
+
+/// Events that one poll examines at most, and how many reads of the log it takes for it at most (4 MiB in all).
+const EXAMINED_MAX: u64 = 5_000;
+const READS_MAX: usize = 16;
+const READ_RECORDS_MAX: usize = 512;
+const READ_BYTES_MAX: usize = 256 * 1024;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Updates {
+    events: Vec<Event>,
+    next_after: Sequence,
+}
+
+/// The events after a position. `nextAfter` is the last sequence that was examined; where there is nothing after the
+/// position, be it the end of the log or beyond, it is the position itself.
+pub(crate) async fn poll(State(app): State<App>, call: Call) -> Reply {
+    let (after, limit, filter) = call.read(&["after", "limit", "topics", "station", "type"], |input| {
+        let after = input.parameter("after", |text| {
+            integer(text)
+                .filter(|after| i64::try_from(*after).is_ok())
+                .ok_or_else(|| InvalidValue(format!("must be an integer from 0 to {}", i64::MAX)))
+        });
+        Some((after.unwrap_or(0), input.limit(), filter(input)))
+    })?;
+    let updates = read(app.store(), after, limit, &filter).await?;
+    reply::json(StatusCode::OK, &updates)
+}
+
+async fn read(
+    store: &dyn Store,
+    after: Sequence,
+    limit: usize,
+    filter: &EventFilter,
+) -> Result<Updates, StoreError> {
+    let mut updates = Updates { events: Vec::new(), next_after: after };
+    for _ in 0..READS_MAX {
+        let records = store.read(updates.next_after, READ_RECORDS_MAX, READ_BYTES_MAX).await?;
+        if records.is_empty() {
+            break;
+        }
+        for record in records {
+            for event in record.step.events(record.first()) {
+                if event.sequence <= updates.next_after {
+                    continue;
+                }
+                updates.next_after = event.sequence;
+                if filter.matches(&event) {
+                    updates.events.push(event);
+                }
+                if updates.events.len() == limit || updates.next_after - after >= EXAMINED_MAX {
+                    return Ok(updates);
+                }
+            }
+        }
+    }
+    Ok(updates)
+}
+
+/// What a poll or a stream is narrowed to.
+fn filter(input: &Input<'_>) -> EventFilter {
+    let topics = input.list("topics", |text| match text {
+        // Its ticks are no events of the log.
+        "analytics" => Ok(None),
+        _ => Topic::ALL
+            .into_iter()
+            .find(|topic| topic.as_str() == text)
+            .map(Some)
+            .ok_or_else(|| InvalidValue::new("must list trade, cargo, inventory or analytics")),
+    });
+    let types = input.list("type", |text| {
+        EventType::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| {
+            InvalidValue(format!("must list {}", EventType::ALL.map(EventType::as_str).join(", ")))
+        })
+    });
+    let stations = input.list("station", |text| StationId::try_from(text));
+    let nothing_of_the_log = !topics.is_empty() && topics.iter().all(Option::is_none);
+    if nothing_of_the_log {
+        // An empty list of topics would narrow nothing; no event is of this topic and this kind.
+        return EventFilter { topics: vec![Topic::Trade], types: vec![EventType::CargoCreated], stations };
+    }
+    EventFilter { topics: topics.into_iter().flatten().collect(), types, stations }
+}
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+pub(crate) async fn stream(State(app): State<App>, call: Call) -> Reply {
+    let (query_id, filter) = call.read(&["lastEventId", "topics", "station", "type"], |input| {
+        let query_id = input.parameter("lastEventId", |text| Ok(text.to_owned()));
+        Some((query_id, filter(input)))
+    })?;
+    // A client that has no id yet may send an empty header.
+    let header = call.headers.get(LAST_EVENT_ID).map(|id| id.as_bytes()).filter(|id| !id.is_empty());
+    let after = header.or(query_id.as_deref().map(str::as_bytes)).map(position).transpose()?;
+    let subscription = app.service.bus().subscribe(after, filter).await?;
+    let open = app.metrics.stream_opened();
+    let HttpOptions { heartbeat, shutdown, .. } = app.options.as_ref();
+    let feed = Feed::new(subscription, *heartbeat, shutdown.watch(), call.context.clone(), open);
+    let headers = [
+        (header::CONTENT_TYPE, "text/event-stream"),
+        (header::CACHE_CONTROL, "no-store"),
+        (ACCEL_BUFFERING, "no"),
+    ];
+    Ok((headers, Body::from_stream(feed.frames())).into_response())
+}
+
+/// The position a client goes on from. One too large for a sequence is beyond the newest in any case.
+fn position(id: &[u8]) -> Result<Sequence, Problem> {
+    let digits =
+        std::str::from_utf8(id).ok().filter(|id| !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit()));
+    let Some(digits) = digits else {
+        return Err(Problem::new(
+            "invalid-last-event-id",
+            "the last event id must be an integer of 0 or more",
+        ));
+    };
+    Ok(digits.parse().unwrap_or(Sequence::MAX))
+}

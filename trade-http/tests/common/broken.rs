@@ -1,0 +1,124 @@
+//! A store that does nothing but fail, in one way or another.
+
+use async_trait::async_trait;
+use std::sync::Arc;
+use trade_core::resource::{Cargo, Inventory, LedgerEntry, Sequence, Trade};
+use trade_core::store::*;
+use trade_core::values::{ShipmentId, StationId, Timestamp, TransactionId};
+
+#[derive(Debug, Clone, Copy)]
+pub enum Broken {
+    /// Fails with an error of this kind.
+    Failing(StoreErrorKind),
+    /// Never answers.
+    Hanging,
+    /// Panics.
+    Panicking,
+}
+
+/// Words that no client may see.
+pub const SECRET: &str = "postgres://user:secret@db/var/lib";
+
+impl Broken {
+    async fn fail<T>(&self) -> Result<T, StoreError> {
+        match self {
+            Self::Failing(kind) => Err(StoreError::new(*kind, "broken", "read", SECRET).caused_by(SECRET)),
+            Self::Hanging => std::future::pending().await,
+            Self::Panicking => panic!("{SECRET}"),
+        }
+    }
+}
+
+#[async_trait]
+impl TradeRepository for Broken {
+    async fn trade(&self, _: &TransactionId) -> Result<Option<Arc<Trade>>, StoreError> {
+        self.fail().await
+    }
+    async fn trades(&self, _: &TradeQuery) -> Result<Page<Arc<Trade>, Sequence>, StoreError> {
+        self.fail().await
+    }
+    async fn expired_trades(&self, _: Timestamp, _: usize) -> Result<Vec<TransactionId>, StoreError> {
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl CargoRepository for Broken {
+    async fn cargo(&self, _: &ShipmentId) -> Result<Option<Arc<Cargo>>, StoreError> {
+        self.fail().await
+    }
+    async fn cargo_list(&self, _: &CargoQuery) -> Result<Page<Arc<Cargo>, Sequence>, StoreError> {
+        self.fail().await
+    }
+    async fn cargo_history(
+        &self,
+        _: &ShipmentId,
+        _: Sequence,
+        _: usize,
+    ) -> Result<Vec<Sequence>, StoreError> {
+        self.fail().await
+    }
+}
+
+#[async_trait]
+impl InventoryRepository for Broken {
+    async fn inventory(
+        &self,
+        _: &StationId,
+        _: &InventoryQuery,
+    ) -> Result<Option<InventoryPage>, StoreError> {
+        self.fail().await
+    }
+    async fn inventory_list(
+        &self,
+        _: Option<Sequence>,
+        _: usize,
+        _: usize,
+    ) -> Result<Page<Inventory, Sequence>, StoreError> {
+        self.fail().await
+    }
+    async fn ledger(
+        &self,
+        _: &StationId,
+        _: &LedgerQuery,
+    ) -> Result<Page<LedgerEntry, LedgerPosition>, StoreError> {
+        self.fail().await
+    }
+    async fn ledger_after(
+        &self,
+        _: LedgerPosition,
+        _: usize,
+    ) -> Result<Page<LedgerEntry, LedgerPosition>, StoreError> {
+        self.fail().await
+    }
+}
+
+#[async_trait]
+impl EventLog for Broken {
+    async fn head(&self) -> Result<Head, StoreError> {
+        // Ten events were written before it broke.
+        Ok(Head { sequence: 10, time: Timestamp::EPOCH })
+    }
+    async fn read(&self, _: Sequence, _: usize, _: usize) -> Result<Vec<LogRecord>, StoreError> {
+        self.fail().await
+    }
+    async fn changed(&self, _: Sequence) -> Result<(), StoreError> {
+        std::future::pending().await
+    }
+}
+
+#[async_trait]
+impl Store for Broken {
+    fn name(&self) -> &'static str {
+        "broken"
+    }
+    async fn load(&self, _: &Keys) -> Result<Loaded, StoreError> {
+        self.fail().await
+    }
+    async fn commit(&self, _: &Commit) -> Result<Head, StoreError> {
+        self.fail().await
+    }
+    async fn prune_receipts(&self, _: Timestamp, _: usize) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+}

@@ -1,0 +1,148 @@
+//! A network in memory behind its router, and short ways to ask it.
+#![allow(dead_code, unreachable_pub, missing_debug_implementations, clippy::unwrap_used)]
+
+pub mod broken;
+pub mod sse;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Request, Response, StatusCode};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use tower::ServiceExt;
+use trade_core::memory::MemoryStore;
+use trade_core::service::TradeService;
+use trade_http::{HttpOptions, Shutdown, router};
+
+pub struct Network {
+    pub service: TradeService,
+    pub shutdown: Shutdown,
+    pub router: Router,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Got {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Got {
+    pub async fn of(response: Response<Body>) -> Self {
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, usize::MAX).await.unwrap();
+        Self { status: parts.status, headers: parts.headers, text: String::from_utf8(bytes.into()).unwrap() }
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The body, once the status is what it must be.
+    #[track_caller]
+    pub fn expect(&self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        self.json()
+    }
+
+    /// The problem, once it is complete and of this status and code.
+    #[track_caller]
+    pub fn problem(&self, status: u16, code: &str) -> Value {
+        let problem = self.expect(status);
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        assert_eq!(problem["code"], code, "{problem}");
+        assert_eq!(problem["status"], status);
+        assert_eq!(problem["message"], problem["detail"]);
+        assert_eq!(problem["requestId"], self.header("x-request-id"));
+        for member in ["type", "title", "detail", "instance", "requestId"] {
+            assert!(problem[member].as_str().is_some_and(|text| !text.is_empty()), "{member}: {problem}");
+        }
+        problem
+    }
+
+    /// The fields at fault, once it is an invalid request.
+    #[track_caller]
+    pub fn faults(&self) -> Vec<String> {
+        let problem = self.problem(422, "invalid-request");
+        let errors = problem["errors"].as_array().unwrap();
+        assert!(errors.iter().all(|error| error["detail"].is_string()));
+        errors.iter().map(|error| error["field"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+impl Network {
+    pub async fn new() -> Self {
+        Self::with(HttpOptions::default()).await
+    }
+
+    pub async fn with(options: HttpOptions) -> Self {
+        let service = TradeService::start(Arc::new(MemoryStore::new())).await.unwrap();
+        Self::of(service, options)
+    }
+
+    pub fn of(service: TradeService, options: HttpOptions) -> Self {
+        let shutdown = options.shutdown.clone();
+        Self { router: router(service.clone(), options), service, shutdown }
+    }
+
+    /// With stations `ceres` and `vesta`, each holding 100 of `fuel` and `ore`.
+    pub async fn stocked() -> Self {
+        let network = Self::new().await;
+        network.stock().await;
+        network
+    }
+
+    pub async fn stock(&self) {
+        for station in ["ceres", "vesta"] {
+            let items = json!([{"itemId": "fuel", "quantity": 100}, {"itemId": "ore", "quantity": 100}]);
+            self.post("/api/inventory", json!({"stationId": station, "items": items})).await.expect(201);
+        }
+    }
+
+    pub async fn head(&self) -> u64 {
+        self.service.store().head().await.unwrap().sequence
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> Got {
+        Got::of(self.router.clone().oneshot(request).await.unwrap()).await
+    }
+
+    /// Any request, with a JSON body where it has one.
+    pub async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<Value>) -> Got {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if body.is_some() {
+            request = request.header("content-type", "application/json");
+        }
+        let body = body.map_or(Body::empty(), |body| Body::from(body.to_string()));
+        self.send(request.body(body).unwrap()).await
+    }
+
+    pub async fn get(&self, path: &str) -> Got {
+        self.ask("GET", path, &[], None).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Got {
+        self.ask("POST", path, &[], Some(body)).await
+    }
+
+    pub async fn put(&self, path: &str, body: Value) -> Got {
+        self.ask("PUT", path, &[], Some(body)).await
+    }
+
+    pub async fn patch(&self, path: &str, body: Value) -> Got {
+        self.ask("PATCH", path, &[], Some(body)).await
+    }
+}
+
+/// A trade of one unit of fuel from ceres to vesta.
+pub fn trade(id: &str) -> Value {
+    json!({"transactionId": id, "buyer": "vesta", "seller": "ceres", "items": ["fuel"]})
+}

@@ -1,0 +1,176 @@
+//! `Idempotency-Key`, `ETag`, `If-Match`, `If-None-Match`.
+
+mod common;
+
+use axum::body::Body;
+use axum::http::Request;
+use common::{Network, trade};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn a_key_gives_the_first_answer_again_on_every_route() {
+    let network = Network::stocked().await;
+    let pair = json!({"trades": [trade("B-1"), {"buyer": "nowhere", "seller": "ceres", "items": ["fuel"]}]});
+    let transfer = json!({"origin": "ceres", "destination": "vesta", "items": ["ore"]});
+    let adjustment = json!({"adjustments": [{"itemId": "ore", "delta": 1, "reason": "received"}]});
+    let anonymous = json!({"buyer": "vesta", "seller": "ceres", "items": ["fuel"]});
+    for (method, path, body, status) in [
+        ("POST", "/api/trades", anonymous, 201),
+        ("POST", "/api/trades", trade("T-1"), 201),
+        ("POST", "/api/trades/batch", pair, 200),
+        ("PATCH", "/api/trades/T-1", json!({"status": "cancelled"}), 200),
+        ("PUT", "/api/trades/update/B-1", json!({"status": "cancelled"}), 200),
+        ("POST", "/api/cargo", transfer, 201),
+        ("POST", "/api/inventory", json!({"stationId": "pallas"}), 201),
+        ("PATCH", "/api/inventory/ceres", adjustment.clone(), 200),
+        ("PUT", "/api/inventory/update/ceres", adjustment, 200),
+    ] {
+        let key = format!("{method}{path}{body}").replace(' ', "").chars().take(255).collect::<String>();
+        let headers = [("idempotency-key", key.as_str())];
+        let first = network.ask(method, path, &headers, Some(body.clone())).await;
+        first.expect(status);
+        assert_eq!(first.header("idempotency-replayed"), "");
+        let head = network.head().await;
+        let again = network.ask(method, &format!("{path}/"), &headers, Some(body)).await;
+        assert_eq!(again.header("idempotency-replayed"), "true", "{method} {path}");
+        assert_eq!((again.status, &again.text), (first.status, &first.text), "{method} {path}");
+        for header in ["etag", "location", "content-type"] {
+            assert_eq!(again.header(header), first.header(header), "{method} {path}");
+        }
+        assert_eq!(network.head().await, head, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_one_per_method_path_and_body_compared_as_json() {
+    let network = Network::stocked().await;
+    let key = [("idempotency-key", "k")];
+    network.ask("POST", "/api/trades", &key, Some(trade("T-1"))).await.expect(201);
+    let same = r#" { "items":["\u0066uel"], "seller":"ceres","buyer":"vesta" , "transactionId":"T-1"}"#;
+    let request = Request::post("/api/trades")
+        .header("content-type", "application/json")
+        .header("idempotency-key", "k");
+    let again = network.send(request.body(Body::from(same)).unwrap()).await;
+    again.expect(201);
+    assert_eq!(again.header("idempotency-replayed"), "true");
+    let head = network.head().await;
+    network.ask("POST", "/api/trades", &key, Some(trade("T-2"))).await.problem(422, "idempotency-key-reused");
+    // A malformed request is malformed whatever its key.
+    network.ask("POST", "/api/trades", &key, Some(json!({}))).await.problem(422, "invalid-request");
+    assert_eq!(network.head().await, head);
+    // Another path, another method: another request.
+    network.ask("POST", "/api/trades", &[], Some(trade("T-2"))).await.expect(201);
+    let other = network.ask("PATCH", "/api/trades/T-2", &key, Some(json!({"status": "cancelled"}))).await;
+    assert_eq!(other.expect(200)["trade"]["transactionId"], "T-2");
+    let other = network.ask("PATCH", "/api/trades/T-1", &key, Some(json!({"status": "cancelled"}))).await;
+    assert_eq!(other.expect(200)["trade"]["transactionId"], "T-1");
+    let other =
+        network.ask("PUT", "/api/trades/update/T-1", &key, Some(json!({"status": "cancelled"}))).await;
+    other.expect(200);
+    assert_eq!(other.header("idempotency-replayed"), "");
+}
+
+#[tokio::test]
+async fn a_refusal_is_tried_afresh() {
+    let network = Network::stocked().await;
+    let key = [("idempotency-key", "k")];
+    let body = json!({"transactionId": "T-1", "buyer": "pallas", "seller": "ceres", "items": ["fuel"]});
+    network.ask("POST", "/api/trades", &key, Some(body.clone())).await.problem(422, "unknown-station");
+    network.post("/api/inventory", json!({"stationId": "pallas"})).await.expect(201);
+    let got = network.ask("POST", "/api/trades", &key, Some(body)).await;
+    got.expect(201);
+    assert_eq!(got.header("idempotency-replayed"), "");
+}
+
+#[tokio::test]
+async fn a_key_has_1_to_255_visible_characters() {
+    let network = Network::stocked().await;
+    let long = "k".repeat(256);
+    for bad in ["", "a b", "é", "\t", long.as_str()] {
+        let got = network.ask("POST", "/api/trades", &[("idempotency-key", bad)], Some(trade("T-1"))).await;
+        assert_eq!(got.faults(), ["Idempotency-Key"], "{bad}");
+    }
+    let twice = [("idempotency-key", "a"), ("idempotency-key", "b")];
+    assert_eq!(
+        network.ask("POST", "/api/trades", &twice, Some(trade("T-1"))).await.faults(),
+        ["Idempotency-Key"]
+    );
+    let longest = "k".repeat(255);
+    network
+        .ask("POST", "/api/trades", &[("idempotency-key", &longest)], Some(trade("T-1")))
+        .await
+        .expect(201);
+}
+
+#[tokio::test]
+async fn a_known_version_is_not_sent_again() {
+    let network = Network::stocked().await;
+    network.post("/api/trades", trade("T-1")).await.expect(201);
+    for (path, etag) in [
+        ("/api/trades/T-1", "\"1\""),
+        ("/api/cargo/shipment-T-1", "\"1\""),
+        ("/api/inventory/ceres", "\"2\""),
+    ] {
+        assert_eq!(network.get(path).await.header("etag"), etag);
+        for known in [etag, &format!("W/{etag}"), &format!("\"9\", {etag}"), "*"] {
+            let got = network.ask("GET", path, &[("if-none-match", known)], None).await;
+            assert_eq!(
+                (got.status.as_u16(), got.text.as_str(), got.header("etag")),
+                (304, "", etag),
+                "{known}"
+            );
+        }
+        for unknown in ["\"9\"", "1", "\"x\"", ""] {
+            network.ask("GET", path, &[("if-none-match", unknown)], None).await.expect(200);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_change_on_another_version_is_refused() {
+    let network = Network::stocked().await;
+    network.post("/api/trades", trade("T-1")).await.expect(201);
+    let adjustment = json!({"adjustments": [{"itemId": "ore", "delta": 1, "reason": "received"}]});
+    let cases: [(&str, &str, Value, &str); 3] = [
+        ("PATCH", "/api/cargo/shipment-T-1", json!({"location": "belt"}), "1"),
+        ("PATCH", "/api/inventory/ceres", adjustment, "2"),
+        ("PUT", "/api/trades/update/T-1", json!({"status": "cancelled"}), "1"),
+    ];
+    for (method, path, body, version) in cases {
+        let head = network.head().await;
+        for stale in ["\"9\"", &format!("W/\"{version}\""), version, "nonsense", "", "\"\""] {
+            let got = network.ask(method, path, &[("if-match", stale)], Some(body.clone())).await;
+            let problem = got.problem(412, "version-mismatch");
+            assert_eq!(problem["version"].to_string(), version, "{stale}");
+        }
+        assert_eq!(network.head().await, head);
+        let fresh = format!("\"77\" , \"{version}\"");
+        network.ask(method, path, &[("if-match", &fresh)], Some(body.clone())).await.expect(200);
+    }
+    let change = json!({"status": "cancelled"});
+    network.ask("PATCH", "/api/trades/T-1", &[("if-match", "*")], Some(change.clone())).await.expect(200);
+    // Existence comes first, and then the version, and then the status.
+    let none = network.ask("PATCH", "/api/trades/none", &[("if-match", "*")], Some(change.clone())).await;
+    none.problem(404, "trade-not-found");
+    let done = json!({"status": "completed"});
+    network
+        .ask("PATCH", "/api/trades/T-1", &[("if-match", "\"1\"")], Some(done.clone()))
+        .await
+        .problem(412, "version-mismatch");
+    network
+        .ask("PATCH", "/api/trades/T-1", &[("if-match", "\"2\"")], Some(done))
+        .await
+        .problem(409, "illegal-transition");
+}
+
+#[tokio::test]
+async fn a_repeated_change_is_answered_although_the_version_moved_on() {
+    let network = Network::stocked().await;
+    let headers = [("if-match", "\"1\""), ("idempotency-key", "k")];
+    let adjustment = json!({"adjustments": [{"itemId": "ore", "delta": 1, "reason": "received"}]});
+    let first = network.ask("PATCH", "/api/inventory/ceres", &headers, Some(adjustment.clone())).await;
+    first.expect(200);
+    let again = network.ask("PATCH", "/api/inventory/ceres", &headers, Some(adjustment)).await;
+    again.expect(200);
+    assert_eq!(again.header("etag"), "\"2\"");
+}

@@ -1,0 +1,118 @@
+//! The one door through which everything is written.
+//!
+//! A commit takes SQLite's write lock first, so that what it then reads holds until it ends. Where the head of the
+//! log stands where the commit was loaded, nothing was committed since, and every expectation holds; where it has
+//! moved, all are checked, and the sequences move by as much. Rows go in by the order of their keys, appended rows
+//! thus to the end of their tables, and the head last.
+
+mod tables;
+
+use super::batch::Script;
+use super::classify::{NAME, classify};
+use super::lane::{Lane, Lease};
+use super::log::head_after;
+use super::resolve::{RowKeys, StationKeys};
+use sqlx::sqlite::SqliteConnection;
+use tables::Rows;
+use trade_core::store::{Commit, Head, StoreError, StoreErrorKind};
+
+#[cfg(test)]
+pub(super) use tables::{CHANGED_CARGO, CHANGED_STATIONS, CHANGED_TRADES, HEAD};
+
+pub(super) const OPERATION: &str = "commit";
+const BEGIN: &str = "BEGIN IMMEDIATE; SELECT sequence, time FROM tn_head WHERE one = 1";
+/// A commit of more rows has its own statements prepared more often than it saves.
+const SMALL_ROWS_MAX: usize = 48;
+
+pub(super) async fn commit(writer: &Lane, known: &StationKeys, commit: &Commit) -> Result<Head, StoreError> {
+    let mut lease = writer.lease(OPERATION).await?;
+    let stored_head = head_after(&mut lease.connection, BEGIN, OPERATION).await?;
+    let head = match write(&mut lease.connection, known, commit, stored_head).await {
+        Ok(head) => head,
+        Err(error) => {
+            roll_back(lease).await;
+            return Err(error);
+        }
+    };
+    match sqlx::query("COMMIT").execute(&mut lease.connection).await {
+        Ok(_) => {
+            lease.give_back();
+            Ok(head)
+        }
+        Err(error) => Err(commit_failed(lease, error).await),
+    }
+}
+
+/// Answers whether the transaction was still open, and is now undone. Where it is not certain, the connection is
+/// closed, and nothing of it is left either.
+async fn roll_back(mut lease: Lease<'_>) -> bool {
+    let undone = sqlx::query("ROLLBACK").execute(&mut lease.connection).await.is_ok();
+    if undone {
+        lease.give_back();
+    }
+    undone
+}
+
+/// A `COMMIT` that fails and leaves its transaction open, as one that finds the file busy does, can be undone. After
+/// any other failure SQLite has ended the transaction by itself; the commit mark may have reached the write-ahead log
+/// before, and then a crash would bring it to life.
+async fn commit_failed(lease: Lease<'_>, error: sqlx::Error) -> StoreError {
+    if roll_back(lease).await {
+        return classify(OPERATION)(error);
+    }
+    let detail = "the end of the commit failed, and may have been written";
+    StoreError::new(StoreErrorKind::OutcomeUnknown, NAME, OPERATION, detail).caused_by(error)
+}
+
+/// Everything between `BEGIN` and `COMMIT`.
+async fn write(
+    connection: &mut SqliteConnection,
+    known: &StationKeys,
+    commit: &Commit,
+    stored_head: Head,
+) -> Result<Head, StoreError> {
+    if stored_head.time > commit.time {
+        let detail = format!("the log is at {} already, the commit at {}", stored_head.time, commit.time);
+        return Err(StoreError::new(StoreErrorKind::Conflict, NAME, OPERATION, detail));
+    }
+    let Some(shift) = stored_head.sequence.checked_sub(commit.base.sequence) else {
+        let detail = "the log is shorter than it was when the commit was loaded";
+        return Err(StoreError::new(StoreErrorKind::Conflict, NAME, OPERATION, detail));
+    };
+    let keys = RowKeys::resolve(connection, known, commit, shift, shift == 0).await?;
+    let head = Head { sequence: stored_head.sequence + commit.event_count(), time: commit.time };
+    let rows = Rows { commit, keys: &keys, shift, head };
+    let mut guarded = Script::new(is_small(commit));
+    rows.guarded(&mut guarded)?;
+    run(connection, guarded).await?;
+    let mut appended = Script::new(is_small(commit));
+    rows.appended(&mut appended)?;
+    run(connection, appended).await.map_err(no_conflict)?;
+    Ok(head)
+}
+
+/// Whether the statements of a commit are so few that they go as one text.
+fn is_small(commit: &Commit) -> bool {
+    let Commit { trades, cargo, stations, stock, ledger, history, log, receipts, .. } = commit;
+    let rows = trades.len() + cargo.len() + stations.len() + stock.len() + ledger.len();
+    rows + history.len() + log.len() + receipts.len() <= SMALL_ROWS_MAX
+}
+
+async fn run(connection: &mut SqliteConnection, script: Script) -> Result<(), StoreError> {
+    let rows = script.rows;
+    let changed = script.run(connection).await.map_err(classify(OPERATION))?;
+    if changed == rows {
+        return Ok(());
+    }
+    let detail = format!("{changed} rows were written instead of {rows}");
+    Err(StoreError::new(StoreErrorKind::Internal, NAME, OPERATION, detail))
+}
+
+/// A key past the head that is taken is no other commit's: that one would have moved the head.
+fn no_conflict(mut error: StoreError) -> StoreError {
+    if error.kind == StoreErrorKind::Conflict {
+        error.kind = StoreErrorKind::Corrupt;
+        error.detail = "there are rows past the head of the log".into();
+    }
+    error
+}

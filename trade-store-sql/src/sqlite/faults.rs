@@ -1,0 +1,102 @@
+//! What a store does when SQLite fails under it.
+
+use super::SqliteStore;
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{AssertSqlSafe, Executor};
+use std::sync::Arc;
+use trade_core::command::{Command, CreateStation};
+use trade_core::event::Actor;
+use trade_core::rules::{Context, Draft};
+use trade_core::store::{Commit, EventLog, Keys, Store, StoreErrorKind};
+use trade_core::values::{Quantity, Timestamp};
+use trade_core::view::View;
+
+async fn store() -> (tempfile::TempDir, SqliteStore) {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("network.db").display());
+    let store = SqliteStore::open(&url).await.unwrap();
+    (folder, store)
+}
+
+async fn opening(store: &SqliteStore, id: &str, items: usize) -> Commit {
+    let mut keys = Keys::default();
+    keys.stations.insert(id.try_into().unwrap());
+    let mut draft = Draft::new(View::new(&keys, store.load(&keys).await.unwrap()));
+    let item = |n: usize| (format!("item-{n}").as_str().try_into().unwrap(), Quantity::ONE);
+    let station = CreateStation {
+        station_id: id.try_into().unwrap(),
+        name: None,
+        items: (0..items).map(item).collect(),
+    };
+    let context = Context { now: Timestamp::EPOCH, actor: Actor::Anonymous };
+    draft.decide(&Command::CreateStation(station), &context).unwrap();
+    draft.commit(Timestamp::EPOCH, Vec::new())
+}
+
+/// Runs a statement on the connection that commits will use.
+async fn on_writer(store: &SqliteStore, sql: String) {
+    let mut lease = store.writer.lease("test").await.unwrap();
+    let connection: &mut SqliteConnection = &mut lease.connection;
+    connection.execute(AssertSqlSafe(sql)).await.unwrap();
+    lease.give_back();
+}
+
+#[tokio::test]
+async fn a_full_disk_is_unavailable_and_nothing_landed() {
+    let (_folder, store) = store().await;
+    let mut lease = store.writer.lease("test").await.unwrap();
+    let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(&mut lease.connection).await.unwrap();
+    lease.give_back();
+    on_writer(&store, format!("PRAGMA max_page_count = {}", pages + 2)).await;
+    let large = opening(&store, "ceres", 5_000).await;
+    let error = store.commit(&large).await.unwrap_err();
+    assert_eq!(error.kind, StoreErrorKind::Unavailable, "{error}");
+    assert_eq!(error.detail, "the disk is full");
+    assert_eq!(store.head().await.unwrap().sequence, 0);
+    on_writer(&store, "PRAGMA max_page_count = 1000000".into()).await;
+    assert_eq!(store.commit(&large).await.unwrap().sequence, 1);
+}
+
+#[tokio::test]
+async fn an_operation_that_left_a_transaction_open_leaves_none_to_the_next() {
+    let (_folder, store) = store().await;
+    let mut lease = store.writer.lease("test").await.unwrap();
+    lease.connection.execute("BEGIN IMMEDIATE").await.unwrap();
+    lease.connection.execute("UPDATE tn_head SET sequence = 7").await.unwrap();
+    drop(lease);
+    let commit = opening(&store, "ceres", 1).await;
+    assert_eq!(store.commit(&commit).await.unwrap().sequence, 1);
+}
+
+#[tokio::test]
+async fn rows_past_the_head_are_damage_not_a_conflict() {
+    let (_folder, store) = store().await;
+    on_writer(&store, "INSERT INTO tn_log VALUES (1, x'00')".into()).await;
+    let commit = opening(&store, "ceres", 1).await;
+    assert_eq!(store.commit(&commit).await.unwrap_err().kind, StoreErrorKind::Corrupt);
+}
+
+#[tokio::test]
+async fn a_row_that_names_what_is_not_stored_is_a_defect() {
+    let (_folder, store) = store().await;
+    let mut commit = opening(&store, "ceres", 1).await;
+    let mut row = commit.stock[0].clone();
+    row.row.station_id = "luna".try_into().unwrap();
+    commit.stock.push(row);
+    assert_eq!(store.commit(&commit).await.unwrap_err().kind, StoreErrorKind::Internal);
+    assert_eq!(store.head().await.unwrap().sequence, 0);
+}
+
+#[tokio::test]
+async fn many_readers_wait_for_each_other_and_for_no_writer() {
+    let (_folder, store) = store().await;
+    let store = Arc::new(store);
+    let _writing = store.writer.lease("test").await.unwrap();
+    let readers = (0..64).map(|_| {
+        let store = store.clone();
+        tokio::spawn(async move { store.head().await.unwrap().sequence })
+    });
+    for reader in readers.collect::<Vec<_>>() {
+        assert_eq!(reader.await.unwrap(), 0);
+    }
+}

@@ -1,0 +1,89 @@
+//! The schema, brought up to date step by step.
+//!
+//! What was applied is noted in a table of our own, so that an application that keeps its own tables and migrations in
+//! the same file is not disturbed, nor disturbs.
+
+use super::classify::{NAME, classify};
+use sha2::{Digest, Sha256};
+use sqlx::sqlite::SqliteConnection;
+use trade_core::store::{StoreError, StoreErrorKind};
+
+const OPERATION: &str = "migrate";
+
+/// Every step from an empty file on; its place here, from 1, is its version. A step that was released never changes.
+const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/sqlite/0001_trade_network.sql")];
+
+/// Refuses a schema of a later program, by reading alone.
+pub(super) async fn refuse_newer(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    applied(connection).await.map(drop)
+}
+
+/// Applies what is missing, all of it or nothing, and finds out whether the file can be written at all.
+pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await.map_err(classify(OPERATION))?;
+    // Another process may have come first.
+    let known = applied(connection).await?;
+    let done = apply(connection, known).await.map_err(classify(OPERATION));
+    let end = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };
+    let ended = sqlx::query(end).execute(&mut *connection).await.map_err(classify(OPERATION));
+    done.and(ended.map(drop))
+}
+
+/// The number of steps applied so far, each the same as ours.
+async fn applied(connection: &mut SqliteConnection) -> Result<usize, StoreError> {
+    let exists: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'tn_schema')",
+    )
+    .fetch_one(&mut *connection)
+    .await
+    .map_err(classify(OPERATION))?;
+    if !exists {
+        return Ok(0);
+    }
+    let steps: Vec<(i64, Vec<u8>)> =
+        sqlx::query_as("SELECT version, checksum FROM tn_schema ORDER BY version")
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(classify(OPERATION))?;
+    let refused = |detail| Err(StoreError::new(StoreErrorKind::Unsupported, NAME, OPERATION, detail));
+    for (index, (version, checksum)) in steps.iter().enumerate() {
+        match MIGRATIONS.get(index) {
+            None => {
+                let known = MIGRATIONS.len();
+                return refused(format!(
+                    "the file has schema version {version}, this program knows versions up to {known}: use a newer one"
+                ));
+            }
+            Some(sql) if *checksum != checksum_of(sql) => {
+                return refused(format!(
+                    "schema version {version} of the file is not the one this program knows"
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(steps.len())
+}
+
+async fn apply(connection: &mut SqliteConnection, known: usize) -> Result<(), sqlx::Error> {
+    if known == 0 {
+        sqlx::raw_sql("CREATE TABLE tn_schema (version INTEGER PRIMARY KEY, checksum BLOB NOT NULL) STRICT")
+            .execute(&mut *connection)
+            .await?;
+    }
+    for (version, sql) in (1_i64..).zip(MIGRATIONS).skip(known) {
+        sqlx::raw_sql(sql).execute(&mut *connection).await?;
+        sqlx::query("INSERT INTO tn_schema (version, checksum) VALUES (?, ?)")
+            .bind(version)
+            .bind(checksum_of(sql))
+            .execute(&mut *connection)
+            .await?;
+    }
+    // `BEGIN IMMEDIATE` is satisfied with a file that may only be read; a statement that could change a row is not.
+    sqlx::query("DELETE FROM tn_schema WHERE version < 0").execute(&mut *connection).await?;
+    Ok(())
+}
+
+fn checksum_of(sql: &str) -> Vec<u8> {
+    Sha256::digest(sql.as_bytes()).to_vec()
+}

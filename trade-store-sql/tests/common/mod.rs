@@ -1,0 +1,177 @@
+//! What the tests of this crate share: a file to open, and commands to fill it with.
+#![allow(dead_code)]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use tempfile::TempDir;
+use trade_core::clock::{ManualClock, UuidV7};
+use trade_core::command::{
+    AdjustInventory, Adjustment, Command, CreateStation, CreateTransfer, InitiateTrade, Precondition,
+    Request, UpdateCargo,
+};
+use trade_core::resource::{CargoStatus, Line, Lines, Settlement};
+use trade_core::rules::{Context, Draft};
+use trade_core::service::{ServiceOptions, TradeService};
+use trade_core::store::{Commit, Keys, Store};
+use trade_core::values::{Delta, ItemId, Quantity, ShipmentId, StationId, Timestamp, TransactionId};
+use trade_core::view::View;
+use trade_store_sql::SqliteStore;
+
+/// A folder of its own, gone with the test.
+pub(crate) struct Folder(TempDir);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn file(&self) -> PathBuf {
+        self.0.path().join("network.db")
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("sqlite://{}", self.file().display())
+    }
+
+    pub(crate) async fn open(&self) -> SqliteStore {
+        SqliteStore::open(&self.url()).await.unwrap()
+    }
+
+    /// A connection beside the store's, to look at the rows or to be in the way.
+    pub(crate) async fn connection(&self) -> sqlx::SqliteConnection {
+        use sqlx::ConnectOptions;
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.file()).create_if_missing(true);
+        options.connect().await.unwrap()
+    }
+}
+
+pub(crate) const START: i64 = 1_795_000_000_000;
+
+pub(crate) fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(START + millis).unwrap()
+}
+
+pub(crate) fn station(id: &str) -> StationId {
+    StationId::new(id).unwrap()
+}
+
+pub(crate) fn item(id: &str) -> ItemId {
+    ItemId::new(id).unwrap()
+}
+
+pub(crate) fn trade_id(id: &str) -> TransactionId {
+    TransactionId::new(id).unwrap()
+}
+
+pub(crate) fn lines(of: &[(&str, u64)]) -> Lines {
+    let line = |(id, units): &(&str, u64)| Line {
+        item_id: item(id),
+        quantity: Quantity::new(*units).unwrap(),
+        unit_price: Some(trade_core::values::Money {
+            amount: "2.50".try_into().unwrap(),
+            currency: "GBP".try_into().unwrap(),
+        }),
+    };
+    Lines::new(of.iter().map(line).collect()).unwrap()
+}
+
+pub(crate) fn open_station(id: &str, stock: &[(&str, u64)]) -> Command {
+    let items = stock.iter().map(|(id, units)| (item(id), Quantity::new(*units).unwrap())).collect();
+    Command::CreateStation(CreateStation { station_id: station(id), name: None, items })
+}
+
+pub(crate) fn sale(id: &str, seller: &str, buyer: &str, of: &[(&str, u64)]) -> InitiateTrade {
+    InitiateTrade {
+        transaction_id: trade_id(id),
+        buyer: station(buyer),
+        seller: station(seller),
+        items: lines(of),
+        settlement: Settlement::Immediate,
+        expires_at: None,
+        eta: None,
+    }
+}
+
+pub(crate) fn transfer(id: &str, origin: &str, destination: &str, of: &[(&str, u64)]) -> Command {
+    Command::CreateTransfer(CreateTransfer {
+        shipment_id: ShipmentId::new(id).unwrap(),
+        origin: station(origin),
+        destination: station(destination),
+        items: lines(of),
+        eta: None,
+    })
+}
+
+pub(crate) fn move_cargo(id: &ShipmentId, status: CargoStatus) -> Command {
+    Command::UpdateCargo(UpdateCargo {
+        shipment_id: id.clone(),
+        status: Some(status),
+        eta: None,
+        location: Some("dock 4".try_into().unwrap()),
+        precondition: Precondition::None,
+    })
+}
+
+pub(crate) fn adjust(id: &str, item_id: &str, delta: i64) -> Command {
+    Command::AdjustInventory(AdjustInventory {
+        station_id: station(id),
+        adjustments: vec![Adjustment {
+            item_id: item(item_id),
+            delta: Delta::new(delta).unwrap(),
+            reason: "correction".try_into().unwrap(),
+        }],
+        precondition: Precondition::None,
+    })
+}
+
+/// A service whose clock the test drives.
+pub(crate) async fn service(store: Arc<dyn Store>) -> (TradeService, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::new(at(0)));
+    let service = TradeService::start_with(store, clock.clone(), Arc::new(UuidV7), ServiceOptions::default())
+        .await
+        .unwrap();
+    (service, clock)
+}
+
+pub(crate) async fn submit(service: &TradeService, command: Command) {
+    service.submit(Request::new(command)).await.unwrap();
+}
+
+/// Everything that sales between some stations touch.
+pub(crate) fn keys_of(sales: &[InitiateTrade]) -> Keys {
+    let mut keys = Keys::default();
+    for sale in sales {
+        keys.trades.insert(sale.transaction_id.clone());
+        keys.cargo.insert(ShipmentId::of_trade(&sale.transaction_id));
+        for id in [&sale.seller, &sale.buyer] {
+            keys.stations.insert(id.clone());
+            keys.stock.extend(sale.items.iter().map(|line| (id.clone(), line.item_id.clone())));
+        }
+    }
+    keys
+}
+
+/// The commit of some sales, decided on what is stored now.
+pub(crate) async fn decided(store: &dyn Store, time: Timestamp, sales: &[InitiateTrade]) -> Commit {
+    let keys = keys_of(sales);
+    let loaded = store.load(&keys).await.unwrap();
+    let mut draft = Draft::new(View::new(&keys, loaded));
+    let context = Context { now: time, actor: trade_core::event::Actor::Anonymous };
+    for sale in sales {
+        draft.decide(&Command::InitiateTrade(sale.clone()), &context).unwrap();
+    }
+    draft.commit(time, Vec::new())
+}
+
+/// The commit that opens stations of 1 000 000 units of each item.
+pub(crate) async fn opened(store: &dyn Store, time: Timestamp, ids: &[&str], items: &[&str]) -> Commit {
+    let mut keys = Keys::default();
+    keys.stations.extend(ids.iter().map(|id| station(id)));
+    let mut draft = Draft::new(View::new(&keys, store.load(&keys).await.unwrap()));
+    let context = Context { now: time, actor: trade_core::event::Actor::Anonymous };
+    let stock: Vec<_> = items.iter().map(|item| (*item, 1_000_000)).collect();
+    for id in ids {
+        draft.decide(&open_station(id, &stock), &context).unwrap();
+    }
+    draft.commit(time, Vec::new())
+}

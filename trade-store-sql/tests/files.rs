@@ -1,0 +1,162 @@
+//! Files that are not as they should be, and files that are shared.
+// A test that fails says so; so do its helpers.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::*;
+use sqlx::{Connection, Executor};
+use std::fs;
+use trade_core::store::{EventLog, Store, StoreErrorKind};
+use trade_store_sql::SqliteStore;
+
+async fn refused(url: &str) -> StoreErrorKind {
+    let error = SqliteStore::open(url).await.unwrap_err();
+    assert_eq!(error.store, "sqlite");
+    assert!(!error.detail.is_empty());
+    error.kind
+}
+
+#[tokio::test]
+async fn an_address_that_names_no_file_is_refused() {
+    for url in
+        ["sqlite::memory:", "sqlite://", "sqlite://?mode=memory", "postgres://localhost/x", "network.db"]
+    {
+        assert_eq!(refused(url).await, StoreErrorKind::Unsupported, "{url}");
+    }
+    assert_eq!(refused("sqlite:///no/such/folder/network.db").await, StoreErrorKind::Unavailable);
+    let folder = Folder::new();
+    assert_eq!(refused(&format!("{}?mode=rw", folder.url())).await, StoreErrorKind::Unavailable);
+    assert!(!folder.file().exists());
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_left_as_it_was() {
+    let folder = Folder::new();
+    let text = "not a database at all, but a letter to a friend. ".repeat(200);
+    fs::write(folder.file(), &text).unwrap();
+    assert_eq!(refused(&folder.url()).await, StoreErrorKind::Corrupt);
+    assert_eq!(fs::read_to_string(folder.file()).unwrap(), text);
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_told_as_such() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    store.commit(&opened(&store, at(0), &["ceres", "luna"], &["tea"]).await).await.unwrap();
+    store.close().await;
+    let mut bytes = fs::read(folder.file()).unwrap();
+    // Everything past the schema's first page.
+    bytes[4_096..].fill(0xa5);
+    fs::write(folder.file(), &bytes).unwrap();
+    assert_eq!(refused(&folder.url()).await, StoreErrorKind::Corrupt);
+    assert_eq!(fs::read(folder.file()).unwrap(), bytes);
+}
+
+#[tokio::test]
+async fn a_damaged_row_is_told_as_such() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    store.commit(&opened(&store, at(0), &["ceres", "luna"], &["tea"]).await).await.unwrap();
+    let mut connection = folder.connection().await;
+    connection.execute("UPDATE tn_log SET record = x'ff00ff00' WHERE last = 2").await.unwrap();
+    connection.execute("UPDATE tn_station SET on_hand_total = 'much' WHERE id = 'luna'").await.unwrap();
+    assert_eq!(store.read(0, 1, 1).await.unwrap().len(), 1);
+    assert_eq!(store.read(0, 10, usize::MAX).await.unwrap_err().kind, StoreErrorKind::Corrupt);
+    let keys = keys_of(&[sale("T-1", "ceres", "luna", &[("tea", 1)])]);
+    assert_eq!(store.load(&keys).await.unwrap_err().kind, StoreErrorKind::Corrupt);
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused_and_left_as_it_was() {
+    let folder = Folder::new();
+    folder.open().await.close().await;
+    let mut connection = folder.connection().await;
+    connection.execute("PRAGMA journal_mode = DELETE").await.unwrap();
+    connection.execute("INSERT INTO tn_schema (version, checksum) VALUES (2, x'00')").await.unwrap();
+    connection.close().await.unwrap();
+    let before = fs::read(folder.file()).unwrap();
+    let error = SqliteStore::open(&folder.url()).await.unwrap_err();
+    assert_eq!(error.kind, StoreErrorKind::Unsupported);
+    assert!(error.to_string().contains("schema version 2"), "{error}");
+    assert_eq!(fs::read(folder.file()).unwrap(), before);
+}
+
+#[tokio::test]
+async fn another_schema_under_our_name_is_refused() {
+    let folder = Folder::new();
+    folder.open().await.close().await;
+    let mut connection = folder.connection().await;
+    connection.execute("UPDATE tn_schema SET checksum = x'00'").await.unwrap();
+    connection.close().await.unwrap();
+    assert_eq!(refused(&folder.url()).await, StoreErrorKind::Unsupported);
+}
+
+#[tokio::test]
+async fn a_file_that_may_only_be_read_is_refused() {
+    let folder = Folder::new();
+    folder.open().await.close().await;
+    let before = fs::read(folder.file()).unwrap();
+    assert_eq!(refused(&format!("{}?mode=ro", folder.url())).await, StoreErrorKind::Unsupported);
+    assert_eq!(fs::read(folder.file()).unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_file_that_another_process_locks_is_unavailable_and_then_available_again() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    let commit = opened(&store, at(0), &["ceres"], &["tea"]).await;
+    let mut other = folder.connection().await;
+    other.execute("BEGIN IMMEDIATE").await.unwrap();
+    // Readers are not in its way.
+    assert_eq!(store.head().await.unwrap().sequence, 0);
+    let error = store.commit(&commit).await.unwrap_err();
+    assert_eq!(error.kind, StoreErrorKind::Unavailable);
+    assert!(error.detail.contains("locked"), "{error}");
+    assert_eq!(refused(&folder.url()).await, StoreErrorKind::Unavailable);
+    other.execute("ROLLBACK").await.unwrap();
+    store.commit(&commit).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_application_keeps_its_own_tables_and_migrations_in_the_same_file() {
+    let folder = Folder::new();
+    let mut host = folder.connection().await;
+    // What `sqlx::migrate!` keeps, with a version and a table that a careless store would take for its own.
+    host.execute(
+        "CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL, success BOOLEAN NOT NULL); \
+         INSERT INTO _sqlx_migrations VALUES (1, 'the host''s', true); \
+         CREATE TABLE trade (id INTEGER PRIMARY KEY, note TEXT); INSERT INTO trade VALUES (1, 'mine');",
+    )
+    .await
+    .unwrap();
+    let store = folder.open().await;
+    store.commit(&opened(&store, at(0), &["ceres"], &["tea"]).await).await.unwrap();
+    host.execute("INSERT INTO _sqlx_migrations VALUES (2, 'later', true)").await.unwrap();
+    host.execute("INSERT INTO trade VALUES (2, 'mine too')").await.unwrap();
+    store.close().await;
+    let store = folder.open().await;
+    assert_eq!(store.head().await.unwrap().sequence, 1);
+    let kept: Vec<i64> = sqlx::query_scalar("SELECT version FROM _sqlx_migrations ORDER BY 1")
+        .fetch_all(&mut host)
+        .await
+        .unwrap();
+    assert_eq!(kept, [1, 2]);
+    let ours: Vec<String> = sqlx::query_scalar(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'tn\\_%' ESCAPE '\\' ORDER BY name",
+    )
+    .fetch_all(&mut host)
+    .await
+    .unwrap();
+    assert_eq!(ours, ["_sqlx_migrations", "trade"]);
+}
+
+#[tokio::test]
+async fn several_handles_may_make_the_same_new_file_at_once() {
+    let folder = Folder::new();
+    let url = folder.url();
+    let opened = futures::future::join_all((0..4).map(|_| SqliteStore::open(&url))).await;
+    for store in opened {
+        assert_eq!(store.unwrap().head().await.unwrap().sequence, 0);
+    }
+}

@@ -1,0 +1,46 @@
+//! The second wall: what no row may say, whoever writes it.
+// A test that fails says so; so do its helpers.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::*;
+use sqlx::Executor;
+use trade_core::store::Store;
+
+#[tokio::test]
+async fn the_schema_refuses_what_the_rules_would_never_write() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    store.commit(&opened(&store, at(0), &["ceres", "luna"], &["tea"]).await).await.unwrap();
+    let trade = sale("T-1", "ceres", "luna", &[("tea", 1)]);
+    store.commit(&decided(&store, at(1), &[trade]).await).await.unwrap();
+    let mut connection = folder.connection().await;
+    for sql in [
+        "UPDATE tn_stock SET on_hand = -1",
+        "UPDATE tn_stock SET reserved = -1",
+        "UPDATE tn_stock SET incoming = -1",
+        "UPDATE tn_stock SET reserved = on_hand + 1",
+        "UPDATE tn_stock SET on_hand = 9007199254740992",
+        "UPDATE tn_stock SET incoming = 9007199254740991 - on_hand + 1",
+        "UPDATE tn_stock SET on_hand = 9223372036854775807, incoming = 9223372036854775807",
+        "UPDATE tn_ledger SET quantity = 0",
+        "UPDATE tn_ledger SET to_place = from_place",
+        "UPDATE tn_ledger SET from_place = -2",
+        "UPDATE tn_trade SET buyer = seller",
+        "UPDATE tn_trade SET status = 4",
+        "UPDATE tn_trade SET version = 0",
+        "UPDATE tn_cargo SET status = 6",
+        "UPDATE tn_cargo SET trade = NULL",
+        "UPDATE tn_cargo SET id = 'one'",
+        "UPDATE tn_station SET item_count = -1",
+        "INSERT INTO tn_head VALUES (2, 0, 0)",
+    ] {
+        let error = connection.execute(sql).await.unwrap_err();
+        let kind = error.as_database_error().unwrap().kind();
+        assert_eq!(kind, sqlx::error::ErrorKind::CheckViolation, "{sql}");
+    }
+    // STRICT: a column holds its type, or nothing.
+    assert!(connection.execute("UPDATE tn_stock SET on_hand = 'many'").await.is_err());
+    connection.execute("UPDATE tn_stock SET on_hand = 9007199254740991, incoming = 0").await.unwrap();
+}
