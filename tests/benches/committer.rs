@@ -6,12 +6,13 @@
 
 use std::sync::Arc;
 use std::time::Duration;
-use tests::load::{network, trades_per_second};
+use tests::load::Network;
 use tests::world::World;
 use trade_store_sql::SqliteStore;
 
 const ROUNDS: usize = 3;
 const DURATION: Duration = Duration::from_secs(3);
+const STATIONS: u64 = 1_000;
 const CALLERS: u64 = 256;
 const BOUND: f64 = 5.0;
 
@@ -24,12 +25,12 @@ fn median(mut values: Vec<f64>) -> f64 {
 async fn main() {
     let world = World::new();
     let store = SqliteStore::open(&world.sqlite()).await.expect("a new store");
-    let service = network(Arc::new(store)).await;
+    let network = Network::open(Arc::new(store), STATIONS).await;
     let (mut alone, mut together) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS as u64 {
         let first = 1_000_000_000 * (round + 1);
-        alone.push(trades_per_second(&service, 1, first, DURATION).await);
-        together.push(trades_per_second(&service, CALLERS, first + 500_000_000, DURATION).await);
+        alone.push(network.trades_per_second(1, first, DURATION).await);
+        together.push(network.trades_per_second(CALLERS, first + 500_000_000, DURATION).await);
     }
     let ratios: Vec<_> = together.iter().zip(&alone).map(|(together, alone)| together / alone).collect();
     let ratio = median(ratios.clone());
@@ -39,5 +40,5 @@ async fn main() {
     println!("| {CALLERS} | {:.0} |", median(together));
     let verdict = if ratio >= BOUND { "" } else { " — BELOW ITS BOUND" };
     println!("\nratio {ratio:.1} (rounds: {ratios:.1?}), at least {BOUND:.1}{verdict}");
-    service.shutdown().await;
+    network.service.shutdown().await;
 }

@@ -6,22 +6,24 @@
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tests::load::{network, settle};
+use tests::load::Network;
 use tests::world::World;
 use trade_core::resource::{CargoStatus, TradeStatus};
-use trade_core::service::TradeService;
 use trade_core::store::{CargoFilter, CargoQuery, LedgerQuery, TimeRange, TradeFilter, TradeQuery};
-use trade_core::values::{ItemId, StationId};
+use trade_core::values::ItemId;
 use trade_store_sql::SqliteStore;
 
 const FEW: u64 = 1_000;
 const MANY: u64 = 1_000_000;
+/// Few enough for each to fill a page of the first thousand trades.
+const STATIONS: u64 = 10;
 const REPEATS: usize = 200;
 const LIMIT: usize = 50;
 
 /// The median time of a page of each list, by name.
-async fn pages(service: &TradeService) -> Vec<(String, Duration)> {
-    let station: StationId = "station-500".try_into().expect("an id");
+async fn pages(network: &Network) -> Vec<(String, Duration)> {
+    let service = &network.service;
+    let station = network.station(5);
     let item: ItemId = "item-5".try_into().expect("an id");
     let middle = TimeRange { since: None, until: Some(service.now()) };
     let trades = [
@@ -81,15 +83,15 @@ async fn main() {
     let many = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(MANY);
     let world = World::new();
     let store = SqliteStore::open(&world.sqlite()).await.expect("a new store");
-    let service = network(Arc::new(store)).await;
-    settle(&service, 0..FEW).await;
-    let few_costs = pages(&service).await;
-    settle(&service, FEW..many).await;
-    let many_costs = pages(&service).await;
+    let network = Network::open(Arc::new(store), STATIONS).await;
+    network.settle(0..FEW).await;
+    let few_costs = pages(&network).await;
+    network.settle(FEW..many).await;
+    let many_costs = pages(&network).await;
     println!("| page of {LIMIT} | {FEW} trades | {many} trades | ratio |");
     println!("|---|---|---|---|");
     for ((name, few), (_, many)) in few_costs.iter().zip(&many_costs) {
         println!("| {name} | {few:.1?} | {many:.1?} | {:.2} |", many.as_secs_f64() / few.as_secs_f64());
     }
-    service.shutdown().await;
+    network.service.shutdown().await;
 }

@@ -3,7 +3,7 @@
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tests::{api::Api, api::one_unit, server::Server, world::World};
 
@@ -12,7 +12,14 @@ const WRITERS: u64 = 8;
 const STATIONS: u64 = 6;
 
 /// What the clients were told, by trade.
-type Told = Arc<Mutex<HashMap<String, Value>>>;
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<HashMap<String, Value>>>);
+
+impl Told {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Value>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Writes trades, and moves some of their shipments on, until the server is gone.
 async fn write(api: Api, told: Told, round: u64, writer: u64) {
@@ -27,13 +34,13 @@ async fn write(api: Api, told: Told, round: u64, writer: u64) {
         if reply.status != StatusCode::CREATED {
             continue;
         }
-        told.lock().unwrap().insert(id.clone(), reply.body["trade"].clone());
+        told.lock().insert(id.clone(), reply.body["trade"].clone());
         if number % 3 == 0 {
             let status = json!({"status": "cancelled"});
             let path = format!("/api/trades/{id}");
             let Ok(reply) = api.send(reqwest::Method::PATCH, &path, Some(&status)).await else { return };
             if reply.status == StatusCode::OK {
-                told.lock().unwrap().insert(id, reply.body["trade"].clone());
+                told.lock().insert(id, reply.body["trade"].clone());
             }
         }
     }
@@ -47,7 +54,7 @@ fn moment(round: u64) -> Duration {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_survives_twenty_kills_at_different_moments() {
     let world = World::new();
-    let told: Told = Told::default();
+    let told = Told::default();
     for round in 0..KILLS {
         let server = Server::start(&world.sqlite()).await;
         let api = Api::new(server.url());
@@ -68,7 +75,7 @@ async fn every_answer_survives_twenty_kills_at_different_moments() {
     }
     let server = Server::start(&world.sqlite()).await;
     let api = Api::new(server.url());
-    let told = std::mem::take(&mut *told.lock().unwrap());
+    let told = std::mem::take(&mut *told.lock());
     assert!(told.len() > 100, "the load was too small to show anything: {}", told.len());
     for (id, trade) in told {
         let stored = api.get(&format!("/api/trades/{id}")).await.body["trade"].clone();

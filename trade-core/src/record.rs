@@ -340,7 +340,7 @@ impl TradeRecord<'_> {
             settlement: read_code(Settlement::from_code(self.settlement))?,
             status: read_code(TradeStatus::from_code(self.status))?,
             expires_at: self.expires_at.map(Timestamp::from_millis).transpose()?,
-            created_at: read_time(time, -self.age)?,
+            created_at: read_time(time, self.age.saturating_neg())?,
             updated_at: time,
             version: self.version,
         })
@@ -376,7 +376,7 @@ impl CargoRecord<'_> {
             eta: read_time(time, self.eta)?,
             location: self.location.map(Label::try_from).transpose()?,
             requested_eta: self.requested_eta.map(Timestamp::from_millis).transpose()?,
-            created_at: read_time(time, -self.age)?,
+            created_at: read_time(time, self.age.saturating_neg())?,
             updated_at: time,
             version: self.version,
         })

@@ -41,7 +41,7 @@ pub(super) struct Pending {
     /// The answer of an attempt that may have landed.
     attempted: Option<Outcome>,
     /// Held until the command is answered.
-    _held: (Option<Claim>, OwnedSemaphorePermit),
+    held: (Option<Claim>, OwnedSemaphorePermit),
 }
 
 impl Pending {
@@ -53,10 +53,12 @@ impl Pending {
         held: (Option<Claim>, OwnedSemaphorePermit),
     ) -> Self {
         let id = request.idempotency.map_or(fresh, |idempotency| idempotency.request);
-        Self { request, id, lines, reply, attempted: None, _held: held }
+        Self { request, id, lines, reply, attempted: None, held }
     }
 
     fn answer(self, result: Result<Answer, ServiceError>) {
+        // Let go first: a caller that repeats its request at once must not meet its own claim.
+        drop(self.held);
         // A caller that is gone has no use for its answer.
         let _ = self.reply.send(result);
     }
@@ -66,8 +68,9 @@ impl Pending {
     }
 
     fn receipt(&self, outcome: &Outcome, time: Timestamp) -> Result<Receipt, serde_json::Error> {
-        let keyed = self.request.idempotency.is_some();
-        let answer = keyed.then(|| serde_json::to_vec(outcome)).transpose()?;
+        // A receipt without an answer is that of a first attempt, whose answer is remembered here.
+        let kept = self.request.idempotency.is_some() || self.attempted.is_some();
+        let answer = kept.then(|| serde_json::to_vec(outcome)).transpose()?;
         Ok(Receipt { request: self.id, fingerprint: self.fingerprint(), time, answer })
     }
 }
@@ -239,17 +242,23 @@ fn decide(draft: &mut Draft, pending: Pending, time: Timestamp, receipts: &mut V
 
 /// The answer to a request that was applied before.
 fn repeat(pending: &Pending, receipt: &Receipt) -> Result<Answer, ServiceError> {
-    if let Some(outcome) = &pending.attempted {
-        return Ok(Answer { outcome: outcome.clone(), replayed: false });
+    // Under a shared key it may also be another server's, for other content.
+    if let Some(first) = &pending.attempted
+        && receipt.fingerprint == pending.fingerprint()
+    {
+        let outcome = receipt.answer.as_ref().map_or_else(|| Ok(first.clone()), |answer| read(answer))?;
+        return Ok(Answer { outcome, replayed: false });
     }
     match (&receipt.answer, pending.request.idempotency) {
         (Some(answer), Some(Idempotency { fingerprint, .. })) if fingerprint == receipt.fingerprint => {
-            let outcome = serde_json::from_slice(answer);
-            let outcome = outcome.map_err(|error| internal("a kept answer cannot be read", error))?;
-            Ok(Answer { outcome, replayed: true })
+            Ok(Answer { outcome: read(answer)?, replayed: true })
         }
         _ => Err(Rejection::RequestReused.into()),
     }
+}
+
+fn read(answer: &[u8]) -> Result<Outcome, ServiceError> {
+    serde_json::from_slice(answer).map_err(|error| internal("a kept answer cannot be read", error))
 }
 
 fn internal(detail: &str, source: serde_json::Error) -> ServiceError {
@@ -265,7 +274,8 @@ impl Decided {
             && let Ok(answer) = self.result
             && !answer.replayed
         {
-            pending.attempted = Some(answer.outcome);
+            // Of several attempts that may have landed, those after the first left their answers in the store.
+            pending.attempted.get_or_insert(answer.outcome);
         }
         pending
     }

@@ -30,7 +30,7 @@ pub struct Workload {
     /// What the commands are about.
     pub world: World,
     /// How often a request with a key is sent again while it gets no answer of certainty. Every second has a key.
-    pub tries_max: u32,
+    pub tries_max: usize,
 }
 
 impl Workload {
@@ -96,7 +96,7 @@ impl Workload {
             let answer = service.submit(request.clone()).await;
             let settled = matches!(answer, Ok(_) | Err(ServiceError::Rejected(_) | ServiceError::Stopped));
             answers.push(answer);
-            if settled || !keyed || answers.len() as u32 == self.tries_max {
+            if settled || !keyed || answers.len() >= self.tries_max {
                 return Finish { actor, command, answers };
             }
             tokio::time::sleep(Duration::from_millis(1)).await;

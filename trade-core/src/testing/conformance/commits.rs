@@ -128,7 +128,7 @@ pub async fn a_stale_version_of_a_station_that_is_only_read_lands_nothing(h: Har
 /// A trade was made since it was found absent.
 pub async fn a_trade_that_should_be_absent_lands_nothing(h: Harness) {
     let one = initiate(order("T-3", "a", "b", &[("tea", 1)]));
-    let mut commit = overtaken(&h, std::slice::from_ref(&one), &[one.clone()]).await;
+    let mut commit = overtaken(&h, std::slice::from_ref(&one), std::slice::from_ref(&one)).await;
     commit.cargo.clear();
     commit.stations.clear();
     commit.stock.clear();
@@ -138,7 +138,7 @@ pub async fn a_trade_that_should_be_absent_lands_nothing(h: Harness) {
 /// A shipment was made since it was found absent.
 pub async fn cargo_that_should_be_absent_lands_nothing(h: Harness) {
     let one = Command::CreateTransfer(transfer("X-1", "a", "b", &[("tea", 1)]));
-    let mut commit = overtaken(&h, std::slice::from_ref(&one), &[one.clone()]).await;
+    let mut commit = overtaken(&h, std::slice::from_ref(&one), std::slice::from_ref(&one)).await;
     commit.stations.clear();
     commit.stock.clear();
     assert_conflict(&h, commit).await;
@@ -351,7 +351,7 @@ pub async fn everything_is_there_after_reopening(h: Harness) {
     commit.receipts = vec![receipt(5, start_time())];
     h.store().commit(&commit).await.unwrap();
     let before = audit(h.store()).await;
-    let Some(again) = h.reopened("everything_is_there_after_reopening").await else { return };
+    let Some(again) = h.reopened().await else { return };
     assert_eq!(audit(&*again).await, before);
     let keys = Keys { requests: [RequestId([5; 16])].into(), ..Keys::default() };
     assert_eq!(again.load(&keys).await.unwrap().receipts, [receipt(5, start_time())]);

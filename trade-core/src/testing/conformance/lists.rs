@@ -103,7 +103,7 @@ fn spans() -> [TimeRange; 4] {
 
 /// None, and each of some values.
 fn or_none<T: Clone>(values: &[T]) -> impl Iterator<Item = Option<T>> {
-    std::iter::once(None).chain(values.to_vec().into_iter().map(Some))
+    std::iter::once(None).chain(values.iter().cloned().map(Some))
 }
 
 /// The order of a list is that of creation, newest first; changes do not move a row.
@@ -290,6 +290,12 @@ pub async fn a_changed_status_moves_a_trade_between_lists(h: Harness) {
     ] {
         taken(&service, move_cargo(shipment_of("T-1"), status)).await;
         assert_eq!(lists().await, (vec![(trade, trade)], vec![(status, status)]));
+        assert_eq!(
+            h.store().trade(&trade_id("T-1")).await.unwrap().unwrap().status,
+            trade,
+            "and so it is read alone"
+        );
+        assert_eq!(h.store().cargo(&shipment_of("T-1")).await.unwrap().unwrap().status, status);
     }
 }
 

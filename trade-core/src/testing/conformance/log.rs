@@ -134,7 +134,7 @@ pub async fn a_subscriber_of_one_service_hears_of_another(h: Harness) {
 
 /// `changed` returns within a bounded time after another handle wrote.
 pub async fn a_waiting_reader_hears_of_another_handle(h: Harness) {
-    let Some(other) = h.reopened("a_waiting_reader_hears_of_another_handle").await else { return };
+    let Some(other) = h.reopened().await else { return };
     let after = h.store().head().await.unwrap().sequence;
     let waiting = {
         let store = h.shared();
