@@ -26,9 +26,9 @@ use trade_core::resource::{Cargo, Inventory, LedgerEntry, Sequence, Trade, Versi
 use trade_core::service::TradeService;
 use trade_core::step::Step;
 use trade_core::store::{
-    CargoQuery, CargoRepository, Commit, EventLog, Head, InventoryPage, InventoryQuery, InventoryRepository,
-    Keys, LedgerPosition, LedgerQuery, Loaded, LogRecord, Page, Receipt, Store, StoreError, StoreErrorKind,
-    TradeQuery, TradeRepository, Write,
+    CargoQuery, CargoRepository, Commit, EventLog, Head, Held, InventoryPage, InventoryQuery,
+    InventoryRepository, Keys, LedgerPosition, LedgerQuery, Loaded, LogRecord, Page, Receipt, Store,
+    StoreError, StoreErrorKind, TradeQuery, TradeRepository, Write,
 };
 use trade_core::values::{Quantity, ShipmentId, StationId, Timestamp, TransactionId};
 use trade_core::view::View;
@@ -219,19 +219,35 @@ impl Store for JournalStore {
     }
 
     async fn commit(&self, commit: &Commit) -> Result<Head, StoreError> {
-        let mut journal = self.journal.lock().await;
-        self.check(commit).await?;
-        let line = write_commit(commit)
-            .map_err(|cause| error(StoreErrorKind::Internal, "no JSON").caused_by(cause))?;
-        // A commit waits for the disk; the other tasks of this thread need not.
-        let journal = &mut *journal;
-        tokio::task::block_in_place(|| journal.append(&line))?;
-        self.memory.commit(commit).await
+        self.hold().await?.commit(commit).await
+    }
+
+    async fn hold(&self) -> Result<Box<dyn Held + '_>, StoreError> {
+        Ok(Box::new(HeldJournal { store: self, journal: self.journal.lock().await }))
     }
 
     async fn prune_receipts(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
         // They stay in the journal, and are pruned again after it is opened.
         self.memory.prune_receipts(before, limit).await
+    }
+}
+
+/// The journal, held for one commit: nobody else appends to it.
+#[derive(Debug)]
+struct HeldJournal<'s> {
+    store: &'s JournalStore,
+    journal: tokio::sync::MutexGuard<'s, Journal>,
+}
+
+#[async_trait]
+impl Held for HeldJournal<'_> {
+    async fn commit(mut self: Box<Self>, commit: &Commit) -> Result<Head, StoreError> {
+        self.store.check(commit).await?;
+        let line = write_commit(commit)
+            .map_err(|cause| error(StoreErrorKind::Internal, "no JSON").caused_by(cause))?;
+        // A commit waits for the disk; the other tasks of this thread need not.
+        tokio::task::block_in_place(|| self.journal.append(&line))?;
+        self.store.memory.commit(commit).await
     }
 }
 

@@ -1,8 +1,10 @@
 //! What the server is told: flag, then environment variable, then default.
 
+use examples::store::names_no_file;
 use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
@@ -146,7 +148,7 @@ fn task(
             access(&auth.value(environment)?, &listen)?;
             Ok(Task::Serve(Box::new(Settings {
                 listen,
-                store: store.value(environment)?.text,
+                store: address(store.value(environment)?)?,
                 log: filter(&log.value(environment)?)?,
                 log_format: format_of(&log_format.value(environment)?)?,
             })))
@@ -154,7 +156,7 @@ fn task(
         Some("verify") => {
             match settings.iter().find(|other| other.given.is_some() && other.flag != "--store") {
                 Some(other) => Err(format!("{} is no option of verify; see --help", other.flag)),
-                None => Ok(Task::Verify { store: store.value(environment)?.text }),
+                None => Ok(Task::Verify { store: address(store.value(environment)?)? }),
             }
         }
         Some(later @ ("keys" | "import-legacy")) => Err(format!("{later} is not available in this build")),
@@ -188,9 +190,27 @@ fn access(value: &Value, listen: &[SocketAddr]) -> Result<(), String> {
     }
 }
 
+/// Whether there is such a store is seen when it is opened.
+fn address(value: Value) -> Result<String, String> {
+    if names_no_file(&value.text) {
+        return Err(value.refused("names no file; use sqlite://path/to/file.db, or memory:"));
+    }
+    Ok(value.text)
+}
+
+/// A word alone must be a level: as the target that it would be otherwise, it silences all others, and a mistyped level
+/// is more likely. White space is taken out, because the filter takes it for a part of the name beside it.
 fn filter(value: &Value) -> Result<EnvFilter, String> {
-    let expected = "must be a log filter, such as info or warn,trade_core=debug";
-    EnvFilter::try_new(&value.text).map_err(|_| value.refused(expected))
+    let expected = "must be a log filter, such as info or warn,trade_core=debug; \
+                    the levels are off, error, warn, info, debug and trace";
+    let directives = value.text.split(',').map(str::trim).filter(|directive| !directive.is_empty());
+    let directives: Vec<_> = directives.collect();
+    let is_known =
+        |directive: &&str| directive.contains(['=', '[']) || directive.parse::<LevelFilter>().is_ok();
+    if directives.is_empty() || !directives.iter().all(is_known) {
+        return Err(value.refused(expected));
+    }
+    EnvFilter::try_new(directives.join(",")).map_err(|_| value.refused(expected))
 }
 
 fn format_of(value: &Value) -> Result<LogFormat, String> {
@@ -236,6 +256,18 @@ mod tests {
             ("--listen 8080", "--listen"),
             ("--listen 127.0.0.1:99999", "99999"),
             ("--log trade_core=loud", "--log"),
+            ("--log foo", "levels are"),
+            ("--log info,foo", "--log"),
+            ("--log trade_http", "--log"),
+            ("--log inf0", "--log"),
+            ("--log=", "--log"),
+            ("--log ,", "--log"),
+            ("--store sqlite://", "names no file"),
+            ("--store sqlite:", "--store"),
+            ("--store sqlite://?mode=rwc", "--store"),
+            ("--store sqlite://:memory:", "--store"),
+            ("--store sqlite://x?mode=memory", "--store"),
+            ("verify --store sqlite://", "--store"),
             ("--log-format xml", "--log-format"),
             ("--auth maybe", "--auth"),
             ("--auth required", "not available"),
@@ -251,6 +283,20 @@ mod tests {
         }
         let error = read_with("", &[("TRADE_LISTEN", "nowhere")]).unwrap_err();
         assert!(error.contains("TRADE_LISTEN"), "{error}");
+        let error = read_with("", &[("TRADE_LOG", "foo")]).unwrap_err();
+        assert!(error.contains("TRADE_LOG") && error.contains("foo"), "{error}");
+        let error = read_with("", &[("TRADE_STORE", "sqlite://")]).unwrap_err();
+        assert!(error.contains("TRADE_STORE"), "{error}");
+    }
+
+    #[test]
+    fn a_log_filter_is_levels_and_directives() {
+        let filter = |text: &str| served("", &[("TRADE_LOG", text)]).log.to_string();
+        for same in ["off", "warn", "trade_http=debug,info", "error,trade_http[request]=trace"] {
+            assert_eq!(filter(same), same);
+        }
+        assert_eq!(filter("INFO"), "info");
+        assert_eq!(filter(" trade_http=debug , info, "), "trade_http=debug,info");
     }
 
     #[test]

@@ -58,6 +58,10 @@ impl Opened {
         };
         match url.split_once(':').map(|(scheme, _)| scheme) {
             Some("memory") if url == "memory:" => Ok(Self::Memory(Arc::new(MemoryStore::new()))),
+            Some("sqlite") if names_no_file(url) => Err(OpenError::Address(format!(
+                "the store {} names no file; use sqlite://path/to/file.db, or memory:",
+                without_password(url)
+            ))),
             Some("sqlite") => {
                 let opened = match missing {
                     Missing::Create => SqliteStore::open(url).await,
@@ -105,6 +109,14 @@ impl Opened {
             Self::Sqlite(store) => store.close().await,
         }
     }
+}
+
+/// Whether this is an address of SQLite without a file that would keep anything.
+pub fn names_no_file(url: &str) -> bool {
+    let Some(address) = url.strip_prefix("sqlite:") else { return false };
+    let (path, query) = address.split_once('?').unwrap_or((address, ""));
+    let path = path.trim_start_matches("//");
+    path.is_empty() || path == ":memory:" || query.split('&').any(|part| part == "mode=memory")
 }
 
 /// The address that opens a file only where there is one (<https://sqlite.org/uri.html>, `mode`).

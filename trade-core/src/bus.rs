@@ -10,19 +10,20 @@ use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// Events the ring holds at most, whatever their size.
 const RING_EVENTS_MAX: usize = 8_192;
 /// Lines of all events in the ring at most: what bounds its memory where trades are large.
 const RING_LINES_MAX: usize = 262_144;
-/// Events a subscription takes from the ring at a time.
+/// Events a subscription takes from the ring at a time, and how many lines they may have before the last.
 const CHUNK_EVENTS: usize = 256;
+const CHUNK_LINES: usize = 4_096;
 /// Records and bytes a subscription reads from the log at a time.
 const CHUNK_RECORDS: usize = 128;
 const CHUNK_BYTES: usize = 256 * 1024;
 /// How long the bus waits after the store failed.
-const RETRY_DELAY: Duration = Duration::from_millis(200);
+const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// An event as all its readers share it.
 #[derive(Debug)]
@@ -69,6 +70,8 @@ struct Inner {
     ring: RwLock<Ring>,
     /// The newest sequence in the ring, or none once the bus is closed.
     head: watch::Sender<Option<Sequence>>,
+    /// Told when events were committed that the ring could not take, since others before them are missing.
+    gap: Notify,
 }
 
 #[derive(Debug)]
@@ -105,7 +108,13 @@ impl Ring {
     fn after(&self, after: Sequence) -> Option<Vec<Arc<SharedEvent>>> {
         let missing = usize::try_from(self.end - after).ok()?;
         let from = self.events.len().checked_sub(missing)?;
-        Some(self.events.range(from..).take(CHUNK_EVENTS).cloned().collect())
+        let mut lines = 0;
+        let chunk = self.events.range(from..).take(CHUNK_EVENTS).take_while(|event| {
+            let room = lines < CHUNK_LINES;
+            lines += event.lines();
+            room
+        });
+        Some(chunk.cloned().collect())
     }
 }
 
@@ -114,7 +123,7 @@ impl EventBus {
     pub(crate) fn new(store: Arc<dyn Store>, head: Head) -> Self {
         let ring = Ring { end: head.sequence, lines: 0, events: VecDeque::new() };
         let (sender, _) = watch::channel(Some(head.sequence));
-        Self { inner: Arc::new(Inner { store, ring: RwLock::new(ring), head: sender }) }
+        Self { inner: Arc::new(Inner { store, ring: RwLock::new(ring), head: sender, gap: Notify::new() }) }
     }
 
     /// The newest sequence the bus knows.
@@ -153,15 +162,16 @@ impl EventBus {
 
     /// Hears of events that were committed by this process.
     pub(crate) fn publish(&self, events: Vec<Event>) {
-        self.extend(events);
+        if !self.extend(events) {
+            // What is missing is read from the log.
+            self.inner.gap.notify_one();
+        }
     }
 
-    fn extend(&self, events: impl IntoIterator<Item = Event>) {
-        let end = {
+    fn extend(&self, events: impl IntoIterator<Item = Event>) -> bool {
+        let (whole, end) = {
             let mut ring = self.inner.ring.write().unwrap_or_else(PoisonError::into_inner);
-            // After a gap, `follow` reads what is missing from the log.
-            ring.extend(events);
-            ring.end
+            (ring.extend(events), ring.end)
         };
         self.inner.head.send_if_modified(|head| {
             let newer = head.is_some_and(|head| head < end);
@@ -170,6 +180,7 @@ impl EventBus {
             }
             newer
         });
+        whole
     }
 
     /// Follows the log for what other processes write, until the bus is closed.
@@ -184,7 +195,10 @@ impl EventBus {
     async fn follow_log(&self) {
         loop {
             let step = async {
-                self.inner.store.changed(self.newest()).await?;
+                tokio::select! {
+                    () = self.inner.gap.notified() => {}
+                    changed = self.inner.store.changed(self.newest()) => changed?,
+                }
                 self.catch_up().await
             };
             if let Err(error) = step.await {
@@ -266,6 +280,8 @@ impl Subscription {
                 continue;
             }
             self.fill().await?;
+            // A filter that few events pass must not keep the thread to itself.
+            tokio::task::yield_now().await;
         }
     }
 

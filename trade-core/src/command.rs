@@ -219,18 +219,27 @@ pub struct Request {
     pub actor: Actor,
     /// Given where a repetition shall be answered with the first answer.
     pub idempotency: Option<Idempotency>,
+    /// What its sender calls it, such as a request id; kept with the answer where there is a key.
+    pub name: Option<String>,
 }
 
 impl Request {
     /// A request of nobody in particular, without a key.
     pub fn new(command: Command) -> Self {
-        Self { command, actor: Actor::Anonymous, idempotency: None }
+        Self { command, actor: Actor::Anonymous, idempotency: None, name: None }
     }
 
     /// The same on behalf of an actor.
     #[must_use]
     pub fn by(mut self, actor: Actor) -> Self {
         self.actor = actor;
+        self
+    }
+
+    /// The same under a name.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
         self
     }
 

@@ -77,7 +77,7 @@ pub enum Rejection {
         cargo: CargoStatus,
     },
     /// The shipment's status does not allow the step.
-    #[error("cargo {shipment_id} is {from}: it cannot become {to}, only {}", words(.allowed))]
+    #[error("cargo {shipment_id} {}", cargo_transition(*.from, *.to, .allowed))]
     IllegalCargoTransition {
         /// The shipment.
         shipment_id: ShipmentId,
@@ -148,6 +148,13 @@ impl Rejection {
     pub(crate) fn invalid(field: &str, detail: &str) -> Self {
         Self::InvalidRequest { field: field.into(), detail: detail.into() }
     }
+}
+
+fn cargo_transition(from: CargoStatus, to: CargoStatus, allowed: &[CargoStatus]) -> String {
+    if from == to {
+        return format!("is {from}, which is final: its ETA and location cannot change");
+    }
+    format!("is {from}: it cannot become {to}, only {}", words(allowed))
 }
 
 fn words<S: Copy + std::fmt::Display>(states: &[S]) -> String {

@@ -3,9 +3,11 @@
 use crate::command::RequestId;
 use crate::event::{Event, EventData, InventoryUpdate};
 use crate::resource::{
-    Cargo, Inventory, LedgerEntry, Sequence, Station, StockItem, StockLevel, Trade, Version,
+    Cargo, Inventory, LedgerEntry, Place, Sequence, Station, StockItem, StockLevel, Trade, Version,
 };
-use crate::store::{Commit, Head, Keys, Loaded, LogRecord, Receipt, StockRow, StockWrite, Write};
+use crate::store::{
+    Commit, Head, Keys, LedgerWrite, Loaded, LogRecord, Receipt, StockRow, StockWrite, Write,
+};
 use crate::values::{ItemId, ShipmentId, StationId, Timestamp, TransactionId};
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
@@ -260,12 +262,17 @@ where
     writes
 }
 
-fn ledger(events: &[Event]) -> Vec<LedgerEntry> {
+fn ledger(events: &[Event]) -> Vec<LedgerWrite> {
     let updates = events.iter().filter_map(|event| match &event.data {
         EventData::Inventory(update) => Some(update),
         _ => None,
     });
-    updates.flat_map(|update| update.movements.iter().cloned()).collect()
+    let write = |(update, entry): (&InventoryUpdate, &LedgerEntry)| {
+        let at_a_station = [&entry.from, &entry.to].iter().any(|place| matches!(place, Place::Station(_)));
+        let listed_at = (!at_a_station).then(|| update.inventory.station_id.clone());
+        LedgerWrite { entry: entry.clone(), listed_at }
+    };
+    updates.flat_map(|update| update.movements.iter().map(move |entry| write((update, entry)))).collect()
 }
 
 fn history(events: &[Event]) -> Vec<(ShipmentId, Sequence)> {

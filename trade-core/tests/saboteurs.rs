@@ -28,7 +28,7 @@ impl StoreFactory for Memory {
 /// The first case that notices a sabotage.
 fn noticed(sabotage: Sabotage) -> Option<&'static str> {
     for case in CASES {
-        let factory = Arc::new(SabotagedFactory { factory: Memory, sabotage });
+        let factory = Arc::new(SabotagedFactory::new(Memory, sabotage));
         if case.check(factory, PATIENCE).is_err() {
             return Some(case.name);
         }

@@ -1,7 +1,7 @@
 //! Taking a body in: its size, its type, its JSON, its fields, in this order.
 
 use crate::app::App;
-use crate::call::{Call, Context};
+use crate::call::Call;
 use crate::fields::Node;
 use crate::idempotency;
 use crate::input::Input;
@@ -82,16 +82,6 @@ fn too_large(max: usize, mut rest: BodyDataStream) -> Problem {
 }
 
 impl<const MAX: usize> Received<MAX> {
-    /// How problems inside an answer name the request. Where the answer may be given again, it must be the same again:
-    /// there, they carry the key in place of the id of one of its requests.
-    pub(crate) fn lasting_context(&self) -> Context {
-        let key = self.call.headers.get(idempotency::HEADER).and_then(|key| key.to_str().ok());
-        match key {
-            Some(key) => Context::new(key, self.call.resource_path()),
-            None => self.call.context.clone(),
-        }
-    }
-
     /// Makes a command of the request; every faulty field is told at once.
     pub(crate) fn command(
         &self,
@@ -105,7 +95,9 @@ impl<const MAX: usize> Received<MAX> {
         let input = Input::new(&self.call, &[]);
         let key = idempotency::key(&self.call, &input.faults);
         let command = read(&input, Node::body(&json, &input.faults));
-        let submission = Submission::new(input.faults.settle(command)?).by(self.call.caller.actor.clone());
+        let submission = Submission::new(input.faults.settle(command)?)
+            .by(self.call.caller.actor.clone())
+            .named(self.call.context.request_id());
         let Some(key) = key else { return Ok(submission) };
         let idempotency = idempotency::identify(&self.call, key, &json).map_err(|error| {
             tracing::error!(%error, "a body cannot be written as JSON again");

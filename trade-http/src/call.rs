@@ -72,12 +72,19 @@ impl Call {
 
     /// The resource's path as the client sent it, without trailing slash.
     pub(crate) fn resource_path(&self) -> &str {
-        self.context.path().trim_end_matches('/')
+        without_trailing_slash(self.context.path())
+    }
+
+    /// How problems inside an answer name the request that was answered first, which has this id; without one, it is
+    /// this request. They are the same again when the answer is given again, with or without trailing slash.
+    pub(crate) fn context_of(&self, first_id: Option<String>) -> Context {
+        let id = first_id.unwrap_or_else(|| self.context.request_id().into());
+        Context::new(id, self.resource_path())
     }
 
     /// A segment of the path, counted from its end, as it was sent.
     pub(crate) fn segment_from_end(&self, index: usize) -> &str {
-        self.uri.path().trim_end_matches('/').rsplit('/').nth(index).unwrap_or_default()
+        without_trailing_slash(self.uri.path()).rsplit('/').nth(index).unwrap_or_default()
     }
 
     /// The query as it was sent.
@@ -92,6 +99,11 @@ impl<S: Sync> FromRequestParts<S> for Call {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
         Ok(Self::of(parts))
     }
+}
+
+/// One slash is no more than a way to write the same path; a second one ends an empty segment, which is another path.
+fn without_trailing_slash(path: &str) -> &str {
+    path.strip_suffix('/').unwrap_or(path)
 }
 
 fn original_path(parts: &Parts) -> &str {

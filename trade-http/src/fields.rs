@@ -59,7 +59,8 @@ pub(crate) fn shown(name: &str) -> String {
 /// Where a value stands in the body, such as `trades[3].items[0].quantity`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Path<'p> {
-    Body,
+    /// What is read as a whole, by the name it has as a whole; its members go without it.
+    Root(&'p str),
     Member(&'p Path<'p>, &'p str),
     Index(&'p Path<'p>, usize),
 }
@@ -67,8 +68,7 @@ pub(crate) enum Path<'p> {
 impl fmt::Display for Path<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Body => f.write_str("body"),
-            Self::Member(Self::Body, name) => f.write_str(name),
+            Self::Root(name) | Self::Member(Self::Root(_), name) => f.write_str(name),
             Self::Member(parent, name) => write!(f, "{parent}.{name}"),
             Self::Index(parent, index) => write!(f, "{parent}[{index}]"),
         }
@@ -86,7 +86,12 @@ pub(crate) struct Node<'n> {
 impl<'n> Node<'n> {
     /// The body itself.
     pub(crate) fn body(json: &'n Json<'n>, faults: &'n Faults) -> Self {
-        Self { json, path: &Path::Body, faults }
+        Self { json, path: &Path::Root("body"), faults }
+    }
+
+    /// A trade on its own, read as if it were the body.
+    pub(crate) fn trade(json: &'n Json<'n>, faults: &'n Faults) -> Self {
+        Self { json, path: &Path::Root("trade"), faults }
     }
 
     /// Notes that this value is not as it must be.

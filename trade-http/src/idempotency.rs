@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use trade_core::command::{Fingerprint, Idempotency, RequestId};
 
 /// The header.
-pub(crate) const HEADER: &str = "Idempotency-Key";
+const HEADER: &str = "Idempotency-Key";
 const LENGTH_MAX: usize = 255;
 
 /// The key of a request, where it has one.

@@ -4,6 +4,7 @@
 use crate::app::App;
 use crate::call::Context;
 use crate::problem::Problem;
+use crate::routes;
 use axum::body::{Body, HttpBody};
 use axum::extract::{MatchedPath, OriginalUri, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -27,13 +28,19 @@ pub(crate) async fn envelope(State(app): State<App>, mut request: Request, next:
     let original = request.extensions().get().map_or_else(|| request.uri(), |OriginalUri(uri)| uri);
     let given = given_id(request.headers());
     let context = Context::new(given.unwrap_or_else(|| app.service.new_id().to_string()), original.path());
-    let route = request.extensions().get::<MatchedPath>().cloned();
+    // The router takes an empty segment before the end for a trailing slash, and so for another resource.
+    let on_no_route = request.uri().path().contains("//");
+    let route = request.extensions().get::<MatchedPath>().filter(|_| !on_no_route).cloned();
     request.extensions_mut().insert(context.clone());
 
     // Of the highest level, so that no filter of lines takes the id from those that remain.
     let span = tracing::error_span!("request", request_id = context.request_id());
     async {
-        let mut response = run(&app, request, next).await;
+        let mut response = if on_no_route {
+            routes::unknown_path().await.into_response()
+        } else {
+            run(&app, request, next).await
+        };
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
             problem.write_into(&mut response, &context);
             if method == Method::HEAD {

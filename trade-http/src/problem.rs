@@ -40,6 +40,7 @@ const CODES: &[(&str, StatusCode, &str)] = &[
     ("internal", StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong here"),
     ("store-unavailable", StatusCode::SERVICE_UNAVAILABLE, "The store cannot be reached"),
     ("overloaded", StatusCode::SERVICE_UNAVAILABLE, "There is too much to do"),
+    ("shutdown", StatusCode::SERVICE_UNAVAILABLE, "The server is shutting down"),
 ];
 
 /// Seconds after which a 503 may be tried again.
@@ -89,6 +90,11 @@ impl Problem {
     /// A defect or damage that was logged where it was noticed.
     pub(crate) fn internal() -> Self {
         Self::new("internal", "the request failed for a reason that is not yours; it is in the log")
+    }
+
+    /// The application ends, and another server, or this one later, will answer.
+    pub(crate) fn shutdown() -> Self {
+        Self::new("shutdown", "the server is shutting down: try again")
     }
 
     /// The same with a further member.
@@ -201,7 +207,7 @@ impl From<ServiceError> for Problem {
             ServiceError::Rejected(rejection) => rejection.into(),
             ServiceError::InProgress => Self::new("idempotency-in-progress", error.to_string()),
             ServiceError::Overloaded => Self::new("overloaded", error.to_string()),
-            ServiceError::Stopped => Self::new("overloaded", "the server is shutting down"),
+            ServiceError::Stopped => Self::shutdown(),
             ServiceError::Store(error) => of_store(&error),
             ServiceError::Unknown(error) => {
                 log(&error);

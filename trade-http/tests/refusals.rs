@@ -320,7 +320,8 @@ async fn a_malformed_trade_of_another_batch_is_refused_alone() {
             errors.map(|error| error["field"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
         };
         assert_eq!(fields(0), ["buyer", "seller", "items"]);
-        assert_eq!((fields(1), fields(2)), (vec!["settlement".to_owned()], vec!["body".to_owned()]));
+        assert_eq!((fields(1), fields(2)), (vec!["settlement".to_owned()], vec!["trade".to_owned()]));
+        assert_eq!(got["results"][2]["problem"]["detail"], "trade must be an object");
     }
     assert_eq!(network.head().await, head);
     let body = json!({"trades": [{}, trade("T-1"), bad, trade("T-3")]});
@@ -407,6 +408,53 @@ async fn what_does_not_exist_is_not_found() {
     network.patch("/api/cargo/none", json!({"status": "lost"})).await.problem(404, "cargo-not-found");
     let change = json!({"adjustments": [{"itemId": "fuel", "delta": 1, "reason": "other"}]});
     network.patch("/api/inventory/none", change).await.problem(404, "station-not-found");
+}
+
+#[tokio::test]
+async fn a_path_with_an_empty_segment_is_no_other_path() {
+    let (network, _) = network().await;
+    // What the paths would mean, were a slash overlooked.
+    for id in ["trades", "update"] {
+        network.post("/api/trades", trade(id)).await.expect(201);
+        network.post("/api/inventory", json!({"stationId": id})).await.expect(201);
+    }
+    let transfer =
+        json!({"shipmentId": "cargo", "origin": "ceres", "destination": "vesta", "items": ["fuel"]});
+    network.post("/api/cargo", transfer).await.expect(201);
+    let head = network.head().await;
+    let cancel = json!({"status": "cancelled"});
+    let adjust = json!({"adjustments": [{"itemId": "fuel", "delta": 1, "reason": "other"}]});
+    for (method, path, body) in [
+        ("PATCH", "/api/trades//", Some(cancel.clone())),
+        ("GET", "/api/trades//", None),
+        ("HEAD", "/api/trades//", None),
+        ("POST", "/api/trades//", Some(trade("T-1"))),
+        ("PUT", "/api/trades/update//", Some(cancel.clone())),
+        ("PATCH", "/api/trades/update//", Some(cancel.clone())),
+        ("PATCH", "/api/trades/trades//", Some(cancel.clone())),
+        ("GET", "/api/cargo//history", None),
+        ("PATCH", "/api/cargo//", Some(cancel)),
+        ("GET", "/api/inventory//ledger", None),
+        ("PATCH", "/api/inventory//", Some(adjust.clone())),
+        ("PUT", "/api/inventory/update//", Some(adjust)),
+        ("GET", "//api/trades", None),
+        ("POST", "//api/trades", Some(trade("T-1"))),
+        ("GET", "/api//trades", None),
+        ("GET", "//", None),
+        ("GET", "/health/live//", None),
+        ("GET", "/api/updates/real-time//", None),
+    ] {
+        let got = network.ask(method, path, &[], body).await;
+        assert_eq!(got.status.as_u16(), 404, "{method} {path}");
+        if method != "HEAD" {
+            assert_eq!(got.problem(404, "not-found")["instance"], path, "{method} {path}");
+        }
+    }
+    assert_eq!(network.head().await, head);
+    // In the query it is no segment.
+    network.get("/api/trades?station=//").await.problem(422, "invalid-request");
+    let text = network.get("/metrics").await.text;
+    assert!(text.contains(r#"method="PATCH",route="unmatched",status="404"} 5"#), "{text}");
 }
 
 #[tokio::test]

@@ -71,6 +71,41 @@ async fn a_key_is_one_per_method_path_and_body_compared_as_json() {
 }
 
 #[tokio::test]
+async fn problems_inside_an_answer_name_the_request_that_was_answered_first() {
+    let network = Network::stocked().await;
+    let path = "/api/trades/batch";
+    let refused = json!({"buyer": "nowhere", "seller": "ceres", "items": ["fuel"]});
+    let body = |id: &str| json!({"trades": [trade(id), refused.clone(), 7]});
+    let key = ("idempotency-key", "k");
+    let named = |id| [key, ("x-request-id", id)];
+    let first = network.ask("POST", path, &named("first"), Some(body("T-1"))).await;
+    for place in [1, 2] {
+        let problem = &first.expect(200)["results"][place]["problem"];
+        assert_eq!(
+            (&problem["requestId"], &problem["instance"]),
+            (&json!(first.header("x-request-id")), &json!(path))
+        );
+    }
+    assert_eq!(first.header("x-request-id"), "first");
+    for (path, id) in [(path, "second"), ("/api/trades/batch/", "third")] {
+        let again = network.ask("POST", path, &named(id), Some(body("T-1"))).await;
+        assert_eq!((again.header("idempotency-replayed"), again.header("x-request-id")), ("true", id));
+        assert_eq!(again.text, first.text);
+    }
+    // An id that was made is kept as well; without a key, it is that of each request.
+    for (id, headers) in [("T-2", &[("idempotency-key", "other")][..]), ("T-3", &[])] {
+        let got = network.ask("POST", path, headers, Some(body(id))).await;
+        let results = &got.expect(200)["results"];
+        assert_eq!(results[1]["problem"]["requestId"], got.header("x-request-id"));
+        assert_eq!(results[2]["problem"]["requestId"], got.header("x-request-id"));
+        let again = network.ask("POST", path, headers, Some(body(id))).await;
+        assert_eq!(again.text == got.text, !headers.is_empty());
+    }
+    let none = network.post(path, json!({"trades": [7]})).await;
+    assert_eq!(none.expect(200)["results"][0]["problem"]["requestId"], none.header("x-request-id"));
+}
+
+#[tokio::test]
 async fn a_refusal_is_tried_afresh() {
     let network = Network::stocked().await;
     let key = [("idempotency-key", "k")];

@@ -155,6 +155,12 @@ async fn the_first_event_after_an_idle_while_arrives_at_once() {
     }
 }
 
+#[test]
+fn a_stream_shows_that_it_lives_well_before_it_must() {
+    // At least every 15 s, and what is sent then is late already.
+    assert_eq!(HttpOptions::default().heartbeat, Duration::from_secs(10));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idle_stream_shows_that_it_lives() {
     let network =

@@ -91,12 +91,26 @@ async fn health_follows_the_store_and_the_shutdown() {
     network.get("/health/ready/").await.expect(200);
     network.shutdown.begin();
     let got = network.get("/health/ready").await;
-    got.problem(503, "overloaded");
+    got.problem(503, "shutdown");
     assert_eq!(got.header("retry-after"), "1");
     network.get("/health/live").await.expect(200);
     network.post("/api/inventory", json!({"stationId": "x"})).await.expect(201);
     network.service.shutdown().await;
-    network.post("/api/inventory", json!({"stationId": "y"})).await.problem(503, "overloaded");
+    network.post("/api/inventory", json!({"stationId": "y"})).await.problem(503, "shutdown");
+}
+
+#[tokio::test]
+async fn a_server_that_commits_nothing_any_more_is_not_ready() {
+    let network = Network::new().await;
+    network.get("/health/ready").await.expect(200);
+    network.service.shutdown().await;
+    let got = network.get("/health/ready").await;
+    let problem = got.problem(503, "store-unavailable");
+    assert!(problem["detail"].as_str().unwrap().contains("no longer commits"), "{problem}");
+    assert_eq!(got.header("retry-after"), "1");
+    network.get("/health/live").await.expect(200);
+    network.shutdown.begin();
+    network.get("/health/ready").await.problem(503, "shutdown");
 }
 
 #[tokio::test]
@@ -171,10 +185,11 @@ async fn the_router_can_be_nested_under_a_prefix() {
         let problem = network.get("/very/deep/api/trades/none").await.problem(404, "trade-not-found");
         assert_eq!(problem["instance"], "/very/deep/api/trades/none");
         network.get("/very/deep/nowhere").await.problem(404, "not-found");
+        network.get("/very/deep/api/trades//").await.problem(404, "not-found");
         network.ask("DELETE", "/very/deep/api/trades", &[], None).await.problem(405, "method-not-allowed");
         let text = network.get("/very/deep/metrics").await.text;
         assert!(text.contains(r#"/api/trades/{transactionId}",status="404"} 1"#), "{text}");
-        assert!(text.contains(r#"route="unmatched",status="404"} 1"#), "{text}");
+        assert!(text.contains(r#"route="unmatched",status="404"} 2"#), "{text}");
     }
 }
 

@@ -5,19 +5,22 @@ mod state;
 
 use crate::resource::{Cargo, Inventory, LedgerEntry, Sequence, StockItem, Trade};
 use crate::store::{
-    CargoQuery, CargoRepository, Commit, EventLog, Head, InventoryPage, InventoryQuery, InventoryRepository,
-    Keys, LedgerPosition, LedgerQuery, Loaded, LogRecord, Page, Store, StoreError, TradeQuery,
-    TradeRepository,
+    CargoQuery, CargoRepository, Commit, EventLog, Head, Held, InventoryPage, InventoryQuery,
+    InventoryRepository, Keys, LedgerPosition, LedgerQuery, Loaded, LogRecord, Page, Store, StoreError,
+    TradeQuery, TradeRepository,
 };
 use crate::values::{ShipmentId, StationId, Timestamp, TransactionId};
 use async_trait::async_trait;
 use state::State;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::sync::{Mutex, MutexGuard};
 
 /// A network that lives as long as its process.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     state: RwLock<State>,
+    /// Taken by whoever commits, or is about to.
+    head: Mutex<()>,
 }
 
 impl MemoryStore {
@@ -33,6 +36,21 @@ impl MemoryStore {
 
     fn state_mut(&self) -> RwLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug)]
+struct HeldHead<'s> {
+    store: &'s MemoryStore,
+    _head: MutexGuard<'s, ()>,
+}
+
+#[async_trait]
+impl Held for HeldHead<'_> {
+    async fn commit(self: Box<Self>, commit: &Commit) -> Result<Head, StoreError> {
+        let mut state = self.store.state_mut();
+        state.check(commit)?;
+        Ok(state.apply(commit))
     }
 }
 
@@ -153,9 +171,11 @@ impl Store for MemoryStore {
     }
 
     async fn commit(&self, commit: &Commit) -> Result<Head, StoreError> {
-        let mut state = self.state_mut();
-        state.check(commit)?;
-        Ok(state.apply(commit))
+        self.hold().await?.commit(commit).await
+    }
+
+    async fn hold(&self) -> Result<Box<dyn Held + '_>, StoreError> {
+        Ok(Box::new(HeldHead { store: self, _head: self.head.lock().await }))
     }
 
     async fn prune_receipts(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {

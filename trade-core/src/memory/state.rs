@@ -5,8 +5,8 @@ use crate::resource::{
     TradeStatus, Version,
 };
 use crate::store::{
-    CargoQuery, Commit, Head, Keys, LedgerPosition, LedgerQuery, Loaded, LogRecord, Page, Receipt, StockRow,
-    StoreError, StoreErrorKind, TimeRange, TradeQuery, Write,
+    CargoQuery, Commit, Head, Keys, LedgerPosition, LedgerQuery, LedgerWrite, Loaded, LogRecord, Page,
+    Receipt, StockRow, StoreError, StoreErrorKind, TimeRange, TradeQuery, Write,
 };
 use crate::values::{ItemId, ShipmentId, StationId, Timestamp, TransactionId, UNITS_MAX};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -258,7 +258,8 @@ impl State {
         let stations =
             self.as_expected(&commit.stations, |id| self.station(id).map(|station| station.row.version));
         let fresh = commit.receipts.iter().all(|receipt| !self.receipts.contains_key(&receipt.request));
-        if !(trades && cargo && stations && fresh && commit.time >= self.head.time) {
+        let follows = commit.base.sequence <= self.head.sequence && commit.time >= self.head.time;
+        if !(trades && cargo && stations && fresh && follows) {
             return Err(StoreError::new(
                 StoreErrorKind::Conflict,
                 "memory",
@@ -386,16 +387,18 @@ impl State {
         self.station_order.insert(created, id.clone());
     }
 
-    fn put_ledger(&mut self, entries: &[LedgerEntry], moved: Sequence) {
+    fn put_ledger(&mut self, writes: &[LedgerWrite], moved: Sequence) {
         let mut last = LedgerPosition::default();
-        for entry in entries {
+        for LedgerWrite { entry, listed_at } in writes {
             let sequence = entry.sequence + moved;
             let index = if sequence == last.sequence { last.index + 1 } else { 0 };
             last = LedgerPosition { sequence, index };
-            for place in [&entry.from, &entry.to] {
-                if let Place::Station(id) = place
-                    && let Some(station) = self.stations.get_mut(id)
-                {
+            let ends = [&entry.from, &entry.to].into_iter().filter_map(|place| match place {
+                Place::Station(id) => Some(id),
+                Place::Transit | Place::World => None,
+            });
+            for id in ends.chain(listed_at) {
+                if let Some(station) = self.stations.get_mut(id) {
                     station.ledger.push(last);
                 }
             }

@@ -20,7 +20,7 @@ pub(super) fn check_transfer(command: &CreateTransfer) -> Result<(), Rejection> 
 pub(super) fn check_update(command: &UpdateCargo) -> Result<(), Rejection> {
     let UpdateCargo { shipment_id: _, status, eta, location, precondition: _ } = command;
     if status.is_none() && eta.is_none() && location.is_none() {
-        return Err(Rejection::invalid("status", "or ETA or location must be given"));
+        return Err(Rejection::invalid("status", "must be given, unless ETA or location is"));
     }
     Ok(())
 }
@@ -95,10 +95,10 @@ pub(super) fn update(
 /// The step of a shipment that is merely somewhere else, or later.
 fn tracked(changed: Cargo, context: &Context) -> Step {
     Step {
-        time: context.now,
+        time: context.time,
         actor: context.actor.clone(),
         trade: None,
-        cargo: Some(Arc::new(next_version(changed, context.now))),
+        cargo: Some(Arc::new(next_version(changed, context.time))),
         stations: Vec::new(),
         movements: Vec::new(),
     }

@@ -62,7 +62,7 @@ pub(super) fn create(
         on_hand_total: opening.values().map(|quantity| u128::from(quantity.units())).sum(),
         item_count: opening.len() as u64,
         version: 1,
-        updated_at: context.now,
+        updated_at: context.time,
     };
     let inventory = Inventory::new(&station, opening.iter().map(item).collect());
     let step = step(context, inventory.clone(), opening.iter().map(movement).collect());
@@ -93,7 +93,7 @@ pub(super) fn adjust(
         };
         change.adjust(station_id, i128::from(delta), movement);
     }
-    let mut stations = change.apply(view, context.now)?;
+    let mut stations = change.apply(view, context.time)?;
     let changed = stations.swap_remove(0);
     let outcome = Arc::new(with_all_items(view, station_id, &changed));
     Ok(Decision { step: Some(step(context, changed, change.movements)), outcome })
@@ -113,7 +113,7 @@ fn with_all_items(view: &View, station_id: &StationId, changed: &Inventory) -> I
 
 fn step(context: &Context, inventory: Inventory, movements: Vec<Movement>) -> Step {
     Step {
-        time: context.now,
+        time: context.time,
         actor: context.actor.clone(),
         trade: None,
         cargo: None,

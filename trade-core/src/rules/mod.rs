@@ -25,8 +25,10 @@ use std::sync::Arc;
 /// When a command is decided, and for whom.
 #[derive(Debug, Clone)]
 pub struct Context {
-    /// Now.
+    /// Now, by the clock: what expiry is judged by.
     pub now: Timestamp,
+    /// The time that is written: now, or that of the newest step where the clock is behind it.
+    pub time: Timestamp,
     /// Who asks.
     pub actor: Actor,
 }

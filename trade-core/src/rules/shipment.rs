@@ -30,7 +30,7 @@ pub(super) fn create(
 ) -> Result<(Arc<Cargo>, Step), Rejection> {
     let NewShipment { origin, destination, items, settlement, .. } = new;
     let change = StockChange::of_shipment(Moment::Initiated, settlement, origin, destination, items)?;
-    let stations = change.apply(view, context.now)?;
+    let stations = change.apply(view, context.time)?;
     let cargo = Arc::new(Cargo {
         shipment_id: new.shipment_id,
         transaction_id: new.transaction_id,
@@ -38,15 +38,15 @@ pub(super) fn create(
         destination: destination.clone(),
         items: items.clone(),
         status: CargoStatus::Pending,
-        eta: new.eta.unwrap_or_else(|| context.now.plus(DEFAULT_LEAD_TIME)),
+        eta: new.eta.unwrap_or_else(|| context.time.plus(DEFAULT_LEAD_TIME)),
         location: None,
         requested_eta: new.eta,
-        created_at: context.now,
-        updated_at: context.now,
+        created_at: context.time,
+        updated_at: context.time,
         version: 1,
     });
     let step = Step {
-        time: context.now,
+        time: context.time,
         actor: context.actor.clone(),
         trade,
         cargo: Some(cargo.clone()),
@@ -92,14 +92,19 @@ pub(super) fn advance(
     let Cargo { origin, destination, items, .. } = changed;
     let change = StockChange::of_shipment(moment, settlement, origin, destination, items)?;
     let trade = trade.zip(trade_status).map(|(trade, status)| {
-        Arc::new(Trade { status, updated_at: context.now, version: trade.version + 1, ..Trade::clone(trade) })
+        Arc::new(Trade {
+            status,
+            updated_at: context.time,
+            version: trade.version + 1,
+            ..Trade::clone(trade)
+        })
     });
     Ok(Step {
-        time: context.now,
+        time: context.time,
         actor: context.actor.clone(),
         trade,
-        cargo: Some(Arc::new(next_version(Cargo { status: to, ..changed.clone() }, context.now))),
-        stations: change.apply(view, context.now)?,
+        cargo: Some(Arc::new(next_version(Cargo { status: to, ..changed.clone() }, context.time))),
+        stations: change.apply(view, context.time)?,
         movements: change.movements,
     })
 }

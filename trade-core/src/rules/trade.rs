@@ -48,8 +48,8 @@ pub(super) fn initiate(
         status: TradeStatus::Initiated,
         shipment_id: ShipmentId::of_trade(transaction_id),
         expires_at: *expires_at,
-        created_at: context.now,
-        updated_at: context.now,
+        created_at: context.time,
+        updated_at: context.time,
         version: 1,
     });
     let new = NewShipment {

@@ -20,9 +20,10 @@ use crate::event::Event;
 use crate::rejection::Rejection;
 use crate::resource::Sequence;
 use crate::rules::{Context, Draft};
-use crate::store::{Keys, Receipt, Store, StoreError, StoreErrorKind};
+use crate::store::{Held, Keys, Receipt, Store, StoreError, StoreErrorKind};
 use crate::values::Timestamp;
 use crate::view::View;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
@@ -70,7 +71,8 @@ impl Pending {
     fn receipt(&self, outcome: &Outcome, time: Timestamp) -> Result<Receipt, serde_json::Error> {
         // A receipt without an answer is that of a first attempt, whose answer is remembered here.
         let kept = self.request.idempotency.is_some() || self.attempted.is_some();
-        let answer = kept.then(|| serde_json::to_vec(outcome)).transpose()?;
+        let name = self.request.name.as_deref();
+        let answer = kept.then(|| serde_json::to_vec(&Kept { name, outcome })).transpose()?;
         Ok(Receipt { request: self.id, fingerprint: self.fingerprint(), time, answer })
     }
 }
@@ -83,10 +85,19 @@ pub(super) struct Committer {
     options: ServiceOptions,
 }
 
+/// An answer as a receipt keeps it.
+#[derive(Serialize, Deserialize)]
+struct Kept<N, O> {
+    name: N,
+    outcome: O,
+}
+
 /// A command with what was decided for it.
 struct Decided {
     pending: Pending,
     result: Result<Answer, ServiceError>,
+    /// Whether it rests on nothing that is not stored yet.
+    settled: bool,
 }
 
 /// What became of an attempt.
@@ -140,8 +151,9 @@ impl Committer {
     async fn settle_together(&self, mut group: Vec<Pending>) -> Result<(), (Vec<Pending>, StoreError)> {
         let mut backoff = BACKOFF_FIRST;
         let mut attempts_left = self.options.attempts_max.max(1);
+        let mut hold = false;
         loop {
-            let error = match self.attempt(group).await {
+            let error = match self.attempt(group, hold).await {
                 Attempt::Done => return Ok(()),
                 Attempt::Failed(failed, error) => return Err((failed, error)),
                 Attempt::Again(again, error) => {
@@ -149,6 +161,8 @@ impl Committer {
                     error
                 }
             };
+            // Others are at the same rows: from now on nobody commits between our load and our commit.
+            hold = true;
             attempts_left -= 1;
             if attempts_left == 0 {
                 return Err((group, error));
@@ -159,23 +173,24 @@ impl Committer {
         }
     }
 
-    async fn attempt(&self, group: Vec<Pending>) -> Attempt {
-        let view = match self.load(&group).await {
-            Ok(view) => view,
+    async fn attempt(&self, group: Vec<Pending>, hold: bool) -> Attempt {
+        let (held, view) = match self.hold_and_load(&group, hold).await {
+            Ok(loaded) => loaded,
             // What became of an earlier attempt must still be found out.
             Err(error) if group.iter().any(|pending| pending.attempted.is_some()) => {
                 return Attempt::Again(group, error);
             }
+            Err(error) if error.is_retryable() => return Attempt::Again(group, error),
             Err(error) => return Attempt::Failed(group, error),
         };
-        let time = self.clock.now().max(view.head().time);
+        let now = self.clock.now();
+        let time = now.max(view.head().time);
         let mut draft = Draft::new(view);
         let mut receipts = Vec::new();
         let mut waiting = Vec::with_capacity(group.len());
         for pending in group {
-            let decided = decide(&mut draft, pending, time, &mut receipts);
-            let settled = draft.log.is_empty() && receipts.is_empty();
-            if settled {
+            let decided = decide(&mut draft, pending, (now, time), &mut receipts);
+            if decided.settled {
                 decided.pending.answer(decided.result);
             } else {
                 waiting.push(decided);
@@ -186,11 +201,15 @@ impl Committer {
         }
         let commit = draft.commit(time, receipts);
         let newest = commit.base.sequence + commit.event_count();
-        match self.store.commit(&commit).await {
+        let committed = match held {
+            Some(held) => held.commit(&commit).await,
+            None => self.store.commit(&commit).await,
+        };
+        match committed {
             Ok(head) => {
-                self.bus.publish(moved(draft.events, head.sequence - newest));
-                for Decided { pending, result } in waiting {
-                    pending.answer(result);
+                self.bus.publish(moved(draft, head.sequence - newest));
+                for decided in waiting {
+                    decided.pending.answer(decided.result);
                 }
                 Attempt::Done
             }
@@ -206,7 +225,12 @@ impl Committer {
         }
     }
 
-    async fn load(&self, group: &[Pending]) -> Result<View, StoreError> {
+    async fn hold_and_load(
+        &self,
+        group: &[Pending],
+        hold: bool,
+    ) -> Result<(Option<Box<dyn Held + '_>>, View), StoreError> {
+        let held = if hold { Some(self.store.hold().await?) } else { None };
         let commands = || group.iter().map(|pending| &pending.request.command);
         let mut keys = Keys::default();
         for command in commands() {
@@ -216,18 +240,31 @@ impl Committer {
             keys::of_loaded(&mut keys, &self.store.load(&first).await?);
         }
         keys.requests.extend(group.iter().map(|pending| pending.id));
-        let loaded = self.store.load(&keys).await?;
-        Ok(View::new(&keys, loaded))
+        loop {
+            let loaded = self.store.load(&keys).await?;
+            // Another process may have made a shipment since its keys were looked for; its ends and goods never change,
+            // so this comes to an end.
+            let known = keys.stock.len() + keys.trades.len();
+            keys::of_loaded(&mut keys, &loaded);
+            if keys.stock.len() + keys.trades.len() == known {
+                return Ok((held, View::new(&keys, loaded)));
+            }
+        }
     }
 }
 
-fn decide(draft: &mut Draft, pending: Pending, time: Timestamp, receipts: &mut Vec<Receipt>) -> Decided {
+fn decide(
+    draft: &mut Draft,
+    pending: Pending,
+    (now, time): (Timestamp, Timestamp),
+    receipts: &mut Vec<Receipt>,
+) -> Decided {
     if let Some(receipt) = draft.view.receipt(&pending.id) {
         let result = repeat(&pending, receipt);
-        return Decided { pending, result };
+        return Decided { pending, result, settled: true };
     }
     let before = draft.log.len();
-    let context = Context { now: time, actor: pending.request.actor.clone() };
+    let context = Context { now, time, actor: pending.request.actor.clone() };
     let result = draft.decide(&pending.request.command, &context).map_err(ServiceError::Rejected);
     let result = result.and_then(|outcome| {
         // A request that changed nothing leaves a receipt only where it is to be answered the same again.
@@ -235,9 +272,10 @@ fn decide(draft: &mut Draft, pending: Pending, time: Timestamp, receipts: &mut V
             let receipt = pending.receipt(&outcome, time);
             receipts.push(receipt.map_err(|error| internal("an answer cannot be written", error))?);
         }
-        Ok(Answer { outcome, replayed: false })
+        Ok(Answer { outcome, replayed: false, name: pending.request.name.clone() })
     });
-    Decided { pending, result }
+    let settled = draft.log.is_empty() && receipts.is_empty();
+    Decided { pending, result, settled }
 }
 
 /// The answer to a request that was applied before.
@@ -246,18 +284,22 @@ fn repeat(pending: &Pending, receipt: &Receipt) -> Result<Answer, ServiceError> 
     if let Some(first) = &pending.attempted
         && receipt.fingerprint == pending.fingerprint()
     {
-        let outcome = receipt.answer.as_ref().map_or_else(|| Ok(first.clone()), |answer| read(answer))?;
-        return Ok(Answer { outcome, replayed: false });
+        let outcome = match &receipt.answer {
+            None => first.clone(),
+            Some(answer) => read(answer)?.outcome,
+        };
+        return Ok(Answer { outcome, replayed: false, name: pending.request.name.clone() });
     }
     match (&receipt.answer, pending.request.idempotency) {
         (Some(answer), Some(Idempotency { fingerprint, .. })) if fingerprint == receipt.fingerprint => {
-            Ok(Answer { outcome: read(answer)?, replayed: true })
+            let Kept { name, outcome } = read(answer)?;
+            Ok(Answer { outcome, replayed: true, name })
         }
         _ => Err(Rejection::RequestReused.into()),
     }
 }
 
-fn read(answer: &[u8]) -> Result<Outcome, ServiceError> {
+fn read(answer: &[u8]) -> Result<Kept<Option<String>, Outcome>, ServiceError> {
     serde_json::from_slice(answer).map_err(|error| internal("a kept answer cannot be read", error))
 }
 
@@ -281,11 +323,12 @@ impl Decided {
     }
 }
 
-fn moved(mut events: Vec<Event>, by: Sequence) -> Vec<Event> {
-    for event in &mut events {
-        event.sequence += by;
+/// The events of what was committed, at the places it was given in the log.
+fn moved(draft: Draft, by: Sequence) -> Vec<Event> {
+    if by == 0 {
+        return draft.events;
     }
-    events
+    draft.log.iter().flat_map(|record| record.step.events(record.first() + by)).collect()
 }
 
 fn fail(group: Vec<Pending>, error: StoreError) {

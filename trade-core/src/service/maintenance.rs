@@ -6,6 +6,7 @@ use crate::event::Actor;
 use crate::resource::TradeStatus;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 const EXPIRED_CHUNK: usize = 256;
@@ -39,9 +40,15 @@ pub(super) async fn expire_due(service: &TradeService) -> Result<usize, ServiceE
         let due = service.store().expired_trades(service.now(), EXPIRED_CHUNK).await;
         let due = due.map_err(|error| ServiceError::Store(Arc::new(error)))?;
         let (found, before) = (due.len(), cancelled);
+        // All at once, so that they share a commit.
+        let mut requests = JoinSet::new();
         for id in due {
             let request = Request::new(Command::ExpireTrade(id)).by(Actor::Network);
-            match service.submit(request).await {
+            let service = service.clone();
+            requests.spawn(async move { service.submit(request).await });
+        }
+        while let Some(answer) = requests.join_next().await {
+            match answer.unwrap_or(Err(ServiceError::Stopped)) {
                 Ok(answer) => cancelled += usize::from(is_cancelled(&answer.outcome)),
                 // It was sent or cancelled meanwhile.
                 Err(ServiceError::Rejected(rejection)) => tracing::debug!(%rejection, "not expired"),
@@ -59,7 +66,12 @@ fn is_cancelled(outcome: &Outcome) -> bool {
 }
 
 async fn prune(service: &TradeService) {
-    let before = service.now().minus(service.inner.options.receipts_kept);
+    // A clock that jumped ahead must not make new receipts look old.
+    let newest = match service.store().head().await {
+        Ok(head) => head.time,
+        Err(error) => return tracing::warn!(%error, "old receipts could not be looked for"),
+    };
+    let before = service.now().min(newest).minus(service.inner.options.receipts_kept);
     loop {
         match service.store().prune_receipts(before, PRUNE_CHUNK).await {
             Ok(pruned) if pruned < PRUNE_CHUNK as u64 => return,

@@ -9,7 +9,7 @@ use crate::clock::{Clock, IdSource, SystemClock, UuidV7};
 use crate::command::{Command, Outcome, Request, RequestId};
 use crate::rejection::Rejection;
 use crate::rules;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, StoreErrorKind};
 use crate::values::Timestamp;
 use committer::{Committer, Pending};
 use std::collections::HashSet;
@@ -53,6 +53,8 @@ pub struct Answer {
     pub outcome: Outcome,
     /// Whether this is the first answer to the same request, given again.
     pub replayed: bool,
+    /// The name of the request that was answered first: this one's, if it is not a replay.
+    pub name: Option<String>,
 }
 
 /// Why a request was not answered.
@@ -189,7 +191,20 @@ impl TradeService {
                 return Err(ServiceError::Stopped);
             }
         }
-        answer.await.unwrap_or(Err(ServiceError::Stopped))
+        // A committer that ends before it answers may have committed before.
+        answer.await.unwrap_or_else(|_| Err(ServiceError::Unknown(Arc::new(self.committer_ended()))))
+    }
+
+    fn committer_ended(&self) -> StoreError {
+        let detail = "the committer ended before it answered";
+        StoreError::new(StoreErrorKind::Internal, self.inner.store.name(), "commit", detail)
+    }
+
+    /// Whether commands are still taken: not after [`TradeService::shutdown`], nor after a defect ended the committer.
+    /// A process whose service no longer works should be restarted.
+    pub fn is_working(&self) -> bool {
+        let tasks = self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.first().is_some_and(|committer| !committer.is_finished())
     }
 
     /// The store, for reading.

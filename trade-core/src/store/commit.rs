@@ -99,6 +99,16 @@ pub struct StockWrite {
     pub listed: bool,
 }
 
+/// A ledger row that a commit adds.
+#[derive(Debug, Clone)]
+pub struct LedgerWrite {
+    /// The row.
+    pub entry: LedgerEntry,
+    /// Where neither end of the movement is a station (goods were lost on their way), the station whose event carries
+    /// it: the row stands in that station's ledger.
+    pub listed_at: Option<StationId>,
+}
+
 /// One step at its place in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogRecord {
@@ -131,7 +141,7 @@ pub struct Commit {
     /// Levels written.
     pub stock: Vec<StockWrite>,
     /// Ledger rows to add, in order; those of one event stand together.
-    pub ledger: Vec<LedgerEntry>,
+    pub ledger: Vec<LedgerWrite>,
     /// Events about shipments that existed before theirs, in order. (A shipment's first event is its creation.)
     pub history: Vec<(ShipmentId, Sequence)>,
     /// Records to add to the log, in order.

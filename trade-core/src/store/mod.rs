@@ -5,7 +5,7 @@ mod commit;
 mod error;
 mod query;
 
-pub use commit::{Commit, Head, Keys, Loaded, LogRecord, Receipt, StockRow, StockWrite, Write};
+pub use commit::{Commit, Head, Keys, LedgerWrite, Loaded, LogRecord, Receipt, StockRow, StockWrite, Write};
 pub use error::{StoreError, StoreErrorKind};
 pub use query::{
     CargoFilter, CargoQuery, InventoryPage, InventoryQuery, LedgerPosition, LedgerQuery, Page, TimeRange,
@@ -96,7 +96,8 @@ pub trait InventoryRepository: Send + Sync {
         items_max: usize,
     ) -> Result<Page<Inventory, Sequence>, StoreError>;
 
-    /// A page of the ledger rows that leave or enter a station, newest first. Bounded as
+    /// A page of the ledger rows that leave or enter a station, or are listed at it
+    /// ([`LedgerWrite::listed_at`]), newest first. Bounded as
     /// [`TradeRepository::trades`] is.
     ///
     /// # Errors
@@ -185,9 +186,29 @@ pub trait Store:
     /// [`StoreErrorKind::OutcomeUnknown`] if it may have landed. Any other kind only if nothing landed.
     async fn commit(&self, commit: &Commit) -> Result<Head, StoreError>;
 
+    /// Waits for the head of the log, and holds it: until [`Held::commit`], or until it is dropped, nobody else
+    /// commits, in this process or another. What is loaded meanwhile is what the commit finds.
+    ///
+    /// Busy servers that meet in the same rows would starve each other if every one of them only hoped to be faster;
+    /// the service holds the head after its first conflict.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the head cannot be had; nothing is held then.
+    async fn hold(&self) -> Result<Box<dyn Held + '_>, StoreError>;
+
     /// Forgets up to `limit` receipts older than `before`, and answers how many those were.
     ///
     /// # Errors
     /// [`StoreError`] if they cannot be removed.
     async fn prune_receipts(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError>;
+}
+
+/// The head of the log, held for one commit.
+#[async_trait]
+pub trait Held: Send + std::fmt::Debug {
+    /// As [`Store::commit`], and lets go, whatever comes of it.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    async fn commit(self: Box<Self>, commit: &Commit) -> Result<Head, StoreError>;
 }

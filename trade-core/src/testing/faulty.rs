@@ -1,7 +1,7 @@
 //! A store that fails, as servers, networks and disks do.
 
-use super::delegate::delegate_reads;
-use crate::store::{Commit, Head, Keys, Loaded, Store, StoreError, StoreErrorKind};
+use super::delegate::{HeldBy, Lands, delegate_reads};
+use crate::store::{Commit, Head, Held, Keys, Loaded, Store, StoreError, StoreErrorKind};
 use crate::values::Timestamp;
 use async_trait::async_trait;
 use std::collections::VecDeque;
@@ -89,6 +89,7 @@ impl Plan {
 #[derive(Debug)]
 pub struct FaultyStore {
     inner: Arc<dyn Store>,
+    head: Arc<tokio::sync::Mutex<()>>,
     plan: Mutex<Plan>,
     offline: AtomicBool,
     commits_tried: AtomicU64,
@@ -100,6 +101,7 @@ impl FaultyStore {
     pub fn new(inner: Arc<dyn Store>) -> Self {
         Self {
             inner,
+            head: Arc::default(),
             plan: Mutex::default(),
             offline: AtomicBool::new(false),
             commits_tried: AtomicU64::new(0),
@@ -201,6 +203,22 @@ impl Store for FaultyStore {
     }
 
     async fn commit(&self, commit: &Commit) -> Result<Head, StoreError> {
+        self.hold().await?.commit(commit).await
+    }
+
+    async fn hold(&self) -> Result<Box<dyn Held + '_>, StoreError> {
+        Ok(Box::new(HeldBy { store: self, _head: self.head.clone().lock_owned().await }))
+    }
+
+    async fn prune_receipts(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        self.before_read("prune_receipts")?;
+        self.inner.prune_receipts(before, limit).await
+    }
+}
+
+#[async_trait]
+impl Lands for FaultyStore {
+    async fn land(&self, commit: &Commit) -> Result<Head, StoreError> {
         self.before_read("commit")?;
         self.commits_tried.fetch_add(1, Ordering::SeqCst);
         let fault = self.plan().of_commit();
@@ -208,10 +226,5 @@ impl Store for FaultyStore {
             Some(fault) => Err(self.fail(fault, commit).await),
             None => self.inner.commit(commit).await,
         }
-    }
-
-    async fn prune_receipts(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
-        self.before_read("prune_receipts")?;
-        self.inner.prune_receipts(before, limit).await
     }
 }

@@ -2,7 +2,8 @@
 
 use super::{InvalidValue, Quantity, serde_as_text};
 use rust_decimal::Decimal;
-use std::{collections::BTreeMap, fmt};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 /// A decimal number ≥ 0: a price of at most 12 integer and 6 fraction digits, or a sum of such.
 ///
@@ -12,6 +13,7 @@ pub struct Amount(Decimal);
 
 impl Amount {
     const INTEGER_DIGITS_MAX: usize = 12;
+    const TOTAL_INTEGER_DIGITS_MAX: usize = 22;
     const FRACTION_DIGITS_MAX: usize = 6;
 
     /// The digits without the decimal point.
@@ -35,21 +37,43 @@ impl Amount {
         }
         Ok(Self(Decimal::from_i128_with_scale(mantissa, scale)))
     }
-}
 
-impl TryFrom<&str> for Amount {
-    type Error = InvalidValue;
-    fn try_from(text: &str) -> Result<Self, InvalidValue> {
+    fn parse(text: &str, integer_digits_max: usize) -> Option<Self> {
         let (integer, fraction) = text.split_once('.').unwrap_or((text, "0"));
         let digits = |part: &str, digits_max: usize| {
             (1..=digits_max).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit())
         };
-        let well_formed =
-            digits(integer, Self::INTEGER_DIGITS_MAX) && digits(fraction, Self::FRACTION_DIGITS_MAX);
-        well_formed.then(|| Decimal::from_str_exact(text).ok()).flatten().map(Self).ok_or_else(|| {
+        let well_formed = digits(integer, integer_digits_max) && digits(fraction, Self::FRACTION_DIGITS_MAX);
+        well_formed.then(|| Decimal::from_str_exact(text).ok()).flatten().map(Self)
+    }
+}
+
+/// Reads a price: at most 12 integer and 6 fraction digits.
+impl TryFrom<&str> for Amount {
+    type Error = InvalidValue;
+    fn try_from(text: &str) -> Result<Self, InvalidValue> {
+        Self::parse(text, Self::INTEGER_DIGITS_MAX).ok_or_else(|| {
             InvalidValue::new(
                 "must be a decimal string of at most 12 integer and 6 fraction digits, such as \"12.50\"",
             )
+        })
+    }
+}
+
+impl Serialize for Amount {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Reads what was written, totals included: at most 22 integer and 6 fraction digits. A price that comes in is read by
+/// `TryFrom`.
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        let amount = Self::parse(&text, Self::TOTAL_INTEGER_DIGITS_MAX);
+        amount.ok_or_else(|| {
+            D::Error::custom("must be a decimal string of at most 22 integer and 6 fraction digits")
         })
     }
 }
@@ -86,8 +110,6 @@ impl fmt::Display for Amount {
         self.0.fmt(f)
     }
 }
-
-serde_as_text!(Amount);
 
 /// A currency code: 3–8 capital letters, as in ISO 4217 and beyond it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -193,6 +215,19 @@ mod tests {
             assert_eq!(Amount::try_from(text).unwrap().to_string(), text);
         }
         assert_ne!(Amount::try_from("2.5").unwrap(), Amount::try_from("2.50").unwrap());
+    }
+
+    #[test]
+    fn a_total_that_was_written_is_read_again() {
+        let mut sum = MoneySum::default();
+        sum.add(Quantity::new(9_999_999_999).unwrap(), &money("999999999999.99", "GBP"));
+        let totals = sum.totals().unwrap();
+        assert!(
+            Amount::try_from(totals[0].amount.to_string().as_str()).is_err(),
+            "past the range of a price"
+        );
+        let json = serde_json::to_string(&totals).unwrap();
+        assert_eq!(serde_json::from_str::<Vec<Money>>(&json).unwrap(), totals);
     }
 
     #[test]

@@ -49,6 +49,12 @@ impl Balances {
                 shipped.check(&key, level)?;
             }
         }
+        let booked = self.stations.iter().filter(|(_, units)| **units != 0).map(|(key, _)| key);
+        for (station, item) in booked.chain(shipped.reserved.keys()).chain(shipped.incoming.keys()) {
+            if !view.stock(station, item).1 {
+                return difference(format!("{item} at {station}: moved or promised, but not listed"));
+            }
+        }
         for (item, world) in &self.world {
             let (on_hand, transit) =
                 (on_hand.get(item).copied().unwrap_or(0), self.transit.get(item).copied().unwrap_or(0));
@@ -59,9 +65,10 @@ impl Balances {
                 ));
             }
         }
-        for (item, booked) in &self.transit {
+        for item in self.transit.keys().chain(shipped.transit.keys()) {
+            let booked = self.transit.get(item).copied().unwrap_or(0);
             let sent = shipped.transit.get(item).copied().unwrap_or(0);
-            if *booked != sent {
+            if booked != sent {
                 return difference(format!(
                     "{item}: {booked} in transit by the ledger, {sent} by the shipments"
                 ));

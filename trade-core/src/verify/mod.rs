@@ -3,8 +3,9 @@
 //! Reads everything, so it takes a while; what is held in memory are the resources, not the log or the ledger.
 
 mod balance;
+mod lookups;
 
-use crate::event::{Event, EventData};
+use crate::event::{Event, EventData, EventType};
 use crate::resource::{Inventory, LedgerEntry, Sequence, StockItem};
 use crate::store::{
     CargoFilter, CargoQuery, Head, InventoryQuery, LedgerPosition, Store, StoreError, TradeFilter, TradeQuery,
@@ -12,6 +13,8 @@ use crate::store::{
 use crate::values::StationId;
 use crate::view::View;
 use balance::Balances;
+use lookups::{Histories, Sample};
+use serde::Serialize;
 use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -75,9 +78,10 @@ pub async fn verify(store: &dyn Store) -> Result<Report, VerifyError> {
 async fn audit(store: &dyn Store, head: Head) -> Result<Report, VerifyError> {
     let mut fold = Fold::new(store);
     fold.log(head).await?;
-    let Fold { view, balances, mut report, .. } = fold;
+    let Fold { view, balances, mut report, times, histories, .. } = fold;
     report.trades = compare_trades(store, &view).await?;
     report.cargo = compare_cargo(store, &view).await?;
+    lookups::compare(store, &view, &times, &histories).await?;
     (report.stations, report.levels) = compare_stations(store, &view).await?;
     balances.check(&view)?;
     Ok(report)
@@ -91,6 +95,10 @@ struct Fold<'a> {
     report: Report,
     ledger: VecDeque<LedgerEntry>,
     ledger_from: Option<LedgerPosition>,
+    /// Some of the times at which trades were made, evenly spread.
+    times: Sample,
+    /// The events of each shipment that has more than its creation.
+    histories: Histories,
 }
 
 impl<'a> Fold<'a> {
@@ -102,6 +110,8 @@ impl<'a> Fold<'a> {
             report: Report::default(),
             ledger: VecDeque::new(),
             ledger_from: Some(LedgerPosition::default()),
+            times: Sample::default(),
+            histories: Histories::default(),
         }
     }
 
@@ -130,6 +140,18 @@ impl<'a> Fold<'a> {
                 self.report.steps += 1;
             }
         }
+        if self.report.events != head.sequence || (head.sequence > 0 && time != head.time) {
+            return difference(format!(
+                "the log ends at {} ({time}), its head says {} ({})",
+                self.report.events, head.sequence, head.time
+            ));
+        }
+        if let Some(beyond) = self.store.read(head.sequence, 1, 1).await?.first() {
+            return difference(format!(
+                "there is a record {} beyond the head {}",
+                beyond.last, head.sequence
+            ));
+        }
         match self.next_ledger().await? {
             None => Ok(()),
             Some(entry) => difference(format!("the ledger has a row that no event tells: {entry:?}")),
@@ -139,6 +161,12 @@ impl<'a> Fold<'a> {
     async fn event(&mut self, event: &Event) -> Result<(), VerifyError> {
         check_version(&self.view, event)?;
         self.view.evolve(event);
+        if event.event_type == EventType::TradeInitiated {
+            self.times.add(event.time);
+        }
+        if let EventData::Cargo(cargo) = &event.data {
+            self.histories.add(&cargo.shipment_id, event.sequence);
+        }
         let EventData::Inventory(update) = &event.data else { return Ok(()) };
         for told in &update.movements {
             let stored = self.next_ledger().await?;
@@ -179,11 +207,21 @@ fn check_version(view: &View, event: &Event) -> Result<(), VerifyError> {
     difference(format!("event {} makes {} version {after}, not {expected}", event.sequence, event.subject()))
 }
 
-fn compare<T: PartialEq + Debug>(what: &str, told: Option<&T>, stored: &T) -> Result<(), VerifyError> {
+fn compare<T: PartialEq + Debug + Serialize>(
+    what: &str,
+    told: Option<&T>,
+    stored: &T,
+) -> Result<(), VerifyError> {
     if told == Some(stored) {
         return Ok(());
     }
-    difference(format!("{what}: the log tells {told:?}, the table {stored:?}"))
+    let json = |value: &T| serde_json::to_string(value).unwrap_or_default();
+    let (told_json, stored_json) = (told.map_or("nothing".into(), json), json(stored));
+    if told_json == stored_json {
+        // They differ in what JSON leaves out.
+        return difference(format!("{what}: the log tells {told:?}, the table {stored:?}"));
+    }
+    difference(format!("{what}: the log tells {told_json}, the table {stored_json}"))
 }
 
 fn compare_count(what: &str, told: usize, stored: u64) -> Result<u64, VerifyError> {

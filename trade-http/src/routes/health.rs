@@ -19,7 +19,12 @@ pub(crate) async fn live() -> Reply {
 
 pub(crate) async fn ready(State(app): State<App>) -> Reply {
     if app.options.shutdown.has_begun() {
-        return Err(Problem::new("overloaded", "the server is shutting down"));
+        return Err(Problem::shutdown());
+    }
+    if !app.service.is_working() {
+        tracing::warn!("not ready: nothing is committed any more");
+        let detail = "the server no longer commits anything to its store, and has to be started again";
+        return Err(Problem::new("store-unavailable", detail));
     }
     match timeout(STORE_TIME_MAX, app.store().head()).await {
         Ok(Ok(_)) => reply::json(StatusCode::OK, &json!({ "status": "ready" })),

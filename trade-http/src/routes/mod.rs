@@ -44,7 +44,8 @@ pub(crate) fn all() -> Router<App> {
     router.fallback(unknown_path).method_not_allowed_fallback(unknown_method)
 }
 
-async fn unknown_path() -> Problem {
+/// What is on no route.
+pub(crate) async fn unknown_path() -> Problem {
     Problem::new("not-found", "there is nothing at this path")
 }
 

@@ -96,16 +96,16 @@ pub(crate) async fn batch(State(app): State<App>, received: Received<BATCH_BYTES
         Some(index) => problem.with("index", index),
         None => problem,
     })?;
-    let (decided, replayed) = if is_empty(&request.command) {
-        (Vec::new(), false)
+    let (decided, replayed, name) = if is_empty(&request.command) {
+        (Vec::new(), false, None)
     } else {
         let answer = app.service.submit(request).await?;
         match answer.outcome {
-            Outcome::Trades(results) => (results, answer.replayed),
+            Outcome::Trades(results) => (results, answer.replayed, answer.name),
             other => return Err(super::unexpected(&other)),
         }
     };
-    let context = received.lasting_context();
+    let context = received.call.context_of(name);
     let mut results: Vec<_> = decided.iter().map(|result| BatchResult::of(result, &context)).collect();
     // In ascending order of their places, each goes back to where it stood.
     for (place, problem) in refused.into_inner() {
@@ -117,7 +117,7 @@ pub(crate) async fn batch(State(app): State<App>, received: Received<BATCH_BYTES
 /// A trade of a batch, read as if it were the body.
 fn alone(node: Node<'_>, service: &TradeService) -> Result<InitiateTrade, Problem> {
     let faults = Faults::default();
-    let trade = new_trade(Node::body(node.json, &faults), service);
+    let trade = new_trade(Node::trade(node.json, &faults), service);
     faults.settle(trade)
 }
 

@@ -118,6 +118,9 @@ impl Store for Broken {
     async fn commit(&self, _: &Commit) -> Result<Head, StoreError> {
         self.fail().await
     }
+    async fn hold(&self) -> Result<Box<dyn Held + '_>, StoreError> {
+        self.fail().await
+    }
     async fn prune_receipts(&self, _: Timestamp, _: usize) -> Result<u64, StoreError> {
         Ok(0)
     }

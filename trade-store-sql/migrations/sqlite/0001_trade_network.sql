@@ -120,12 +120,15 @@ CREATE TABLE tn_ledger (
     to_place INTEGER NOT NULL CHECK (to_place >= -1),
     reason INTEGER NOT NULL CHECK (reason >= 0),
     cargo INTEGER CHECK (cargo > 0),
+    -- The station that lists what leaves and enters none.
+    listed_at INTEGER CHECK (listed_at > 0),
     PRIMARY KEY (sequence, place),
     CHECK (from_place <> to_place)
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX tn_ledger_by_origin ON tn_ledger (from_place, sequence, place) WHERE from_place > 0;
 CREATE INDEX tn_ledger_by_destination ON tn_ledger (to_place, sequence, place) WHERE to_place > 0;
+CREATE INDEX tn_ledger_by_list ON tn_ledger (listed_at, sequence, place) WHERE listed_at > 0;
 
 -- One row a request that was applied. A table by rowid keeps large answers out of the index that is searched.
 CREATE TABLE tn_receipt (

@@ -28,7 +28,7 @@ async fn opening(store: &SqliteStore, id: &str, items: usize) -> Commit {
         name: None,
         items: (0..items).map(item).collect(),
     };
-    let context = Context { now: Timestamp::EPOCH, actor: Actor::Anonymous };
+    let context = Context { now: Timestamp::EPOCH, time: Timestamp::EPOCH, actor: Actor::Anonymous };
     draft.decide(&Command::CreateStation(station), &context).unwrap();
     draft.commit(Timestamp::EPOCH, Vec::new())
 }

@@ -23,8 +23,9 @@ pub(super) struct Lane {
 #[derive(Debug)]
 pub(super) struct Lease<'l> {
     lane: &'l Lane,
-    _permit: SemaphorePermit<'l>,
+    // Dropped before the permit, so that there are never more connections than permits.
     pub(super) connection: SqliteConnection,
+    _permit: SemaphorePermit<'l>,
 }
 
 impl Lane {
@@ -42,7 +43,7 @@ impl Lane {
             Some(connection) => connection,
             None => self.options.connect().await.map_err(classify(operation))?,
         };
-        Ok(Lease { lane: self, _permit: permit, connection })
+        Ok(Lease { lane: self, connection, _permit: permit })
     }
 
     /// Closes what is idle; what is lent is closed when it comes back.

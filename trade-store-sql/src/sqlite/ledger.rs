@@ -10,7 +10,7 @@ use trade_core::resource::LedgerEntry;
 use trade_core::store::{LedgerPosition, LedgerQuery, Page, StoreError};
 use trade_core::values::{ItemId, StationId};
 
-/// The rows that leave or enter a station, newest first. Parameters: 1 the station, 2 and 3 the position before which
+/// The rows that leave or enter a station or are listed at it, newest first. Parameters: 1 the station, 2 and 3 the position before which
 /// they stand, 4 how many to examine.
 macro_rules! walk {
     () => {
@@ -20,6 +20,9 @@ macro_rules! walk {
          AND (sequence, place) < (?2, ?3) ORDER BY sequence DESC, place DESC LIMIT ?4) UNION ALL \
          SELECT * FROM (SELECT sequence, place FROM tn_ledger INDEXED BY tn_ledger_by_destination \
          WHERE to_place > 0 AND to_place = (SELECT sequence FROM tn_station WHERE id = ?1) \
+         AND (sequence, place) < (?2, ?3) ORDER BY sequence DESC, place DESC LIMIT ?4) UNION ALL \
+         SELECT * FROM (SELECT sequence, place FROM tn_ledger INDEXED BY tn_ledger_by_list \
+         WHERE listed_at > 0 AND listed_at = (SELECT sequence FROM tn_station WHERE id = ?1) \
          AND (sequence, place) < (?2, ?3) ORDER BY sequence DESC, place DESC LIMIT ?4)) \
          ORDER BY sequence DESC, place DESC LIMIT ?4"
     };

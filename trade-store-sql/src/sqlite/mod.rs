@@ -28,7 +28,7 @@ use async_trait::async_trait;
 use lane::Lane;
 use resolve::StationKeys;
 use trade_core::resource::Sequence;
-use trade_core::store::{Commit, EventLog, Head, Keys, Loaded, LogRecord, Store, StoreError};
+use trade_core::store::{Commit, EventLog, Head, Held, Keys, Loaded, LogRecord, Store, StoreError};
 use trade_core::values::Timestamp;
 
 /// Keeps a network in an SQLite file.
@@ -52,13 +52,17 @@ use trade_core::values::Timestamp;
 #[derive(Debug)]
 pub struct SqliteStore {
     writer: Lane,
+    /// Loads what commands can touch. They do not queue behind those who merely read.
+    loader: Lane,
+    /// Looks where the log ends.
+    watcher: Lane,
     readers: Lane,
     stations: StationKeys,
 }
 
 impl SqliteStore {
-    fn new(writer: Lane, readers: Lane) -> Self {
-        Self { writer, readers, stations: StationKeys::default() }
+    fn new(writer: Lane, loader: Lane, watcher: Lane, readers: Lane) -> Self {
+        Self { writer, loader, watcher, readers, stations: StationKeys::default() }
     }
 
     /// Opens the file of an address, `sqlite://relative/path.db` or `sqlite:///absolute/path.db`, makes it where it is
@@ -74,7 +78,9 @@ impl SqliteStore {
 
     /// Closes the file. Operations that run end in order, those that come after are refused as `Unavailable`.
     pub async fn close(&self) {
-        self.readers.close().await;
+        for lane in [&self.watcher, &self.loader, &self.readers] {
+            lane.close().await;
+        }
         self.writer.close().await;
     }
 }
@@ -82,7 +88,7 @@ impl SqliteStore {
 #[async_trait]
 impl EventLog for SqliteStore {
     async fn head(&self) -> Result<Head, StoreError> {
-        log::head(&self.readers, "head").await
+        log::head(&self.watcher, "head").await
     }
 
     async fn read(
@@ -95,7 +101,7 @@ impl EventLog for SqliteStore {
     }
 
     async fn changed(&self, after: Sequence) -> Result<(), StoreError> {
-        log::changed(&self.readers, after).await
+        log::changed(&self.watcher, after).await
     }
 }
 
@@ -106,11 +112,16 @@ impl Store for SqliteStore {
     }
 
     async fn load(&self, keys: &Keys) -> Result<Loaded, StoreError> {
-        load::load(&self.readers, keys).await
+        load::load(&self.loader, keys).await
     }
 
     async fn commit(&self, commit: &Commit) -> Result<Head, StoreError> {
-        commit::commit(&self.writer, &self.stations, commit).await
+        let lock = commit::lock(&self.writer, &self.stations).await?;
+        commit::finish(lock, commit).await
+    }
+
+    async fn hold(&self) -> Result<Box<dyn Held + '_>, StoreError> {
+        Ok(Box::new(commit::lock(&self.writer, &self.stations).await?))
     }
 
     async fn prune_receipts(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {

@@ -40,7 +40,8 @@ pub(super) async fn open(url: &str) -> Result<SqliteStore, StoreError> {
         .read_only(true)
         .pragma("cache_size", READER_CACHE)
         .row_buffer_size(256);
-    Ok(SqliteStore::new(writer, Lane::new(reader_options, READERS_MAX)))
+    let lane = |connections_max| Lane::new(reader_options.clone(), connections_max);
+    Ok(SqliteStore::new(writer, lane(1), lane(1), lane(READERS_MAX)))
 }
 
 fn options(url: &str) -> Result<SqliteConnectOptions, StoreError> {

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 use trade_core::resource::{Place, Version};
-use trade_core::store::{Commit, StoreError, StoreErrorKind, Write};
+use trade_core::store::{Commit, LedgerWrite, StoreError, StoreErrorKind, Write};
 use trade_core::values::{ShipmentId, StationId, TransactionId};
 
 /// Place in the list of ids, sequence, version.
@@ -130,7 +130,8 @@ fn stations_named(commit: &Commit) -> HashSet<&StationId> {
     for cargo in commit.cargo.iter().filter_map(|write| write.value.as_deref()) {
         named.extend([&cargo.origin, &cargo.destination]);
     }
-    for entry in &commit.ledger {
+    for LedgerWrite { entry, listed_at } in &commit.ledger {
+        named.extend(listed_at);
         named.extend([&entry.from, &entry.to].into_iter().filter_map(|place| match place {
             Place::Station(id) => Some(id),
             Place::Transit | Place::World => None,

@@ -363,3 +363,39 @@ pub async fn everything_is_there_after_reopening(h: Harness) {
         "and the first handle sees what the second wrote"
     );
 }
+
+/// Another handle waits until the holder has committed, and then finds what it did not expect.
+pub async fn who_holds_the_head_is_not_overtaken(h: Harness) {
+    world(&h).await;
+    let other = h.second().await;
+    let held = h.store().hold().await.unwrap();
+    let mine = h.prepare(&[depart("T-1")]).await;
+    let theirs = h.prepare(&[initiate(order("T-3", "a", "b", &[("tea", 1)]))]).await;
+    let mut overtaking = tokio::spawn(async move { other.commit(&theirs).await });
+    let waited = tokio::time::timeout(Duration::from_millis(200), &mut overtaking).await;
+    assert!(waited.is_err(), "nobody commits while the head is held: {waited:?}");
+    held.commit(&mine).await.expect("what was loaded under the head is as it was");
+    let error = overtaking.await.unwrap().expect_err("the stations have another version now");
+    assert_eq!(error.kind, StoreErrorKind::Conflict, "{error}");
+    audit(h.store()).await;
+}
+
+/// Dropping it is enough.
+pub async fn a_held_head_that_is_let_go_keeps_nobody(h: Harness) {
+    world(&h).await;
+    drop(h.store().hold().await.unwrap());
+    h.write(&[depart("T-1")]).await;
+    audit(h.store()).await;
+}
+
+/// No step, no newer time.
+pub async fn a_commit_of_receipts_alone_leaves_the_head(h: Harness) {
+    world(&h).await;
+    let before = h.store().head().await.unwrap();
+    let mut commit = h.prepare(&[]).await;
+    commit.time = before.time.plus(Duration::from_secs(60));
+    commit.receipts.push(receipt(7, commit.time));
+    assert_eq!(h.store().commit(&commit).await.unwrap(), before);
+    assert_eq!(h.store().head().await.unwrap(), before);
+    assert!(has_receipt(&h, 7).await);
+}

@@ -166,12 +166,12 @@ pub(super) async fn prepare(store: &dyn Store, commands: &[Command], time: Times
         name_lines(&mut keys, [&cargo.origin, &cargo.destination], &cargo.items);
     }
     let view = View::new(&keys, store.load(&keys).await.expect("the keys are loaded"));
-    let context = Context { now: time.max(view.head().time), actor: Actor::Anonymous };
+    let context = Context { now: time, time: time.max(view.head().time), actor: Actor::Anonymous };
     let mut draft = Draft::new(view);
     for command in commands {
         draft.decide(command, &context).unwrap_or_else(|rejection| panic!("{command:?}: {rejection}"));
     }
-    draft.commit(context.now, Vec::new())
+    draft.commit(context.time, Vec::new())
 }
 
 fn name(keys: &mut Keys, command: &Command) {

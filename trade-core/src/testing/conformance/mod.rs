@@ -178,6 +178,9 @@ macro_rules! __trade_core_cases {
                 a_station_that_is_only_read_as_absent_lands_nothing_where_it_exists
                 a_row_that_should_exist_lands_nothing_where_it_is_absent
                 one_stale_row_among_many_lands_nothing
+                who_holds_the_head_is_not_overtaken
+                a_held_head_that_is_let_go_keeps_nobody
+                a_commit_of_receipts_alone_leaves_the_head
                 matching_versions_over_a_stale_head_shift_the_sequences
                 a_shifted_commit_of_several_steps_keeps_every_place
                 a_known_receipt_is_a_conflict

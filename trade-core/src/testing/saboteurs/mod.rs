@@ -121,20 +121,30 @@ sabotages! {
 /// Makes the stores of another factory wrong.
 #[derive(Debug)]
 pub struct SabotagedFactory<F> {
-    /// Makes stores that are right.
-    pub factory: F,
-    /// What is made wrong about them.
-    pub sabotage: Sabotage,
+    factory: F,
+    sabotage: Sabotage,
+    head: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl<F> SabotagedFactory<F> {
+    /// `factory` makes stores that are right; `sabotage` is what is made wrong about them.
+    pub fn new(factory: F, sabotage: Sabotage) -> Self {
+        Self { factory, sabotage, head: Arc::default() }
+    }
+
+    fn wrap(&self, store: Arc<dyn Store>) -> Arc<dyn Store> {
+        Arc::new(Saboteur::sharing(store, self.sabotage, self.head.clone()))
+    }
 }
 
 #[async_trait]
 impl<F: StoreFactory> StoreFactory for SabotagedFactory<F> {
     async fn open(&self) -> Arc<dyn Store> {
-        Arc::new(Saboteur::new(self.factory.open().await, self.sabotage))
+        self.wrap(self.factory.open().await)
     }
 
     async fn reopen(&self) -> Option<Arc<dyn Store>> {
-        Some(Arc::new(Saboteur::new(self.factory.reopen().await?, self.sabotage)))
+        Some(self.wrap(self.factory.reopen().await?))
     }
 
     async fn close(&self) {

@@ -2,10 +2,11 @@ use super::Sabotage;
 use crate::command::RequestId;
 use crate::resource::{Cargo, Inventory, LedgerEntry, Sequence, StockLevel, Trade};
 use crate::store::{
-    CargoQuery, CargoRepository, Commit, EventLog, Head, InventoryPage, InventoryQuery, InventoryRepository,
-    Keys, LedgerPosition, LedgerQuery, Loaded, LogRecord, Page, Store, StoreError, StoreErrorKind,
-    TradeQuery, TradeRepository, Write,
+    CargoQuery, CargoRepository, Commit, EventLog, Head, Held, InventoryPage, InventoryQuery,
+    InventoryRepository, Keys, LedgerPosition, LedgerQuery, Loaded, LogRecord, Page, Store, StoreError,
+    StoreErrorKind, TradeQuery, TradeRepository, Write,
 };
+use crate::testing::delegate::{HeldBy, Lands};
 use crate::values::{ItemId, Label, ShipmentId, StationId, Timestamp, TransactionId};
 use async_trait::async_trait;
 use std::collections::HashMap;
@@ -17,6 +18,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Saboteur {
     inner: Arc<dyn Store>,
+    head: Arc<tokio::sync::Mutex<()>>,
     sabotage: Sabotage,
     commits: AtomicU64,
     trades: Mutex<HashMap<TransactionId, Arc<Trade>>>,
@@ -28,8 +30,18 @@ pub struct Saboteur {
 impl Saboteur {
     /// Wraps a store.
     pub fn new(inner: Arc<dyn Store>, sabotage: Sabotage) -> Self {
+        Self::sharing(inner, sabotage, Arc::default())
+    }
+
+    /// Wraps a store that others wrap too: they share the lock on its head.
+    pub(super) fn sharing(
+        inner: Arc<dyn Store>,
+        sabotage: Sabotage,
+        head: Arc<tokio::sync::Mutex<()>>,
+    ) -> Self {
         Self {
             inner,
+            head,
             sabotage,
             commits: AtomicU64::new(0),
             trades: Mutex::default(),
@@ -335,6 +347,27 @@ impl Store for Saboteur {
     }
 
     async fn commit(&self, commit: &Commit) -> Result<Head, StoreError> {
+        self.hold().await?.commit(commit).await
+    }
+
+    async fn hold(&self) -> Result<Box<dyn Held + '_>, StoreError> {
+        Ok(Box::new(HeldBy { store: self, _head: self.head.clone().lock_owned().await }))
+    }
+
+    async fn prune_receipts(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        match self.sabotage {
+            Sabotage::PrunesTooMuch => {
+                self.inner.prune_receipts(before.plus(Duration::from_millis(1)), limit).await
+            }
+            Sabotage::PrunesWithoutLimit => self.inner.prune_receipts(before, usize::MAX >> 1).await,
+            _ => self.inner.prune_receipts(before, limit).await,
+        }
+    }
+}
+
+#[async_trait]
+impl Lands for Saboteur {
+    async fn land(&self, commit: &Commit) -> Result<Head, StoreError> {
         let number = self.commits.fetch_add(1, Ordering::SeqCst);
         let tenth = number % 10 == 9;
         if self.is(Sabotage::LosesCommits) && tenth {
@@ -373,7 +406,7 @@ impl Store for Saboteur {
                 let mut again = Commit { base: *head, receipts: vec![], ..corrupted.clone() };
                 let shift = head.sequence - corrupted.base.sequence;
                 again.log.iter_mut().for_each(|record| record.last += shift);
-                again.ledger.iter_mut().for_each(|row| row.sequence += shift);
+                again.ledger.iter_mut().for_each(|row| row.entry.sequence += shift);
                 again.history.iter_mut().for_each(|(_, at)| *at += shift);
                 self.expect_what_is_there(&mut again).await?;
                 return self.inner.commit(&again).await;
@@ -385,15 +418,5 @@ impl Store for Saboteur {
             _ => {}
         }
         landed
-    }
-
-    async fn prune_receipts(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
-        match self.sabotage {
-            Sabotage::PrunesTooMuch => {
-                self.inner.prune_receipts(before.plus(Duration::from_millis(1)), limit).await
-            }
-            Sabotage::PrunesWithoutLimit => self.inner.prune_receipts(before, usize::MAX >> 1).await,
-            _ => self.inner.prune_receipts(before, limit).await,
-        }
     }
 }

@@ -12,9 +12,10 @@ use super::classify::{NAME, classify};
 use super::lane::{Lane, Lease};
 use super::log::head_after;
 use super::resolve::{RowKeys, StationKeys};
+use async_trait::async_trait;
 use sqlx::sqlite::SqliteConnection;
 use tables::Rows;
-use trade_core::store::{Commit, Head, StoreError, StoreErrorKind};
+use trade_core::store::{Commit, Head, Held, StoreError, StoreErrorKind};
 
 #[cfg(test)]
 pub(super) use tables::{CHANGED_CARGO, CHANGED_STATIONS, CHANGED_TRADES, HEAD};
@@ -24,9 +25,31 @@ const BEGIN: &str = "BEGIN IMMEDIATE; SELECT sequence, time FROM tn_head WHERE o
 /// A commit of more rows has its own statements prepared more often than it saves.
 const SMALL_ROWS_MAX: usize = 48;
 
-pub(super) async fn commit(writer: &Lane, known: &StationKeys, commit: &Commit) -> Result<Head, StoreError> {
+/// SQLite's write lock, in a transaction that has written nothing yet. Dropped, its connection is closed, and with it
+/// the transaction.
+#[derive(Debug)]
+pub(super) struct WriteLock<'s> {
+    lease: Lease<'s>,
+    known: &'s StationKeys,
+    stored_head: Head,
+}
+
+pub(super) async fn lock<'s>(writer: &'s Lane, known: &'s StationKeys) -> Result<WriteLock<'s>, StoreError> {
     let mut lease = writer.lease(OPERATION).await?;
     let stored_head = head_after(&mut lease.connection, BEGIN, OPERATION).await?;
+    Ok(WriteLock { lease, known, stored_head })
+}
+
+#[async_trait]
+impl Held for WriteLock<'_> {
+    async fn commit(self: Box<Self>, commit: &Commit) -> Result<Head, StoreError> {
+        finish(*self, commit).await
+    }
+}
+
+/// Writes a commit under the lock, and lets go.
+pub(super) async fn finish(lock: WriteLock<'_>, commit: &Commit) -> Result<Head, StoreError> {
+    let WriteLock { mut lease, known, stored_head } = lock;
     let head = match write(&mut lease.connection, known, commit, stored_head).await {
         Ok(head) => head,
         Err(error) => {
@@ -80,7 +103,9 @@ async fn write(
         return Err(StoreError::new(StoreErrorKind::Conflict, NAME, OPERATION, detail));
     };
     let keys = RowKeys::resolve(connection, known, commit, shift, shift == 0).await?;
-    let head = Head { sequence: stored_head.sequence + commit.event_count(), time: commit.time };
+    // A commit of receipts alone adds no step, and so no newer time.
+    let time = if commit.event_count() > 0 { commit.time } else { stored_head.time };
+    let head = Head { sequence: stored_head.sequence + commit.event_count(), time };
     let rows = Rows { commit, keys: &keys, shift, head };
     let mut guarded = Script::new(is_small(commit));
     rows.guarded(&mut guarded)?;

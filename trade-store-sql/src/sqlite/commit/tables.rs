@@ -7,7 +7,9 @@ use super::OPERATION;
 use crate::rows::{lines_text, stored};
 use std::collections::HashMap;
 use trade_core::resource::{Cargo, LedgerEntry, Sequence, Station, Trade};
-use trade_core::store::{Commit, Head, LogRecord, Receipt, StockWrite, StoreError, StoreErrorKind, Write};
+use trade_core::store::{
+    Commit, Head, LedgerWrite, LogRecord, Receipt, StockWrite, StoreError, StoreErrorKind, Write,
+};
 use trade_core::values::{Label, ShipmentId, Timestamp, TransactionId};
 
 static NEW_STATIONS: RowStatement = RowStatement::new(
@@ -55,8 +57,9 @@ pub(in super::super) static CHANGED_CARGO: RowStatement = RowStatement::new(
 static HISTORY: RowStatement =
     RowStatement::new("INSERT INTO tn_cargo_history (cargo, sequence) VALUES", 2, "");
 static LEDGER: RowStatement = RowStatement::new(
-    "INSERT INTO tn_ledger (sequence, place, time, item, quantity, from_place, to_place, reason, cargo) VALUES",
-    9,
+    "INSERT INTO tn_ledger (sequence, place, time, item, quantity, from_place, to_place, reason, cargo, \
+     listed_at) VALUES",
+    10,
     "",
 );
 static RECEIPTS: RowStatement =
@@ -288,17 +291,19 @@ fn write_history(rows: &Rows<'_, '_>, script: &mut Script) -> Result<(), StoreEr
 fn write_ledger(rows: &Rows<'_, '_>, script: &mut Script) -> Result<(), StoreError> {
     let mut entries = Vec::with_capacity(rows.commit.ledger.len());
     let (mut event, mut place): (Sequence, u64) = (0, 0);
-    for entry in &rows.commit.ledger {
+    for LedgerWrite { entry, listed_at } in &rows.commit.ledger {
         place = if entry.sequence == event { place + 1 } else { 0 };
         event = entry.sequence;
         let cargo = entry.shipment_id.as_ref().map(|id| rows.keys.cargo(id)).transpose()?;
-        entries.push((entry, place, rows.keys.place(&entry.from)?, rows.keys.place(&entry.to)?, cargo));
+        let listed_at = listed_at.as_ref().map(|id| rows.keys.station(id)).transpose()?;
+        let (from, to) = (rows.keys.place(&entry.from)?, rows.keys.place(&entry.to)?);
+        entries.push((entry, place, from, to, cargo, listed_at));
     }
-    script.add(&LEDGER, &entries, |row, (entry, place, from, to, cargo)| {
+    script.add(&LEDGER, &entries, |row, (entry, place, from, to, cargo, listed_at)| {
         let entry: &LedgerEntry = entry;
         row.number(entry.sequence + rows.shift).number(*place).add(entry.time.millis());
         row.add(entry.item_id.as_str()).number(entry.quantity.units());
-        row.add(*from).add(*to).number(entry.reason.code().into()).add(*cargo);
+        row.add(*from).add(*to).number(entry.reason.code().into()).add(*cargo).add(*listed_at);
     });
     Ok(())
 }
