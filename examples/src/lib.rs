@@ -3,3 +3,9 @@
 #![warn(missing_docs)]
 
 pub mod store;
+
+/// What the README shows compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+#[derive(Debug)]
+pub struct Readme;

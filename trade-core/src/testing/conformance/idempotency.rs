@@ -3,12 +3,13 @@
 use super::harness::{Harness, of_cargo, of_trade, prepare, receipt, refused, taken};
 use crate::command::{Command, Outcome, Request, RequestId};
 use crate::rejection::Rejection;
-use crate::resource::{CargoStatus, Lines};
+use crate::resource::{CargoStatus, Line, Lines};
 use crate::service::{Answer, ServiceError, TradeService};
 use crate::store::Keys;
 use crate::testing::audit::audit;
 use crate::testing::fixtures::*;
 use crate::testing::snapshot::Snapshot;
+use crate::values::Money;
 use std::time::Duration;
 
 async fn start(h: &Harness) -> TradeService {
@@ -186,4 +187,19 @@ pub async fn only_old_receipts_are_pruned(h: Harness) {
     assert_eq!(h.store().prune_receipts(limit, 100).await.unwrap(), 1, "the one at the limit is not older");
     assert_eq!(kept().await, [4, 5, 6, 7, 8, 9]);
     assert_eq!(h.store().prune_receipts(limit, 100).await.unwrap(), 0);
+}
+
+/// A total may have more digits than a price.
+pub async fn a_total_past_the_range_of_a_price_is_answered_again(h: Harness) {
+    let service = start(&h).await;
+    let mut trade = order("T-1", "a", "b", &[]);
+    let price = Money { amount: "999999999999.99".try_into().unwrap(), currency: "GBP".try_into().unwrap() };
+    let line = Line { item_id: item("tea"), quantity: quantity(10), unit_price: Some(price) };
+    trade.items = Lines::new(vec![line]).unwrap();
+    let first = submit(&service, initiate(trade.clone()), 1).await;
+    let again = submit(&service, initiate(trade), 1).await;
+    assert!(again.replayed);
+    assert_eq!(shown(&again.outcome), shown(&first.outcome));
+    assert_eq!(of_trade(again.outcome).trade.totals[0].amount.to_string(), "9999999999999.90");
+    audit(h.store()).await;
 }

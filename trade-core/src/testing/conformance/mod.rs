@@ -273,6 +273,7 @@ macro_rules! __trade_core_cases {
                 every_reason_is_kept
             }
             idempotency {
+                a_total_past_the_range_of_a_price_is_answered_again
                 a_repeated_request_gets_its_first_answer
                 a_repeated_request_gets_its_first_answer_after_reopening
                 a_key_is_free_as_soon_as_it_is_answered
