@@ -73,7 +73,7 @@ async fn a_commit_that_lands_late_is_not_applied_beside_its_repetition() {
         let (store, service) = start().await;
         store.fail_commits([Some(Fault::Late(Duration::from_millis(delay)))]);
         taken(&service, adjust("a", &[("tea", -6)])).await;
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        store.arrived().await;
         let stored = audit(&*store).await;
         assert_eq!(stored.inventory(&station("a")).expect("a").items[0].level.on_hand, 4, "after {delay} ms");
     }
@@ -87,7 +87,7 @@ async fn the_answer_is_that_of_the_attempt_that_landed() {
     let Outcome::Inventory(answer) = taken(&service, adjust("a", &[("tea", -6)])).await else {
         panic!("an inventory")
     };
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    store.arrived().await;
     let stored = audit(&*store).await;
     assert_eq!(*answer, *stored.inventory(&station("a")).expect("a"));
 }
@@ -225,9 +225,8 @@ async fn storm(seed: u64, services: usize) {
     let finished = Workload::new(seed, 200).run(&running).await;
     for store in &stores {
         store.heal();
+        store.arrived().await;
     }
-    // What is still on its way arrives.
-    tokio::time::sleep(Duration::from_millis(20)).await;
     finished.assert_true(&*inner).await;
     assert!(stores.iter().map(|store| store.faults()).sum::<u64>() > 5, "the storm is one");
     for service in running {

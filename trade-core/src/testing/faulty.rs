@@ -90,6 +90,8 @@ impl Plan {
 pub struct FaultyStore {
     inner: Arc<dyn Store>,
     head: Arc<tokio::sync::Mutex<()>>,
+    /// Commits that are still on their way.
+    late: Mutex<Vec<tokio::task::JoinHandle<()>>>,
     plan: Mutex<Plan>,
     offline: AtomicBool,
     commits_tried: AtomicU64,
@@ -102,6 +104,7 @@ impl FaultyStore {
         Self {
             inner,
             head: Arc::default(),
+            late: Mutex::default(),
             plan: Mutex::default(),
             offline: AtomicBool::new(false),
             commits_tried: AtomicU64::new(0),
@@ -133,6 +136,14 @@ impl FaultyStore {
     /// While offline, everything is [`StoreErrorKind::Unavailable`].
     pub fn set_offline(&self, offline: bool) {
         self.offline.store(offline, Ordering::SeqCst);
+    }
+
+    /// Waits until every commit that was to land late has landed, or was refused.
+    pub async fn arrived(&self) {
+        let late = std::mem::take(&mut *self.late.lock().unwrap());
+        for commit in late {
+            commit.await.expect("a late commit ends");
+        }
     }
 
     /// How many commits were tried.
@@ -169,11 +180,12 @@ impl FaultyStore {
             },
             Fault::Late(delay) => {
                 let (inner, commit) = (self.inner.clone(), commit.clone());
-                tokio::spawn(async move {
+                let late = tokio::spawn(async move {
                     tokio::time::sleep(delay).await;
                     // It may come too late: then it is refused, as it must be.
                     let _ = inner.commit(&commit).await;
                 });
+                self.late.lock().unwrap().push(late);
                 StoreErrorKind::OutcomeUnknown
             }
         };
