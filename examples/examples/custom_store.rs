@@ -114,7 +114,7 @@ impl JournalStore {
             && versions(&commit.cargo, |id| view.cargo(id).map(|cargo| cargo.version))
             && versions(&commit.stations, |id| view.station(id).map(|station| station.version))
             && keys.requests.iter().all(|request| view.receipt(request).is_none())
-            && commit.time >= view.head().time;
+            && commit.time_first() >= view.head().time;
         as_expected
             .then_some(())
             .ok_or_else(|| error(StoreErrorKind::Conflict, "something changed since it was loaded"))

@@ -16,6 +16,9 @@ use std::sync::Arc;
 /// The part of a store's state that some commands can touch, or all of it as the fold of all events.
 ///
 /// [`View::evolve`] is the only way it changes, so what is stored cannot differ from what the events tell.
+///
+/// A view may outlive a commit: what [`View::commit`] hands out counts as stored from then on, and rows that are known
+/// already need not be loaded again, as long as nobody else writes.
 #[derive(Debug, Clone)]
 pub struct View {
     head: Head,
@@ -23,6 +26,22 @@ pub struct View {
     cargo: HashMap<ShipmentId, Slot<Cargo>>,
     stations: HashMap<StationId, StationSlot>,
     receipts: HashMap<RequestId, Receipt>,
+    /// What the next commit depends on.
+    touched: Touched,
+    /// Levels that the next commit writes.
+    stock_changed: Vec<(StationId, ItemId)>,
+    /// Levels known here, listed or not.
+    stock_known: usize,
+    /// What [`View::undo`] puts back, latest last; none where nothing is to be undone.
+    journal: Option<Vec<Before>>,
+}
+
+/// Keys, each once, in the order they were touched.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Touched {
+    trades: Vec<TransactionId>,
+    cargo: Vec<ShipmentId>,
+    stations: Vec<StationId>,
 }
 
 #[derive(Debug, Clone)]
@@ -31,19 +50,20 @@ struct Slot<T> {
     stored: Option<Version>,
     value: Option<Arc<T>>,
     changed: bool,
+    touched: bool,
     /// The event that made it, where that is not stored yet.
     created: Sequence,
 }
 
 impl<T> Default for Slot<T> {
     fn default() -> Self {
-        Self { stored: None, value: None, changed: false, created: 0 }
+        Self { stored: None, value: None, changed: false, touched: false, created: 0 }
     }
 }
 
 impl<T> Slot<T> {
     fn stored(value: Arc<T>, version: Version) -> Self {
-        Self { stored: Some(version), value: Some(value), changed: false, created: 0 }
+        Self { stored: Some(version), value: Some(value), ..Self::default() }
     }
 
     fn set(&mut self, value: Arc<T>, sequence: Sequence) {
@@ -54,9 +74,21 @@ impl<T> Slot<T> {
         self.changed = true;
     }
 
-    fn write<K>(&self, key: K) -> Write<K, T> {
+    /// Notes the key as one that the next commit depends on.
+    fn touch<K: Clone>(&mut self, key: &K, touched: &mut Vec<K>) {
+        if !self.touched {
+            self.touched = true;
+            touched.push(key.clone());
+        }
+    }
+
+    /// The row as a commit takes it; it counts as stored from then on.
+    fn write<K>(&mut self, key: K, version: impl Fn(&T) -> Version) -> Write<K, T> {
         let value = if self.changed { self.value.clone() } else { None };
-        Write { key, expected: self.stored, value, created: self.created }
+        let write = Write { key, expected: self.stored, value, created: self.created };
+        self.stored = self.value.as_deref().map(version);
+        (self.changed, self.touched, self.created) = (false, false, 0);
+        write
     }
 }
 
@@ -76,6 +108,15 @@ struct StockSlot {
     changed: bool,
 }
 
+/// A row before an event changed it.
+#[derive(Debug, Clone)]
+enum Before {
+    Trade(TransactionId, Slot<Trade>),
+    Cargo(ShipmentId, Slot<Cargo>),
+    Station(StationId, Slot<Station>),
+    Stock(StationId, ItemId, StockSlot),
+}
+
 impl View {
     /// The state before the first event.
     pub fn empty() -> Self {
@@ -85,35 +126,120 @@ impl View {
             cargo: HashMap::new(),
             stations: HashMap::new(),
             receipts: HashMap::new(),
+            touched: Touched::default(),
+            stock_changed: Vec::new(),
+            stock_known: 0,
+            journal: None,
         }
     }
 
     /// What a store holds under `keys`. What was asked for and not found is known to be absent.
     pub fn new(keys: &Keys, loaded: Loaded) -> Self {
         let mut view = Self { head: loaded.head, ..Self::empty() };
-        let Keys { trades, cargo, stations, .. } = keys;
-        view.trades.extend(trades.iter().map(|id| (id.clone(), Slot::default())));
-        view.cargo.extend(cargo.iter().map(|id| (id.clone(), Slot::default())));
-        view.stations.extend(stations.iter().map(|id| (id.clone(), StationSlot::default())));
+        view.add(keys, loaded);
+        view
+    }
+
+    /// Says where the log ends, of a view that knows nothing yet.
+    pub(crate) fn start_at(&mut self, head: Head) {
+        self.head = head;
+    }
+
+    /// Adds what a store holds under `keys`, none of which were known before; what is known stays as it is.
+    pub(crate) fn add(&mut self, keys: &Keys, loaded: Loaded) {
         for trade in loaded.trades {
             let version = trade.version;
-            view.trades.insert(trade.transaction_id.clone(), Slot::stored(trade, version));
+            let key = trade.transaction_id.clone();
+            self.trades.entry(key).or_insert_with(|| Slot::stored(trade, version));
         }
         for cargo in loaded.cargo {
             let version = cargo.version;
-            view.cargo.insert(cargo.shipment_id.clone(), Slot::stored(cargo, version));
+            self.cargo.entry(cargo.shipment_id.clone()).or_insert_with(|| Slot::stored(cargo, version));
         }
         for station in loaded.stations {
             let version = station.version;
-            let slot = view.stations.entry(station.station_id.clone()).or_default();
-            slot.row = Slot::stored(Arc::new(station), version);
+            let slot = self.stations.entry(station.station_id.clone()).or_default();
+            if slot.row.value.is_none() {
+                slot.row = Slot { touched: slot.row.touched, ..Slot::stored(Arc::new(station), version) };
+            }
         }
         for StockRow { station_id, item_id, level } in loaded.stock {
-            let slot = view.stations.entry(station_id).or_default();
-            slot.stock.insert(item_id, StockSlot { level, listed: true, stored: true, changed: false });
+            let stock = &mut self.stations.entry(station_id).or_default().stock;
+            let stored = StockSlot { level, listed: true, stored: true, changed: false };
+            self.stock_known += usize::from(!stock.contains_key(&item_id));
+            stock.entry(item_id).or_insert(stored);
         }
-        view.receipts.extend(loaded.receipts.into_iter().map(|receipt| (receipt.request, receipt)));
-        view
+        for (station, item) in &keys.stock {
+            let stock = &mut self.stations.entry(station.clone()).or_default().stock;
+            self.stock_known += usize::from(!stock.contains_key(item));
+            stock.entry(item.clone()).or_default();
+        }
+        self.receipts.extend(loaded.receipts.into_iter().map(|receipt| (receipt.request, receipt)));
+        for id in &keys.trades {
+            self.trades.entry(id.clone()).or_default().touch(id, &mut self.touched.trades);
+        }
+        for id in &keys.cargo {
+            self.cargo.entry(id.clone()).or_default().touch(id, &mut self.touched.cargo);
+        }
+        for id in keys.stations.iter().chain(&keys.inventories) {
+            self.stations.entry(id.clone()).or_default().row.touch(id, &mut self.touched.stations);
+        }
+    }
+
+    /// Notes that the next commit depends on a trade; asks for it in `missing` where it is not known.
+    pub(crate) fn touch_trade(&mut self, id: &TransactionId, missing: &mut Keys) {
+        match self.trades.get_mut(id) {
+            Some(slot) => slot.touch(id, &mut self.touched.trades),
+            None => drop(missing.trades.insert(id.clone())),
+        }
+    }
+
+    /// As [`View::touch_trade`], of a shipment.
+    pub(crate) fn touch_cargo(&mut self, id: &ShipmentId, missing: &mut Keys) {
+        match self.cargo.get_mut(id) {
+            Some(slot) => slot.touch(id, &mut self.touched.cargo),
+            None => drop(missing.cargo.insert(id.clone())),
+        }
+    }
+
+    /// As [`View::touch_trade`], of a station and some of its items.
+    pub(crate) fn touch_station<'i>(
+        &mut self,
+        id: &StationId,
+        items: impl Iterator<Item = &'i ItemId>,
+        missing: &mut Keys,
+    ) {
+        let known = self.stations.get_mut(id);
+        match &known {
+            Some(slot) => {
+                let unknown = items.filter(|item| !slot.stock.contains_key(*item));
+                missing.stock.extend(unknown.map(|item| (id.clone(), item.clone())));
+            }
+            None => missing.stock.extend(items.map(|item| (id.clone(), item.clone()))),
+        }
+        match known {
+            Some(slot) => slot.row.touch(id, &mut self.touched.stations),
+            None => drop(missing.stations.insert(id.clone())),
+        }
+    }
+
+    /// Forgets what an earlier commit depended on and the next one does not: trades and shipments, and where there are
+    /// too many levels, stations.
+    pub(crate) fn forget(&mut self, earlier: &Touched, levels_max: usize) {
+        for id in &earlier.trades {
+            if self.trades.get(id).is_some_and(|slot| !slot.touched) {
+                self.trades.remove(id);
+            }
+        }
+        for id in &earlier.cargo {
+            if self.cargo.get(id).is_some_and(|slot| !slot.touched) {
+                self.cargo.remove(id);
+            }
+        }
+        if self.stock_known > levels_max {
+            self.stations.retain(|_, slot| slot.row.touched);
+            self.stock_known = self.stations.values().map(|slot| slot.stock.len()).sum();
+        }
     }
 
     /// Where the log ended when the view was loaded.
@@ -183,11 +309,22 @@ impl View {
     pub fn evolve(&mut self, event: &Event) {
         match &event.data {
             EventData::Trade(trade) => {
-                let slot = self.trades.entry(trade.transaction_id.clone()).or_default();
+                let id = &trade.transaction_id;
+                let slot = self.trades.entry(id.clone()).or_default();
+                if let Some(journal) = &mut self.journal {
+                    journal.push(Before::Trade(id.clone(), slot.clone()));
+                }
+                slot.touch(id, &mut self.touched.trades);
                 slot.set(trade.clone(), event.sequence);
             }
             EventData::Cargo(cargo) => {
-                self.cargo.entry(cargo.shipment_id.clone()).or_default().set(cargo.clone(), event.sequence);
+                let id = &cargo.shipment_id;
+                let slot = self.cargo.entry(id.clone()).or_default();
+                if let Some(journal) = &mut self.journal {
+                    journal.push(Before::Cargo(id.clone(), slot.clone()));
+                }
+                slot.touch(id, &mut self.touched.cargo);
+                slot.set(cargo.clone(), event.sequence);
             }
             EventData::Inventory(update) => self.evolve_station(update, event.sequence),
         }
@@ -196,14 +333,25 @@ impl View {
     fn evolve_station(&mut self, update: &InventoryUpdate, sequence: Sequence) {
         let Inventory { station_id, name, items, version, updated_at, .. } = &update.inventory;
         let slot = self.stations.entry(station_id.clone()).or_default();
+        if let Some(journal) = &mut self.journal {
+            journal.push(Before::Station(station_id.clone(), slot.row.clone()));
+        }
         let before = slot.row.value.as_deref();
         let mut on_hand_total = before.map_or(0, |station| station.on_hand_total);
         let mut item_count = before.map_or(0, |station| station.item_count);
         for StockItem { item_id, level } in items {
+            let known = slot.stock.len();
             let stock = slot.stock.entry(item_id.clone()).or_default();
+            if let Some(journal) = &mut self.journal {
+                journal.push(Before::Stock(station_id.clone(), item_id.clone(), *stock));
+            }
             on_hand_total = on_hand_total + u128::from(level.on_hand) - u128::from(stock.level.on_hand);
             item_count += u64::from(!stock.listed);
+            if !stock.changed {
+                self.stock_changed.push((station_id.clone(), item_id.clone()));
+            }
             *stock = StockSlot { level: *level, listed: true, changed: true, ..*stock };
+            self.stock_known += slot.stock.len() - known;
         }
         let station = Station {
             station_id: station_id.clone(),
@@ -213,36 +361,65 @@ impl View {
             version: *version,
             updated_at: *updated_at,
         };
+        slot.row.touch(station_id, &mut self.touched.stations);
         slot.row.set(Arc::new(station), sequence);
     }
 
-    /// The commit that stores everything that changed here since it was loaded, with `log` as the record of it.
+    /// Begins to remember what events change, so that it can be undone.
+    pub(crate) fn remember(&mut self) {
+        self.journal = Some(Vec::new());
+    }
+
+    /// Keeps what was changed since [`View::remember`].
+    pub(crate) fn keep(&mut self) {
+        self.journal = None;
+    }
+
+    /// Puts back what was changed since [`View::remember`]. What was touched stays touched.
+    pub(crate) fn undo(&mut self) {
+        for before in self.journal.take().into_iter().flatten().rev() {
+            match before {
+                Before::Trade(id, slot) => {
+                    self.trades.insert(id, Slot { touched: true, ..slot });
+                }
+                Before::Cargo(id, slot) => {
+                    self.cargo.insert(id, Slot { touched: true, ..slot });
+                }
+                Before::Station(id, row) => {
+                    self.stations.entry(id).or_default().row = Slot { touched: true, ..row };
+                }
+                Before::Stock(station, item, before) => {
+                    if !before.changed {
+                        self.stock_changed.pop();
+                    }
+                    self.stations.entry(station).or_default().stock.insert(item, before);
+                }
+            }
+        }
+    }
+
+    /// The commit that stores everything that changed here since it was loaded, or since the commit before this one,
+    /// with `log` as the record of it. From then on it counts as stored.
     pub fn commit(
-        &self,
+        &mut self,
         time: Timestamp,
         log: Vec<LogRecord>,
         events: &[Event],
         receipts: Vec<Receipt>,
     ) -> Commit {
-        let stock = self.stations.iter().flat_map(|(station_id, slot)| {
-            let changed = slot.stock.iter().filter(|(_, stock)| stock.changed);
-            changed.map(|(item_id, stock)| StockWrite {
-                row: StockRow {
-                    station_id: station_id.clone(),
-                    item_id: item_id.clone(),
-                    level: stock.level,
-                },
-                listed: stock.stored,
-            })
-        });
-        let mut stock: Vec<_> = stock.collect();
-        stock.sort_by(|a, b| (&a.row.station_id, &a.row.item_id).cmp(&(&b.row.station_id, &b.row.item_id)));
+        let base = self.head;
+        if let Some(record) = log.last() {
+            self.head = Head { sequence: record.last, time };
+        }
+        self.receipts.clear();
+        let touched = std::mem::take(&mut self.touched);
+        let stock = self.write_stock();
         Commit {
-            base: self.head,
+            base,
             time,
-            trades: writes(self.trades.iter()),
-            cargo: writes(self.cargo.iter()),
-            stations: writes(self.stations.iter().map(|(id, slot)| (id, &slot.row))),
+            trades: writes(touched.trades, &mut self.trades, |slot| slot, |trade| trade.version),
+            cargo: writes(touched.cargo, &mut self.cargo, |slot| slot, |cargo| cargo.version),
+            stations: writes(touched.stations, &mut self.stations, |slot| &mut slot.row, |row| row.version),
             stock,
             ledger: ledger(events),
             history: history(events),
@@ -250,16 +427,40 @@ impl View {
             receipts,
         }
     }
+
+    fn write_stock(&mut self) -> Vec<StockWrite> {
+        let mut changed = std::mem::take(&mut self.stock_changed);
+        changed.sort_unstable();
+        let write = |(station_id, item_id): (StationId, ItemId)| {
+            let stock = self.stations.get_mut(&station_id)?.stock.get_mut(&item_id)?;
+            let listed = std::mem::replace(&mut stock.stored, true);
+            stock.changed = false;
+            Some(StockWrite { row: StockRow { station_id, item_id, level: stock.level }, listed })
+        };
+        changed.into_iter().filter_map(write).collect()
+    }
 }
 
-fn writes<'a, K, T>(slots: impl Iterator<Item = (&'a K, &'a Slot<T>)>) -> Vec<Write<K, T>>
-where
-    K: Clone + Ord + Hash + 'a,
-    T: 'a,
-{
-    let mut writes: Vec<_> = slots.map(|(key, slot)| slot.write(key.clone())).collect();
-    writes.sort_by(|a, b| a.key.cmp(&b.key));
-    writes
+impl Touched {
+    /// What a commit depends on.
+    pub(crate) fn by(commit: &Commit) -> Self {
+        Self {
+            trades: commit.trades.iter().map(|write| write.key.clone()).collect(),
+            cargo: commit.cargo.iter().map(|write| write.key.clone()).collect(),
+            stations: Vec::new(),
+        }
+    }
+}
+
+fn writes<K: Clone + Ord + Hash, S, T>(
+    mut keys: Vec<K>,
+    slots: &mut HashMap<K, S>,
+    slot: impl Fn(&mut S) -> &mut Slot<T>,
+    version: impl Fn(&T) -> Version + Copy,
+) -> Vec<Write<K, T>> {
+    keys.sort_unstable();
+    let write = |key: K| slots.get_mut(&key).map(|found| slot(found).write(key, version));
+    keys.into_iter().filter_map(write).collect()
 }
 
 fn ledger(events: &[Event]) -> Vec<LedgerWrite> {

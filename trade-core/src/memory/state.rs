@@ -258,7 +258,7 @@ impl State {
         let stations =
             self.as_expected(&commit.stations, |id| self.station(id).map(|station| station.row.version));
         let fresh = commit.receipts.iter().all(|receipt| !self.receipts.contains_key(&receipt.request));
-        let follows = commit.base.sequence <= self.head.sequence && commit.time >= self.head.time;
+        let follows = commit.base.sequence <= self.head.sequence && commit.time_first() >= self.head.time;
         if !(trades && cargo && stations && fresh && follows) {
             return Err(StoreError::new(
                 StoreErrorKind::Conflict,

@@ -91,7 +91,7 @@ pub fn decide(view: &View, command: &Command, context: &Context) -> Result<Decis
     }
 }
 
-/// A view, and the steps that were decided on it and are not stored yet.
+/// A view, and the steps that were decided on it since it was loaded, or since [`Draft::close`].
 #[derive(Debug, Clone)]
 pub struct Draft {
     /// The state with the steps applied.
@@ -118,22 +118,28 @@ impl Draft {
             self.apply(decision.step);
             return Ok(decision.outcome);
         };
-        let before = batch.atomic.then(|| self.clone());
+        let before = (self.log.len(), self.events.len());
+        if batch.atomic {
+            self.view.remember();
+        }
         let mut answers = Vec::with_capacity(batch.trades.len());
         for (index, trade) in batch.trades.iter().enumerate() {
             let decided = trade::check(trade).and_then(|()| trade::initiate(&self.view, trade, context));
-            match (decided, before.as_ref()) {
-                (Err(rejection), Some(before)) => {
-                    *self = before.clone();
+            match decided {
+                Err(rejection) if batch.atomic => {
+                    self.view.undo();
+                    self.log.truncate(before.0);
+                    self.events.truncate(before.1);
                     return Err(Rejection::InBatch { index, rejection: Box::new(rejection) });
                 }
-                (Err(rejection), None) => answers.push(Err(rejection)),
-                (Ok(decision), _) => {
+                Err(rejection) => answers.push(Err(rejection)),
+                Ok(decision) => {
                     self.apply(decision.step);
                     answers.push(Ok(decision.outcome));
                 }
             }
         }
+        self.view.keep();
         Ok(Outcome::Trades(answers))
     }
 
@@ -148,8 +154,10 @@ impl Draft {
         self.events.extend(events);
     }
 
-    /// Everything decided so far, as one commit.
-    pub fn commit(&self, time: Timestamp, receipts: Vec<Receipt>) -> Commit {
-        self.view.commit(time, self.log.clone(), &self.events, receipts)
+    /// Everything decided so far, as one commit, with its events. The draft goes on from there, as if it were stored.
+    pub fn close(&mut self, receipts: Vec<Receipt>) -> (Commit, Vec<Event>) {
+        let (log, events) = (std::mem::take(&mut self.log), std::mem::take(&mut self.events));
+        let time = log.last().map_or(self.view.head().time, |record| record.step.time);
+        (self.view.commit(time, log, &events, receipts), events)
     }
 }

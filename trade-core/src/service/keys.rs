@@ -1,88 +1,71 @@
 //! Which rows a command can touch.
 
 use crate::command::{Command, InitiateTrade};
-use crate::resource::{Cargo, Lines};
-use crate::store::{Keys, Loaded};
-use crate::values::{ItemId, ShipmentId, StationId, TransactionId};
+use crate::resource::Lines;
+use crate::store::Keys;
+use crate::values::{ShipmentId, StationId, TransactionId};
+use crate::view::View;
 
-/// The trades and shipments whose ends and goods must be known before the rest of a group's keys are.
-pub(super) fn first<'a>(commands: impl Iterator<Item = &'a Command>) -> Option<Keys> {
-    let mut keys = Keys::default();
-    for command in commands {
-        match command {
-            Command::UpdateTrade(command) => add_trade(&mut keys, &command.transaction_id),
-            Command::ExpireTrade(id) => add_trade(&mut keys, id),
-            Command::UpdateCargo(command) => add_shipment(&mut keys, &command.shipment_id),
-            _ => {}
-        }
-    }
-    (keys != Keys::default()).then_some(keys)
-}
-
-/// Everything that the shipments in `loaded` can touch when they move on.
-pub(super) fn of_loaded(keys: &mut Keys, loaded: &Loaded) {
-    for cargo in &loaded.cargo {
-        let Cargo { transaction_id, origin, destination, items, .. } = &**cargo;
-        keys.trades.extend(transaction_id.clone());
-        add_lines(keys, [origin, destination], items);
-    }
-}
-
-/// Everything a command names.
-pub(super) fn add(keys: &mut Keys, command: &Command) {
+/// Notes in the view everything that a command depends on. What the view does not know goes into `missing`; once that
+/// was added, more may turn out to: a shipment names its stations and goods.
+pub(super) fn touch(view: &mut View, command: &Command, missing: &mut Keys) {
     match command {
-        Command::CreateStation(command) => {
-            keys.stations.insert(command.station_id.clone());
-        }
-        Command::InitiateTrade(trade) => add_initiation(keys, trade),
+        Command::CreateStation(command) => view.touch_station(&command.station_id, [].iter(), missing),
+        Command::InitiateTrade(trade) => touch_initiation(view, trade, missing),
         Command::InitiateTrades(batch) => {
             for trade in &batch.trades {
-                add_initiation(keys, trade);
+                touch_initiation(view, trade, missing);
             }
         }
-        Command::UpdateTrade(command) => add_trade(keys, &command.transaction_id),
-        Command::ExpireTrade(id) => add_trade(keys, id),
+        Command::UpdateTrade(command) => touch_trade(view, &command.transaction_id, missing),
+        Command::ExpireTrade(id) => touch_trade(view, id, missing),
         Command::CreateTransfer(command) => {
-            keys.cargo.insert(command.shipment_id.clone());
-            add_lines(keys, [&command.origin, &command.destination], &command.items);
+            view.touch_cargo(&command.shipment_id, missing);
+            touch_lines(view, [&command.origin, &command.destination], &command.items, missing);
         }
-        Command::UpdateCargo(command) => add_shipment(keys, &command.shipment_id),
+        Command::UpdateCargo(command) => touch_shipment(view, &command.shipment_id, missing),
         Command::AdjustInventory(command) => {
-            keys.inventories.insert(command.station_id.clone());
-            keys.stations.insert(command.station_id.clone());
-            for adjustment in &command.adjustments {
-                add_stock(keys, &command.station_id, &adjustment.item_id);
-            }
+            let items = command.adjustments.iter().map(|adjustment| &adjustment.item_id);
+            view.touch_station(&command.station_id, items, missing);
         }
     }
 }
 
-fn add_initiation(keys: &mut Keys, trade: &InitiateTrade) {
-    add_trade(keys, &trade.transaction_id);
-    add_lines(keys, [&trade.seller, &trade.buyer], &trade.items);
+/// The station whose whole inventory a command answers.
+pub(super) fn whole_station(command: &Command) -> Option<&StationId> {
+    match command {
+        Command::AdjustInventory(command) => Some(&command.station_id),
+        _ => None,
+    }
 }
 
-fn add_lines(keys: &mut Keys, ends: [&StationId; 2], lines: &Lines) {
+fn touch_initiation(view: &mut View, trade: &InitiateTrade, missing: &mut Keys) {
+    view.touch_trade(&trade.transaction_id, missing);
+    view.touch_cargo(&ShipmentId::of_trade(&trade.transaction_id), missing);
+    touch_lines(view, [&trade.seller, &trade.buyer], &trade.items, missing);
+}
+
+fn touch_trade(view: &mut View, id: &TransactionId, missing: &mut Keys) {
+    view.touch_trade(id, missing);
+    touch_shipment(view, &ShipmentId::of_trade(id), missing);
+}
+
+/// A shipment, and what it can touch when it moves on.
+fn touch_shipment(view: &mut View, id: &ShipmentId, missing: &mut Keys) {
+    view.touch_cargo(id, missing);
+    if let Some(id) = id.trade() {
+        view.touch_trade(&id, missing);
+    }
+    if let Some(cargo) = view.cargo(id).cloned() {
+        if let Some(id) = &cargo.transaction_id {
+            view.touch_trade(id, missing);
+        }
+        touch_lines(view, [&cargo.origin, &cargo.destination], &cargo.items, missing);
+    }
+}
+
+fn touch_lines(view: &mut View, ends: [&StationId; 2], lines: &Lines, missing: &mut Keys) {
     for station in ends {
-        for line in lines.iter() {
-            add_stock(keys, station, &line.item_id);
-        }
+        view.touch_station(station, lines.iter().map(|line| &line.item_id), missing);
     }
-}
-
-fn add_trade(keys: &mut Keys, id: &TransactionId) {
-    keys.cargo.insert(ShipmentId::of_trade(id));
-    keys.trades.insert(id.clone());
-}
-
-fn add_shipment(keys: &mut Keys, id: &ShipmentId) {
-    keys.trades.extend(id.trade());
-    keys.cargo.insert(id.clone());
-}
-
-fn add_stock(keys: &mut Keys, station: &StationId, item: &ItemId) {
-    if !keys.stations.contains(station) {
-        keys.stations.insert(station.clone());
-    }
-    keys.stock.insert((station.clone(), item.clone()));
 }

@@ -144,7 +144,7 @@ impl TradeService {
     ) -> Result<Self, StoreError> {
         let bus = EventBus::new(store.clone(), store.head().await?);
         let (sender, receiver) = mpsc::unbounded_channel();
-        let committer = Committer::new(store.clone(), bus.clone(), clock.clone(), options.clone());
+        let committer = Committer::new(store.clone(), bus.clone(), clock.clone(), ids.clone(), options.clone());
         let inner = Arc::new(Inner {
             store,
             bus: bus.clone(),
@@ -182,8 +182,7 @@ impl TradeService {
         let room = self.inner.room.clone().try_acquire_many_owned(lines);
         let room = room.map_err(|_| ServiceError::Overloaded)?;
         let (reply, answer) = oneshot::channel();
-        let fresh = RequestId(self.inner.ids.next().into_bytes());
-        let pending = Pending::new(request, fresh, lines, reply, (guard, room));
+        let pending = Pending::new(request, lines, reply, (guard, room));
         {
             let queue = self.inner.queue.lock().unwrap_or_else(PoisonError::into_inner);
             let sent = queue.as_ref().is_some_and(|queue| queue.send(pending).is_ok());

@@ -130,7 +130,7 @@ impl LogRecord {
 pub struct Commit {
     /// The head of the log as it was loaded. Sequences in this commit are counted from it.
     pub base: Head,
-    /// The time of the steps, and of the head from now on.
+    /// The time of the newest step, and of the head from now on. The steps before it may be older, in order.
     pub time: Timestamp,
     /// Trades read and written.
     pub trades: Vec<Write<TransactionId, Trade>>,
@@ -154,5 +154,10 @@ impl Commit {
     /// How many sequences the commit takes.
     pub fn event_count(&self) -> u64 {
         self.log.last().map_or(0, |record| record.last - self.base.sequence)
+    }
+
+    /// The time of the oldest step: the head it is added to must not be newer.
+    pub fn time_first(&self) -> Timestamp {
+        self.log.first().map_or(self.time, |record| record.step.time)
     }
 }

@@ -30,7 +30,7 @@ async fn opening(store: &SqliteStore, id: &str, items: usize) -> Commit {
     };
     let context = Context { now: Timestamp::EPOCH, time: Timestamp::EPOCH, actor: Actor::Anonymous };
     draft.decide(&Command::CreateStation(station), &context).unwrap();
-    draft.commit(Timestamp::EPOCH, Vec::new())
+    draft.close(Vec::new()).0
 }
 
 /// Runs a statement on the connection that commits will use.

@@ -160,7 +160,7 @@ pub(crate) async fn decided(store: &dyn Store, time: Timestamp, sales: &[Initiat
     for sale in sales {
         draft.decide(&Command::InitiateTrade(sale.clone()), &context).unwrap();
     }
-    draft.commit(time, Vec::new())
+    draft.close(Vec::new()).0
 }
 
 /// The commit that opens stations of 1 000 000 units of each item.
@@ -173,5 +173,5 @@ pub(crate) async fn opened(store: &dyn Store, time: Timestamp, ids: &[&str], ite
     for id in ids {
         draft.decide(&open_station(id, &stock), &context).unwrap();
     }
-    draft.commit(time, Vec::new())
+    draft.close(Vec::new()).0
 }

@@ -171,7 +171,7 @@ pub(super) async fn prepare(store: &dyn Store, commands: &[Command], time: Times
     for command in commands {
         draft.decide(command, &context).unwrap_or_else(|rejection| panic!("{command:?}: {rejection}"));
     }
-    draft.commit(context.time, Vec::new())
+    draft.close(Vec::new()).0
 }
 
 fn name(keys: &mut Keys, command: &Command) {

@@ -76,7 +76,14 @@ impl Saboteur {
                 commit.receipts.clear()
             }
             Sabotage::ForgetsAnswers => commit.receipts.iter_mut().for_each(|receipt| receipt.answer = None),
-            Sabotage::LetsTimeRunBackwards => commit.time = commit.time.max(self.inner.head().await?.time),
+            Sabotage::LetsTimeRunBackwards => {
+                let newest = self.inner.head().await?.time;
+                commit.time = commit.time.max(newest);
+                for record in &mut commit.log {
+                    let step = Arc::make_mut(&mut record.step);
+                    step.time = step.time.max(newest);
+                }
+            }
             Sabotage::MisstoresLevels => {
                 commit.stock.iter_mut().for_each(|write| write.row.level.on_hand += 1)
             }

@@ -94,8 +94,8 @@ async fn write(
     commit: &Commit,
     stored_head: Head,
 ) -> Result<Head, StoreError> {
-    if stored_head.time > commit.time {
-        let detail = format!("the log is at {} already, the commit at {}", stored_head.time, commit.time);
+    if stored_head.time > commit.time_first() {
+        let detail = format!("the log is at {} already, the commit at {}", stored_head.time, commit.time_first());
         return Err(StoreError::new(StoreErrorKind::Conflict, NAME, OPERATION, detail));
     }
     let Some(shift) = stored_head.sequence.checked_sub(commit.base.sequence) else {

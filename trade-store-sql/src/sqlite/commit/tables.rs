@@ -320,11 +320,11 @@ fn write_log(rows: &Rows<'_, '_>, script: &mut Script) {
         row.add(stored(last + rows.shift)).add(step.encode());
     });
     let (last, time) = (stored(rows.head.sequence), rows.head.time.millis());
-    if !rows.commit.log.is_empty() {
-        script.add(&MOMENT, &[()], |row, ()| {
-            row.add(time).add(last);
-        });
-    }
+    let same_time = |a: &LogRecord, b: &LogRecord| a.step.time == b.step.time;
+    let moments: Vec<_> = rows.commit.log.chunk_by(same_time).filter_map(|steps| steps.last()).collect();
+    script.add(&MOMENT, &moments, |row, LogRecord { last, step }| {
+        row.add(step.time.millis()).add(stored(last + rows.shift));
+    });
     script.add(&HEAD, &[()], |row, ()| {
         row.add(last).add(time);
     });

@@ -1,0 +1,217 @@
+//! Commands that are decided together and stored by one commit.
+
+use super::super::{Answer, ServiceError, keys};
+use super::pending::Pending;
+use crate::command::RequestId;
+use crate::event::Event;
+use crate::resource::Sequence;
+use crate::rules::{Context, Draft};
+use crate::store::{Commit, Head, Keys, Receipt, Store, StoreError, StoreErrorKind};
+use crate::command::Fingerprint;
+use crate::values::Timestamp;
+use crate::view::{Touched, View};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// A command with what was decided for it.
+#[derive(Debug)]
+pub(super) struct Decided {
+    pending: Pending,
+    result: Result<Answer, ServiceError>,
+    /// Whether it rests on nothing that its group has yet to store.
+    settled: bool,
+}
+
+impl Decided {
+    pub(super) fn answer(self) {
+        self.pending.answer(self.result);
+    }
+}
+
+/// Commands decided on one view, and not stored yet.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) draft: Draft,
+    receipts: Vec<Receipt>,
+    /// The receipts among them that are no key's.
+    unkeyed: HashSet<RequestId>,
+    decided: Vec<Decided>,
+    /// Lines of what was decided.
+    pub(super) lines: u32,
+    /// Names the attempt to store it.
+    attempt: RequestId,
+}
+
+/// What a group became: a commit, with the answers that wait for it.
+#[derive(Debug)]
+pub(super) struct Closed {
+    pub(super) commit: Arc<Commit>,
+    events: Vec<Event>,
+    decided: Vec<Decided>,
+    attempt: RequestId,
+}
+
+impl Group {
+    /// Nothing decided, nothing known.
+    pub(super) fn new(attempt: RequestId) -> Self {
+        let draft = Draft::new(View::empty());
+        Self { draft, receipts: Vec::new(), unkeyed: HashSet::new(), decided: Vec::new(), lines: 0, attempt }
+    }
+
+    /// Whether there is nothing to store.
+    pub(super) fn is_clean(&self) -> bool {
+        self.draft.log.is_empty() && self.receipts.is_empty()
+    }
+
+    /// Loads everything that commands can touch and the view does not know yet, as the log stood at one of `heads`, or
+    /// at the head of the first answer.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be read; `Conflict` where others have written since.
+    pub(super) async fn load(
+        &mut self,
+        store: &dyn Store,
+        commands: &[Pending],
+        mut heads: Option<[Head; 2]>,
+    ) -> Result<(), StoreError> {
+        let view = &mut self.draft.view;
+        let mut missing = Keys::default();
+        missing.requests.extend(commands.iter().filter_map(Pending::receipt_id));
+        let whole = commands.iter().filter_map(|pending| keys::whole_station(&pending.request.command));
+        missing.inventories.extend(whole.cloned());
+        let mut looked = false;
+        loop {
+            for pending in commands {
+                keys::touch(view, &pending.request.command, &mut missing);
+            }
+            // Where nothing is missing the head is looked at still: a refusal must rest on what is stored now.
+            if looked && missing == Keys::default() {
+                return Ok(());
+            }
+            let loaded = store.load(&missing).await?;
+            looked = true;
+            match heads {
+                None => {
+                    heads = Some([loaded.head; 2]);
+                    view.start_at(loaded.head);
+                }
+                Some(heads) if heads.contains(&loaded.head) => {}
+                Some(_) => {
+                    let detail = "others have written to the log since it was looked at";
+                    return Err(StoreError::new(StoreErrorKind::Conflict, store.name(), "load", detail));
+                }
+            }
+            view.add(&missing, loaded);
+            missing = Keys::default();
+        }
+    }
+
+    /// Decides a command whose keys were loaded.
+    pub(super) fn decide(&mut self, mut pending: Pending, now: Timestamp) {
+        let receipt = pending.receipt_id().and_then(|id| self.draft.view.receipt(&id).cloned());
+        if let Some(receipt) = receipt
+            && let Some(result) = pending.repeat(&receipt)
+        {
+            // What is stored needs no commit of ours.
+            self.decided.push(Decided { pending, result, settled: true });
+            return;
+        }
+        let newest = self.draft.log.last().map_or(self.draft.view.head().time, |record| record.step.time);
+        let time = now.max(newest);
+        let (steps, lines) = (self.draft.log.len(), pending.lines);
+        let context = Context { now, time, actor: pending.request.actor.clone() };
+        let result = self.draft.decide(&pending.request.command, &context).map_err(ServiceError::Rejected);
+        let changed = self.draft.log.len() > steps;
+        let result = result.and_then(|outcome| {
+            // A request that changed nothing leaves a receipt only where it is to be answered the same again.
+            if let Some(key) = pending.request.idempotency {
+                self.receipts.push(pending.keyed_receipt(key, &outcome, time)?);
+            } else if changed {
+                self.receive(pending.receipt_id().unwrap_or(self.attempt), time);
+            }
+            Ok(Answer { outcome, replayed: false, name: pending.request.name.clone() })
+        });
+        self.lines = self.lines.saturating_add(lines.max(self.lines_since(steps)));
+        self.decided.push(Decided { pending, result, settled: self.is_clean() });
+    }
+
+    /// One receipt tells of all commands without a key that are first tried together.
+    fn receive(&mut self, request: RequestId, time: Timestamp) {
+        let fingerprint = Fingerprint(self.attempt.0);
+        if self.unkeyed.insert(request) {
+            self.receipts.push(Receipt { request, fingerprint, time, answer: None });
+        }
+    }
+
+    /// Lines of the steps from one on: a shipment that moves on has as many as it carries.
+    fn lines_since(&self, steps: usize) -> u32 {
+        let steps = self.draft.log[steps..].iter().map(|record| &record.step.stations);
+        let lines = steps.map(|stations| stations.iter().map(|station| station.items.len()).max().unwrap_or(1));
+        u32::try_from(lines.sum::<usize>()).unwrap_or(u32::MAX)
+    }
+
+    /// Takes the answers that rest on nothing that this group has yet to store.
+    pub(super) fn settled(&mut self) -> Vec<Decided> {
+        let count = self.decided.iter().take_while(|decided| decided.settled).count();
+        self.decided.drain(..count).collect()
+    }
+
+    /// The group as a commit. What follows is decided as if it were stored.
+    pub(super) fn close(&mut self, next: RequestId) -> Closed {
+        let (commit, events) = self.draft.close(std::mem::take(&mut self.receipts));
+        self.lines = 0;
+        self.unkeyed.clear();
+        Closed {
+            commit: Arc::new(commit),
+            events,
+            decided: std::mem::take(&mut self.decided),
+            attempt: std::mem::replace(&mut self.attempt, next),
+        }
+    }
+
+    /// Whether nobody waits for it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.decided.is_empty()
+    }
+
+    /// Back to before anything was decided.
+    pub(super) fn undecided(self) -> Vec<Pending> {
+        self.decided.into_iter().map(|decided| decided.pending).collect()
+    }
+}
+
+impl Closed {
+    /// Where the log ends if nobody else writes meanwhile.
+    pub(super) fn newest(&self) -> Head {
+        let commit = &self.commit;
+        let time = commit.log.last().map_or(commit.base.time, |record| record.step.time);
+        Head { sequence: commit.base.sequence + commit.event_count(), time }
+    }
+
+    /// It is stored, the log ending at `head`: its events, and the answers to give.
+    pub(super) fn landed(self, head: Head) -> (Vec<Event>, Vec<Decided>, Touched) {
+        let moved: Sequence = head.sequence - self.newest().sequence;
+        let events = match moved {
+            0 => self.events,
+            _ => self.commit.log.iter().flat_map(|record| record.step.events(record.first() + moved)).collect(),
+        };
+        let touched = Touched::by(&self.commit);
+        (events, self.decided, touched)
+    }
+
+    /// It did not land, or may have: back to before it was decided, with the answers remembered in the second case.
+    pub(super) fn undecided(self, unknown: bool) -> Vec<Pending> {
+        let attempt = self.attempt;
+        let back = |decided: Decided| {
+            let mut pending = decided.pending;
+            if unknown
+                && let Ok(answer) = decided.result
+                && !answer.replayed
+            {
+                pending.remember(attempt, answer.outcome);
+            }
+            pending
+        };
+        self.decided.into_iter().map(back).collect()
+    }
+}

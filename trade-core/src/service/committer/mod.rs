@@ -1,0 +1,341 @@
+//! The committer: takes what is waiting, decides it on one view, and stores it in one commit.
+//!
+//! There is no timer. While one group is stored the next one gathers, and is decided as if the one before it had
+//! landed; it is closed, and stored, once that has. So an idle system answers at once, and a busy one batches by itself
+//! and never waits for the disk with its hands in its lap.
+//!
+//! The view is kept from group to group. It is what the store holds as long as nobody else writes, and the head of the
+//! log, which every load answers, tells whether somebody did: then all of it is loaded afresh.
+//!
+//! What keeps an answer honest:
+//! - A caller hears of success only after the commit.
+//! - A refusal that was decided with steps before it that are not stored yet depends on them, and is answered only after
+//!   they landed; if their commit fails, it is decided again.
+//! - Every commit holds a receipt of each command with a key, and one of all others together, under a name made for the
+//!   attempt. After a commit whose outcome is unknown the group is loaded again: a receipt found tells that it landed,
+//!   and then the answers worked out before are given; one not found lets it be decided again, and the receipt's name
+//!   keeps the first attempt from landing beside the second.
+
+mod group;
+mod pending;
+
+pub(super) use pending::Pending;
+
+use super::{ServiceError, ServiceOptions};
+use crate::bus::EventBus;
+use crate::clock::{Clock, IdSource};
+use crate::command::RequestId;
+use crate::store::{Head, Store, StoreError, StoreErrorKind};
+use group::{Closed, Group};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// The first pause after a conflict; it doubles with each further one.
+const BACKOFF_FIRST: Duration = Duration::from_millis(2);
+const BACKOFF_MAX: Duration = Duration::from_millis(500);
+/// Levels that the view keeps from group to group, some 100 bytes each.
+const LEVELS_KEPT_MAX: usize = 131_072;
+
+#[derive(Debug)]
+pub(super) struct Committer {
+    store: Arc<dyn Store>,
+    bus: EventBus,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
+    options: ServiceOptions,
+    /// Where the log ended when it was last known to be as the view has it; none where the view knows nothing.
+    landed: Option<Head>,
+    /// What is decided on the view, and stored next.
+    open: Group,
+    /// What is being stored.
+    flight: Option<Flight>,
+}
+
+/// A group on its way into the store.
+#[derive(Debug)]
+struct Flight {
+    closed: Closed,
+    task: JoinHandle<Result<Head, StoreError>>,
+}
+
+/// What the committer does next.
+enum Next {
+    Decide(Vec<Pending>),
+    Land(Result<Head, StoreError>),
+    End,
+}
+
+/// What became of an attempt.
+enum Attempt {
+    /// Everyone was answered.
+    Done,
+    /// These must be decided again.
+    Again(Vec<Pending>, StoreError),
+    /// Nothing landed, and trying again would not help.
+    Failed(Vec<Pending>, StoreError),
+}
+
+impl Committer {
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        bus: EventBus,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdSource>,
+        options: ServiceOptions,
+    ) -> Self {
+        let open = Group::new(RequestId(ids.next().into_bytes()));
+        Self { store, bus, clock, ids, options, landed: None, open, flight: None }
+    }
+
+    /// Works until every sender is gone, the queue is empty, and everyone was answered.
+    pub(super) async fn run(mut self, mut queue: mpsc::UnboundedReceiver<Pending>) {
+        loop {
+            match self.next(&mut queue).await {
+                Next::Decide(commands) => self.decide(commands).await,
+                Next::Land(outcome) => self.land(outcome).await,
+                Next::End => return,
+            }
+            self.launch();
+        }
+    }
+
+    async fn next(&mut self, queue: &mut mpsc::UnboundedReceiver<Pending>) -> Next {
+        let room = self.options.group_lines_max.saturating_sub(self.open.lines);
+        let Some(flight) = &mut self.flight else {
+            return queue.recv().await.map_or(Next::End, |first| Next::Decide(gather(first, queue, room)));
+        };
+        tokio::select! {
+            biased;
+            ended = &mut flight.task => Next::Land(outcome(ended, &*self.store)),
+            Some(first) = queue.recv(), if room > 0 => Next::Decide(gather(first, queue, room)),
+        }
+    }
+
+    /// Decides commands on the view, as if what is being stored had landed.
+    async fn decide(&mut self, commands: Vec<Pending>) {
+        let loaded = match self.load(&commands).await {
+            // Others wrote, and nothing here depends on what they may have changed.
+            Err(error) if error.kind == StoreErrorKind::Conflict && self.is_idle() => {
+                // Nobody is in it.
+                self.start_over();
+                self.load(&commands).await
+            }
+            loaded => loaded,
+        };
+        match loaded {
+            Ok(()) => {
+                let now = self.clock.now();
+                commands.into_iter().for_each(|pending| self.open.decide(pending, now));
+            }
+            Err(error) if error.is_retryable() => {
+                if let Some(flight) = &mut self.flight {
+                    let ended = outcome((&mut flight.task).await, &*self.store);
+                    self.land(ended).await;
+                }
+                let mut group = self.start_over();
+                group.extend(commands);
+                self.settle(group, Some(error)).await;
+            }
+            Err(error) => fail(commands, error),
+        }
+    }
+
+    async fn load(&mut self, commands: &[Pending]) -> Result<(), StoreError> {
+        let heads = self.landed.map(|landed| [landed, self.open.draft.view.head()]);
+        self.open.load(&*self.store, commands, heads).await?;
+        self.landed.get_or_insert(self.open.draft.view.head());
+        Ok(())
+    }
+
+    /// Whether nothing is decided and not stored.
+    fn is_idle(&self) -> bool {
+        self.flight.is_none() && self.open.is_empty()
+    }
+
+    /// Sends the open group on its way, unless another one still is.
+    fn launch(&mut self) {
+        if self.flight.is_some() {
+            return;
+        }
+        self.open.settled().into_iter().for_each(group::Decided::answer);
+        if self.open.is_clean() {
+            return;
+        }
+        let closed = self.open.close(self.attempt_id());
+        let (store, commit) = (self.store.clone(), closed.commit.clone());
+        let task = tokio::spawn(async move { store.commit(&commit).await });
+        self.flight = Some(Flight { closed, task });
+    }
+
+    async fn land(&mut self, outcome: Result<Head, StoreError>) {
+        let Some(Flight { closed, .. }) = self.flight.take() else { return };
+        let expected = closed.newest();
+        match outcome {
+            Ok(head) => {
+                let touched = self.acknowledge(closed, head);
+                if head == expected {
+                    self.landed = Some(head);
+                    self.open.draft.view.forget(&touched, LEVELS_KEPT_MAX);
+                } else {
+                    // Others wrote before it: what was decided since has not seen it.
+                    let again = self.start_over();
+                    self.settle(again, None).await;
+                }
+            }
+            Err(error) => {
+                let again = self.start_over();
+                let group = closed.undecided(error.kind == StoreErrorKind::OutcomeUnknown);
+                self.settle(group, Some(error)).await;
+                self.settle(again, None).await;
+            }
+        }
+    }
+
+    fn acknowledge(&self, closed: Closed, head: Head) -> crate::view::Touched {
+        let (events, decided, touched) = closed.landed(head);
+        self.bus.publish(events);
+        decided.into_iter().for_each(group::Decided::answer);
+        touched
+    }
+
+    /// Forgets the view, and takes back what was decided on it.
+    fn start_over(&mut self) -> Vec<Pending> {
+        self.landed = None;
+        let fresh = Group::new(self.attempt_id());
+        std::mem::replace(&mut self.open, fresh).undecided()
+    }
+
+    fn attempt_id(&self) -> RequestId {
+        RequestId(self.ids.next().into_bytes())
+    }
+
+    /// Brings a group to its end, one attempt after the other. `error` is that of the first, if it was made.
+    async fn settle(&self, group: Vec<Pending>, error: Option<StoreError>) {
+        if group.is_empty() {
+            return;
+        }
+        let settled = match error {
+            Some(error) if !error.is_retryable() => Err((group, error)),
+            error => self.settle_together(group, error).await,
+        };
+        let Err((group, error)) = settled else { return };
+        if group.len() == 1 || error.kind != StoreErrorKind::Internal {
+            return fail(group, error);
+        }
+        // One command of the group may be what the store cannot take; the others shall not suffer for it.
+        for pending in group {
+            if let Err((group, error)) = self.settle_together(vec![pending], None).await {
+                fail(group, error);
+            }
+        }
+    }
+
+    async fn settle_together(
+        &self,
+        mut group: Vec<Pending>,
+        first: Option<StoreError>,
+    ) -> Result<(), (Vec<Pending>, StoreError)> {
+        let mut backoff = BACKOFF_FIRST;
+        let mut attempts_left = self.options.attempts_max.max(1);
+        let mut hold = false;
+        let mut failed = first;
+        loop {
+            if let Some(error) = failed {
+                // Others are at the same rows: from now on nobody commits between our load and our commit.
+                hold = true;
+                attempts_left -= 1;
+                if attempts_left == 0 {
+                    return Err((group, error));
+                }
+                tracing::debug!(%error, attempts_left, "deciding a group again");
+                tokio::time::sleep(backoff).await;
+                backoff = (backoff * 2).min(BACKOFF_MAX);
+            }
+            match self.attempt(group, hold).await {
+                Attempt::Done => return Ok(()),
+                Attempt::Failed(failed, error) => return Err((failed, error)),
+                Attempt::Again(again, error) => {
+                    group = again;
+                    failed = Some(error);
+                }
+            }
+        }
+    }
+
+    async fn attempt(&self, commands: Vec<Pending>, hold: bool) -> Attempt {
+        let mut group = Group::new(self.attempt_id());
+        let held = if hold { Some(self.store.hold().await) } else { None };
+        let loaded = match held.transpose() {
+            Ok(held) => group.load(&*self.store, &commands, None).await.map(|()| held),
+            Err(error) => Err(error),
+        };
+        let held = match loaded {
+            Ok(held) => held,
+            // What became of an earlier attempt must still be found out.
+            Err(error) if error.is_retryable() || commands.iter().any(Pending::may_have_landed) => {
+                return Attempt::Again(commands, error);
+            }
+            Err(error) => return Attempt::Failed(commands, error),
+        };
+        let now = self.clock.now();
+        commands.into_iter().for_each(|pending| group.decide(pending, now));
+        group.settled().into_iter().for_each(group::Decided::answer);
+        if group.is_clean() {
+            return Attempt::Done;
+        }
+        let closed = group.close(self.attempt_id());
+        let committed = match held {
+            Some(held) => held.commit(&closed.commit).await,
+            None => self.store.commit(&closed.commit).await,
+        };
+        match committed {
+            Ok(head) => {
+                self.acknowledge(closed, head);
+                Attempt::Done
+            }
+            Err(error) => {
+                let again = closed.undecided(error.kind == StoreErrorKind::OutcomeUnknown);
+                if error.is_retryable() { Attempt::Again(again, error) } else { Attempt::Failed(again, error) }
+            }
+        }
+    }
+}
+
+/// A command with those that wait behind it, up to so many lines.
+fn gather(first: Pending, queue: &mut mpsc::UnboundedReceiver<Pending>, room: u32) -> Vec<Pending> {
+    let mut lines = first.lines;
+    let mut commands = vec![first];
+    while lines < room
+        && let Ok(next) = queue.try_recv()
+    {
+        lines += next.lines;
+        commands.push(next);
+    }
+    commands
+}
+
+/// What a store that panicked did is unknown.
+fn outcome(
+    ended: Result<Result<Head, StoreError>, tokio::task::JoinError>,
+    store: &dyn Store,
+) -> Result<Head, StoreError> {
+    ended.unwrap_or_else(|error| {
+        let detail = "the store ended in the middle of a commit";
+        Err(StoreError::new(StoreErrorKind::OutcomeUnknown, store.name(), "commit", detail).caused_by(error))
+    })
+}
+
+fn fail(group: Vec<Pending>, error: StoreError) {
+    tracing::error!(%error, source = error.source.as_deref(), commands = group.len(), "a group was not committed");
+    let error = Arc::new(error);
+    for pending in group {
+        let answer = match error.kind {
+            _ if pending.may_have_landed() => ServiceError::Unknown(error.clone()),
+            StoreErrorKind::Conflict => ServiceError::Overloaded,
+            _ => ServiceError::Store(error.clone()),
+        };
+        pending.answer(Err(answer));
+    }
+}
