@@ -144,7 +144,8 @@ impl TradeService {
     ) -> Result<Self, StoreError> {
         let bus = EventBus::new(store.clone(), store.head().await?);
         let (sender, receiver) = mpsc::unbounded_channel();
-        let committer = Committer::new(store.clone(), bus.clone(), clock.clone(), ids.clone(), options.clone());
+        let committer =
+            Committer::new(store.clone(), bus.clone(), clock.clone(), ids.clone(), options.clone());
         let inner = Arc::new(Inner {
             store,
             bus: bus.clone(),

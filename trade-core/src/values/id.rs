@@ -55,6 +55,12 @@ macro_rules! id {
             }
         }
 
+        impl From<&$name> for Arc<str> {
+            fn from(id: &$name) -> Self {
+                id.0.clone()
+            }
+        }
+
         impl AsRef<str> for $name {
             fn as_ref(&self) -> &str {
                 &self.0

@@ -5,9 +5,11 @@
 //! are few, their statements go as one text.
 
 use crate::rows::stored;
+use futures::TryStreamExt;
 use sqlx::error::BoxDynError;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
-use sqlx::{Arguments, AssertSqlSafe, Encode, Sqlite, Type};
+use sqlx::{Arguments, AssertSqlSafe, Encode, Executor, Sqlite, Type};
+use std::sync::{Arc, OnceLock};
 
 /// Rows per statement, largest first.
 const SHAPES: [usize; 4] = [256, 32, 4, 1];
@@ -18,33 +20,32 @@ pub(super) struct RowStatement {
     before: &'static str,
     columns: usize,
     after: &'static str,
+    /// Its text in each shape, once it was asked for.
+    texts: [OnceLock<Arc<str>>; SHAPES.len()],
 }
 
 impl RowStatement {
     pub(super) const fn new(before: &'static str, columns: usize, after: &'static str) -> Self {
-        Self { before, columns, after }
+        Self { before, columns, after, texts: [const { OnceLock::new() }; SHAPES.len()] }
     }
 
     /// The statement in each of its shapes.
     #[cfg(test)]
-    pub(super) fn every_text(&self) -> impl Iterator<Item = String> {
-        SHAPES.into_iter().map(|rows| {
-            let mut text = String::new();
-            self.write(&mut text, rows);
-            text
-        })
+    pub(super) fn every_text(&self) -> impl Iterator<Item = &str> {
+        (0..SHAPES.len()).map(|shape| &**self.text(shape))
     }
 
     /// Only constant text goes into it.
-    fn write(&self, text: &mut String, rows: usize) {
-        text.push_str(self.before);
-        for row in 0..rows {
-            text.push_str(if row == 0 { " (?" } else { ",(?" });
-            text.extend(std::iter::repeat_n(",?", self.columns - 1));
-            text.push(')');
-        }
-        text.push_str(self.after);
-        text.push(';');
+    fn text(&self, shape: usize) -> &Arc<str> {
+        self.texts[shape].get_or_init(|| {
+            let mut text = String::from(self.before);
+            for row in 0..SHAPES[shape] {
+                text.push_str(if row == 0 { " (?" } else { ",(?" });
+                text.extend(std::iter::repeat_n(",?", self.columns - 1));
+                text.push(')');
+            }
+            (text + self.after + ";").into()
+        })
     }
 }
 
@@ -52,45 +53,80 @@ impl RowStatement {
 #[derive(Debug)]
 pub(super) struct Script {
     joined: bool,
-    parts: Vec<(String, RowValues)>,
+    parts: Vec<(Text, RowValues)>,
     /// How many rows it is to insert or change.
-    pub(super) rows: u64,
+    rows: u64,
+}
+
+#[derive(Debug)]
+enum Text {
+    Shared(Arc<str>),
+    Own(String),
 }
 
 impl Script {
-    /// A script of one text, for few rows, or of one a statement.
-    pub(super) fn new(joined: bool) -> Self {
-        Self { joined, parts: Vec::new(), rows: 0 }
+    /// A script of one text a statement.
+    pub(super) fn new() -> Self {
+        Self { joined: false, parts: Vec::new(), rows: 0 }
+    }
+
+    /// A script of one text, for few rows, that begins with a statement that changes none.
+    pub(super) fn joined(first: &str) -> Self {
+        Self { joined: true, parts: vec![(Text::Own(first.into()), RowValues::with_capacity(0))], rows: 0 }
     }
 
     /// Adds a statement over some rows.
     pub(super) fn add<T>(&mut self, statement: &RowStatement, rows: &[T], bind: impl Fn(&mut RowValues, &T)) {
         let mut rest = rows;
         while !rest.is_empty() {
-            let size = SHAPES.into_iter().find(|size| *size <= rest.len()).unwrap_or(1);
-            let (chunk, later) = rest.split_at(size);
-            if !self.joined || self.parts.is_empty() {
-                self.parts.push((String::new(), RowValues::with_capacity(size * statement.columns)));
-            }
-            if let Some((text, values)) = self.parts.last_mut() {
-                statement.write(text, size);
-                chunk.iter().for_each(|row| bind(values, row));
+            let shape = SHAPES.iter().position(|size| *size <= rest.len()).unwrap_or(SHAPES.len() - 1);
+            let (chunk, later) = rest.split_at(SHAPES[shape].min(rest.len()));
+            let text = statement.text(shape);
+            match self.parts.last_mut() {
+                Some((Text::Own(joined), values)) if self.joined => {
+                    joined.push_str(text);
+                    chunk.iter().for_each(|row| bind(values, row));
+                }
+                _ => {
+                    let mut values = RowValues::with_capacity(chunk.len() * statement.columns);
+                    chunk.iter().for_each(|row| bind(&mut values, row));
+                    self.parts.push((Text::Shared(text.clone()), values));
+                }
             }
             rest = later;
         }
         self.rows += rows.len() as u64;
     }
 
-    /// Runs it, and answers how many rows were inserted or changed.
-    pub(super) async fn run(self, connection: &mut SqliteConnection) -> Result<u64, sqlx::Error> {
+    /// Runs it, and answers whether each of its rows inserted or changed one, as it should.
+    pub(super) async fn run(self, connection: &mut SqliteConnection) -> Result<Written, sqlx::Error> {
         let mut changed = 0;
         for (text, values) in self.parts {
             let arguments = values.0.map_err(sqlx::Error::Encode)?;
-            let query = sqlx::query_with(AssertSqlSafe(text), arguments);
-            changed += query.execute(&mut *connection).await?.rows_affected();
+            let query = match text {
+                Text::Shared(text) => sqlx::query_with(AssertSqlSafe(text), arguments),
+                Text::Own(text) => sqlx::query_with(AssertSqlSafe(text), arguments),
+            };
+            if self.joined {
+                // The first statement changes nothing, and SQLite counts for it what the one before it did.
+                let mut results = connection.fetch_many(query);
+                results.try_next().await?;
+                while let Some(result) = results.try_next().await? {
+                    changed += result.left().map_or(0, |done| done.rows_affected());
+                }
+            } else {
+                changed += query.execute(&mut *connection).await?.rows_affected();
+            }
         }
-        Ok(changed)
+        Ok(Written { changed, expected: self.rows })
     }
+}
+
+/// How many rows a script changed, and should have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Written {
+    pub(super) changed: u64,
+    pub(super) expected: u64,
 }
 
 /// The values of some rows, in column order.
@@ -112,6 +148,14 @@ impl RowValues {
             self.0 = Err(error);
         }
         self
+    }
+
+    /// An id, shared and not copied.
+    pub(super) fn text<'i, I>(&mut self, id: &'i I) -> &mut Self
+    where
+        Arc<str>: From<&'i I>,
+    {
+        self.add(Arc::<str>::from(id))
     }
 
     /// A quantity, a version, a sequence.

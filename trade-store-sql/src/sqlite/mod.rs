@@ -116,8 +116,7 @@ impl Store for SqliteStore {
     }
 
     async fn commit(&self, commit: &Commit) -> Result<Head, StoreError> {
-        let lock = commit::lock(&self.writer, &self.stations).await?;
-        commit::finish(lock, commit).await
+        commit::commit(&self.writer, &self.stations, commit).await
     }
 
     async fn hold(&self) -> Result<Box<dyn Held + '_>, StoreError> {

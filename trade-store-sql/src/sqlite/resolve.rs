@@ -56,6 +56,23 @@ pub(super) struct RowKeys<'c> {
 }
 
 impl<'c> RowKeys<'c> {
+    /// The keys of a commit that changes no trade or shipment, if its stations are known, as if the head were where it
+    /// was loaded.
+    pub(super) fn without_looking(known: &StationKeys, commit: &'c Commit) -> Option<Self> {
+        fn changes<K, T>(write: &Write<K, T>) -> bool {
+            write.expected.is_some() && write.value.is_some()
+        }
+        if commit.trades.iter().any(changes) || commit.cargo.iter().any(changes) {
+            return None;
+        }
+        let mut stations: HashMap<&StationId, i64> = created(&commit.stations, 0).collect();
+        let mut wanted = stations_named(commit);
+        wanted.retain(|id| !stations.contains_key(*id));
+        known.copy_to(&mut wanted, &mut stations);
+        let (trades, cargo) = (created(&commit.trades, 0).collect(), created(&commit.cargo, 0).collect());
+        wanted.is_empty().then_some(Self { stations, trades, cargo })
+    }
+
     /// Looks the keys up. Where the head of the log has moved since the commit was made (`!proven`), checks every
     /// expected version and absence on the way; where it has not, nothing can have changed.
     ///

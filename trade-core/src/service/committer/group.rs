@@ -2,12 +2,12 @@
 
 use super::super::{Answer, ServiceError, keys};
 use super::pending::Pending;
+use crate::command::Fingerprint;
 use crate::command::RequestId;
 use crate::event::Event;
 use crate::resource::Sequence;
 use crate::rules::{Context, Draft};
 use crate::store::{Commit, Head, Keys, Receipt, Store, StoreError, StoreErrorKind};
-use crate::command::Fingerprint;
 use crate::values::Timestamp;
 use crate::view::{Touched, View};
 use std::collections::HashSet;
@@ -146,7 +146,8 @@ impl Group {
     /// Lines of the steps from one on: a shipment that moves on has as many as it carries.
     fn lines_since(&self, steps: usize) -> u32 {
         let steps = self.draft.log[steps..].iter().map(|record| &record.step.stations);
-        let lines = steps.map(|stations| stations.iter().map(|station| station.items.len()).max().unwrap_or(1));
+        let lines =
+            steps.map(|stations| stations.iter().map(|station| station.items.len()).max().unwrap_or(1));
         u32::try_from(lines.sum::<usize>()).unwrap_or(u32::MAX)
     }
 
@@ -193,7 +194,9 @@ impl Closed {
         let moved: Sequence = head.sequence - self.newest().sequence;
         let events = match moved {
             0 => self.events,
-            _ => self.commit.log.iter().flat_map(|record| record.step.events(record.first() + moved)).collect(),
+            _ => {
+                self.commit.log.iter().flat_map(|record| record.step.events(record.first() + moved)).collect()
+            }
         };
         let touched = Touched::by(&self.commit);
         (events, self.decided, touched)

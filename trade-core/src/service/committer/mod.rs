@@ -297,7 +297,11 @@ impl Committer {
             }
             Err(error) => {
                 let again = closed.undecided(error.kind == StoreErrorKind::OutcomeUnknown);
-                if error.is_retryable() { Attempt::Again(again, error) } else { Attempt::Failed(again, error) }
+                if error.is_retryable() {
+                    Attempt::Again(again, error)
+                } else {
+                    Attempt::Failed(again, error)
+                }
             }
         }
     }

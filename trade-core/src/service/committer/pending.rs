@@ -95,10 +95,12 @@ impl Pending {
             return Some(Ok(Answer { outcome, replayed: false, name: self.request.name.clone() }));
         };
         Some(match &receipt.answer {
-            Some(answer) if receipt.fingerprint == fingerprint => read(answer).map(|Kept { name, outcome }| {
-                let replayed = self.attempted.is_none();
-                Answer { outcome, replayed, name }
-            }),
+            Some(answer) if receipt.fingerprint == fingerprint => {
+                read(answer).map(|Kept { name, outcome }| {
+                    let replayed = self.attempted.is_none();
+                    Answer { outcome, replayed, name }
+                })
+            }
             _ => Err(Rejection::RequestReused.into()),
         })
     }

@@ -7,14 +7,15 @@
 
 mod tables;
 
-use super::batch::Script;
+use super::batch::{Script, Written};
 use super::classify::{NAME, classify};
 use super::lane::{Lane, Lease};
 use super::log::head_after;
 use super::resolve::{RowKeys, StationKeys};
 use async_trait::async_trait;
+use futures::future::join;
 use sqlx::sqlite::SqliteConnection;
-use tables::Rows;
+use tables::{APPENDED, GUARDED, MOVED, Rows, WriteTable};
 use trade_core::store::{Commit, Head, Held, StoreError, StoreErrorKind};
 
 #[cfg(test)]
@@ -35,9 +36,30 @@ pub(super) struct WriteLock<'s> {
 }
 
 pub(super) async fn lock<'s>(writer: &'s Lane, known: &'s StationKeys) -> Result<WriteLock<'s>, StoreError> {
-    let mut lease = writer.lease(OPERATION).await?;
+    let lease = writer.lease(OPERATION).await?;
+    locked(lease, known).await
+}
+
+async fn locked<'s>(mut lease: Lease<'s>, known: &'s StationKeys) -> Result<WriteLock<'s>, StoreError> {
     let stored_head = head_after(&mut lease.connection, BEGIN, OPERATION).await?;
     Ok(WriteLock { lease, known, stored_head })
+}
+
+/// Writes a commit.
+pub(super) async fn commit(writer: &Lane, known: &StationKeys, commit: &Commit) -> Result<Head, StoreError> {
+    let mut lease = writer.lease(OPERATION).await?;
+    if is_small(commit)
+        && commit.base.time <= commit.time_first()
+        && let Some(keys) = RowKeys::without_looking(known, commit)
+    {
+        let written = write_at_once(&mut lease.connection, &keys, commit).await;
+        match written {
+            Ok(head) => return end(lease, head).await,
+            // It was not as hoped. Whatever it was: taken step by step, it is told exactly.
+            Err(error) => lease = undone(lease).await.ok_or(error)?,
+        }
+    }
+    finish(locked(lease, known).await?, commit).await
 }
 
 #[async_trait]
@@ -57,6 +79,10 @@ pub(super) async fn finish(lock: WriteLock<'_>, commit: &Commit) -> Result<Head,
             return Err(error);
         }
     };
+    end(lease, head).await
+}
+
+async fn end(mut lease: Lease<'_>, head: Head) -> Result<Head, StoreError> {
     match sqlx::query("COMMIT").execute(&mut lease.connection).await {
         Ok(_) => {
             lease.give_back();
@@ -66,14 +92,17 @@ pub(super) async fn finish(lock: WriteLock<'_>, commit: &Commit) -> Result<Head,
     }
 }
 
-/// Answers whether the transaction was still open, and is now undone. Where it is not certain, the connection is
-/// closed, and nothing of it is left either.
-async fn roll_back(mut lease: Lease<'_>) -> bool {
-    let undone = sqlx::query("ROLLBACK").execute(&mut lease.connection).await.is_ok();
-    if undone {
-        lease.give_back();
-    }
-    undone
+/// Rolls back what is open. Where that is not certain, the connection is closed, and nothing of it is left either.
+async fn undone(mut lease: Lease<'_>) -> Option<Lease<'_>> {
+    sqlx::query("ROLLBACK").execute(&mut lease.connection).await.ok().map(|_| lease)
+}
+
+/// Answers whether the transaction was still open, and is now undone.
+async fn roll_back(lease: Lease<'_>) -> bool {
+    let undone = undone(lease).await;
+    let open = undone.is_some();
+    undone.into_iter().for_each(Lease::give_back);
+    open
 }
 
 /// A `COMMIT` that fails and leaves its transaction open, as one that finds the file busy does, can be undone. After
@@ -95,7 +124,8 @@ async fn write(
     stored_head: Head,
 ) -> Result<Head, StoreError> {
     if stored_head.time > commit.time_first() {
-        let detail = format!("the log is at {} already, the commit at {}", stored_head.time, commit.time_first());
+        let detail =
+            format!("the log is at {} already, the commit at {}", stored_head.time, commit.time_first());
         return Err(StoreError::new(StoreErrorKind::Conflict, NAME, OPERATION, detail));
     }
     let Some(shift) = stored_head.sequence.checked_sub(commit.base.sequence) else {
@@ -103,33 +133,70 @@ async fn write(
         return Err(StoreError::new(StoreErrorKind::Conflict, NAME, OPERATION, detail));
     };
     let keys = RowKeys::resolve(connection, known, commit, shift, shift == 0).await?;
-    // A commit of receipts alone adds no step, and so no newer time.
-    let time = if commit.event_count() > 0 { commit.time } else { stored_head.time };
-    let head = Head { sequence: stored_head.sequence + commit.event_count(), time };
-    let rows = Rows { commit, keys: &keys, shift, head };
-    let mut guarded = Script::new(is_small(commit));
-    rows.guarded(&mut guarded)?;
-    run(connection, guarded).await?;
-    let mut appended = Script::new(is_small(commit));
-    rows.appended(&mut appended)?;
-    run(connection, appended).await.map_err(no_conflict)?;
-    Ok(head)
+    let rows = Rows { commit, keys: &keys, shift, head: head_of(commit, stored_head) };
+    run(connection, &rows, &GUARDED).await?;
+    run(connection, &rows, &APPENDED).await.map_err(no_conflict)?;
+    run(connection, &rows, &MOVED).await?;
+    Ok(rows.head)
 }
 
-/// Whether the statements of a commit are so few that they go as one text.
+/// The head after a commit.
+fn head_of(commit: &Commit, stored_head: Head) -> Head {
+    // A commit of receipts alone adds no step, and so no newer time.
+    let time = if commit.event_count() > 0 { commit.time } else { stored_head.time };
+    Head { sequence: stored_head.sequence + commit.event_count(), time }
+}
+
+/// A small commit in one message to the connection's thread, `BEGIN` included: it holds only where the head stands where
+/// the commit was loaded.
+async fn write_at_once(
+    connection: &mut SqliteConnection,
+    keys: &RowKeys<'_>,
+    commit: &Commit,
+) -> Result<Head, StoreError> {
+    let rows = Rows { commit, keys, shift: 0, head: head_of(commit, commit.base) };
+    let mut script = Script::joined("BEGIN IMMEDIATE;");
+    rows.write_head_from_base(&mut script);
+    for table in GUARDED.iter().chain(&APPENDED) {
+        table(&rows, &mut script)?;
+    }
+    whole(script.run(connection).await)?;
+    Ok(rows.head)
+}
+
+/// Whether a commit has so few rows that preparing its own text costs less than sending it table by table.
 fn is_small(commit: &Commit) -> bool {
     let Commit { trades, cargo, stations, stock, ledger, history, log, receipts, .. } = commit;
     let rows = trades.len() + cargo.len() + stations.len() + stock.len() + ledger.len();
     rows + history.len() + log.len() + receipts.len() <= SMALL_ROWS_MAX
 }
 
-async fn run(connection: &mut SqliteConnection, script: Script) -> Result<(), StoreError> {
-    let rows = script.rows;
-    let changed = script.run(connection).await.map_err(classify(OPERATION))?;
-    if changed == rows {
+/// Writes tables one after the other: while the connection's thread is at one, the next is put together.
+async fn run(
+    connection: &mut SqliteConnection,
+    rows: &Rows<'_, '_>,
+    tables: &[WriteTable],
+) -> Result<(), StoreError> {
+    let script = |table: &WriteTable| {
+        let mut script = Script::new();
+        table(rows, &mut script).map(|()| script)
+    };
+    let mut scripts = tables.iter().map(script);
+    let mut next = scripts.next();
+    while let Some(script) = next {
+        let (written, following) = join(script?.run(connection), async { scripts.next() }).await;
+        whole(written)?;
+        next = following;
+    }
+    Ok(())
+}
+
+fn whole(written: Result<Written, sqlx::Error>) -> Result<(), StoreError> {
+    let Written { changed, expected } = written.map_err(classify(OPERATION))?;
+    if changed == expected {
         return Ok(());
     }
-    let detail = format!("{changed} rows were written instead of {rows}");
+    let detail = format!("{changed} rows were written instead of {expected}");
     Err(StoreError::new(StoreErrorKind::Internal, NAME, OPERATION, detail))
 }
 

@@ -10,69 +10,76 @@ use trade_core::resource::{Cargo, LedgerEntry, Sequence, Station, Trade};
 use trade_core::store::{
     Commit, Head, LedgerWrite, LogRecord, Receipt, StockWrite, StoreError, StoreErrorKind, Write,
 };
-use trade_core::values::{Label, ShipmentId, Timestamp, TransactionId};
+use trade_core::values::{ItemId, Label, ShipmentId, Timestamp, TransactionId};
 
 static NEW_STATIONS: RowStatement = RowStatement::new(
-    "INSERT INTO tn_station (sequence, id, name, on_hand_total, item_count, updated_at, version) VALUES",
+    "INSERT OR FAIL INTO tn_station (sequence, id, name, on_hand_total, item_count, updated_at, version) VALUES",
     7,
     "",
 );
 pub(in super::super) static CHANGED_STATIONS: RowStatement = RowStatement::new(
-    "UPDATE tn_station SET on_hand_total = v.column2, item_count = v.column3, updated_at = v.column4, \
+    "UPDATE OR FAIL tn_station SET on_hand_total = v.column2, item_count = v.column3, updated_at = v.column4, \
      version = v.column5 FROM (VALUES",
     5,
     ") v WHERE tn_station.sequence = v.column1",
 );
 static STOCK: RowStatement = RowStatement::new(
-    "INSERT INTO tn_stock (station, item, on_hand, reserved, incoming) VALUES",
+    "INSERT OR FAIL INTO tn_stock (station, item, on_hand, reserved, incoming) VALUES",
     5,
     " ON CONFLICT (station, item) DO UPDATE SET \
      on_hand = excluded.on_hand, reserved = excluded.reserved, incoming = excluded.incoming",
 );
 static NEW_TRADES: RowStatement = RowStatement::new(
-    "INSERT INTO tn_trade (sequence, id, buyer, seller, lines, settlement, status, expires_at, created_at, \
+    "INSERT OR FAIL INTO tn_trade (sequence, id, buyer, seller, lines, settlement, status, expires_at, created_at, \
      updated_at, version) VALUES",
     11,
     "",
 );
 pub(in super::super) static CHANGED_TRADES: RowStatement = RowStatement::new(
-    "UPDATE tn_trade SET status = v.column2, updated_at = v.column3, version = v.column4 FROM (VALUES",
+    "UPDATE OR FAIL tn_trade SET status = v.column2, updated_at = v.column3, version = v.column4 FROM (VALUES",
     4,
     ") v WHERE tn_trade.sequence = v.column1",
 );
 static TRADE_ITEMS: RowStatement =
-    RowStatement::new("INSERT INTO tn_trade_item (item, sequence) VALUES", 2, "");
+    RowStatement::new("INSERT OR FAIL INTO tn_trade_item (item, sequence) VALUES", 2, "");
 static NEW_CARGO: RowStatement = RowStatement::new(
-    "INSERT INTO tn_cargo (sequence, trade, id, origin, destination, lines, status, eta, requested_eta, location, \
+    "INSERT OR FAIL INTO tn_cargo (sequence, trade, id, origin, destination, lines, status, eta, requested_eta, location, \
      expires_at, created_at, updated_at, version) VALUES",
     14,
     "",
 );
 pub(in super::super) static CHANGED_CARGO: RowStatement = RowStatement::new(
-    "UPDATE tn_cargo SET status = v.column2, eta = v.column3, location = v.column4, updated_at = v.column5, \
+    "UPDATE OR FAIL tn_cargo SET status = v.column2, eta = v.column3, location = v.column4, updated_at = v.column5, \
      version = v.column6 FROM (VALUES",
     6,
     ") v WHERE tn_cargo.sequence = v.column1",
 );
 static HISTORY: RowStatement =
-    RowStatement::new("INSERT INTO tn_cargo_history (cargo, sequence) VALUES", 2, "");
+    RowStatement::new("INSERT OR FAIL INTO tn_cargo_history (cargo, sequence) VALUES", 2, "");
 static LEDGER: RowStatement = RowStatement::new(
-    "INSERT INTO tn_ledger (sequence, place, time, item, quantity, from_place, to_place, reason, cargo, \
+    "INSERT OR FAIL INTO tn_ledger (sequence, place, time, item, quantity, from_place, to_place, reason, cargo, \
      listed_at) VALUES",
     10,
     "",
 );
 static RECEIPTS: RowStatement =
-    RowStatement::new("INSERT INTO tn_receipt (request, fingerprint, time, answer) VALUES", 4, "");
-static LOG: RowStatement = RowStatement::new("INSERT INTO tn_log (last, record) VALUES", 2, "");
+    RowStatement::new("INSERT OR FAIL INTO tn_receipt (request, fingerprint, time, answer) VALUES", 4, "");
+static LOG: RowStatement = RowStatement::new("INSERT OR FAIL INTO tn_log (last, record) VALUES", 2, "");
 
 static MOMENT: RowStatement = RowStatement::new(
-    "INSERT INTO tn_moment (time, last) VALUES",
+    "INSERT OR FAIL INTO tn_moment (time, last) VALUES",
     2,
     " ON CONFLICT (time) DO UPDATE SET last = excluded.last",
 );
+/// The head, found where the commit expects it: the table's check refuses any other.
+static HEAD_FROM: RowStatement = RowStatement::new(
+    "UPDATE OR FAIL tn_head SET time = v.column2, \
+     sequence = CASE WHEN sequence = v.column3 AND time = v.column4 THEN v.column1 ELSE -1 END FROM (VALUES",
+    4,
+    ") v WHERE tn_head.one = 1",
+);
 pub(in super::super) static HEAD: RowStatement = RowStatement::new(
-    "UPDATE tn_head SET sequence = v.column1, time = v.column2 FROM (VALUES",
+    "UPDATE OR FAIL tn_head SET sequence = v.column1, time = v.column2 FROM (VALUES",
     2,
     ") v WHERE tn_head.one = 1",
 );
@@ -88,25 +95,26 @@ pub(super) struct Rows<'r, 'c> {
 }
 
 impl Rows<'_, '_> {
-    /// Rows that another commit may have made first, and rows that are changed.
-    pub(super) fn guarded(&self, script: &mut Script) -> Result<(), StoreError> {
-        write_stations(self, script)?;
-        write_stock(self, script)?;
-        write_trades(self, script)?;
-        write_cargo(self, script)?;
-        write_receipts(self, script);
-        Ok(())
-    }
-
-    /// Rows keyed by sequences past the head, which nobody can have made; the head last.
-    pub(super) fn appended(&self, script: &mut Script) -> Result<(), StoreError> {
-        write_trade_items(self, script)?;
-        write_history(self, script)?;
-        write_ledger(self, script)?;
-        write_log(self, script);
-        Ok(())
+    /// Moves the head, if it is where the commit was loaded.
+    pub(super) fn write_head_from_base(&self, script: &mut Script) {
+        let (last, time) = (stored(self.head.sequence), self.head.time.millis());
+        let base = self.commit.base;
+        script.add(&HEAD_FROM, &[()], |row, ()| {
+            row.add(last).add(time).number(base.sequence).add(base.time.millis());
+        });
     }
 }
+
+/// Adds the rows of a table to a script.
+pub(super) type WriteTable = fn(&Rows<'_, '_>, &mut Script) -> Result<(), StoreError>;
+
+/// Rows that another commit may have made first, and rows that are changed.
+pub(super) const GUARDED: [WriteTable; 5] =
+    [write_stations, write_stock, write_trades, write_cargo, write_receipts];
+/// Rows keyed by sequences past the head, which nobody can have made.
+pub(super) const APPENDED: [WriteTable; 4] = [write_trade_items, write_history, write_ledger, write_log];
+/// The last.
+pub(super) const MOVED: [WriteTable; 1] = [write_head];
 
 /// What a commit makes and what it changes, each with its key, ascending by it.
 fn split<K, T>(
@@ -129,7 +137,7 @@ fn write_stations(rows: &Rows<'_, '_>, script: &mut Script) -> Result<(), StoreE
     let [new, changed] = split(&rows.commit.stations, |id| rows.keys.station(id))?;
     let total = |station: &Station| station.on_hand_total.to_string();
     script.add(&NEW_STATIONS, &new, |row, (key, station)| {
-        row.add(*key).add(station.station_id.as_str()).add(station.name.as_ref().map(Label::as_str));
+        row.add(*key).text(&station.station_id).add(station.name.as_ref().map(Label::as_str));
         row.add(total(station)).number(station.item_count);
         row.add(station.updated_at.millis()).number(station.version);
     });
@@ -148,7 +156,7 @@ fn write_stock(rows: &Rows<'_, '_>, script: &mut Script) -> Result<(), StoreErro
     let mut stock = rows.commit.stock.iter().map(keyed).collect::<Result<Vec<_>, _>>()?;
     stock.sort_by_key(|(station, _)| *station);
     script.add(&STOCK, &stock, |row, (station, StockWrite { row: stock, .. })| {
-        row.add(*station).add(stock.item_id.as_str());
+        row.add(*station).text(&stock.item_id);
         row.number(stock.level.on_hand).number(stock.level.reserved).number(stock.level.incoming);
     });
     Ok(())
@@ -177,7 +185,7 @@ fn write_trades(rows: &Rows<'_, '_>, script: &mut Script) -> Result<(), StoreErr
     };
     let new = new.into_iter().map(row).collect::<Result<Vec<_>, _>>()?;
     script.add(&NEW_TRADES, &new, |row, TradeRow { sequence, trade, buyer, seller, lines }| {
-        row.add(*sequence).add(trade.transaction_id.as_str()).add(*buyer).add(*seller).add(lines.as_str());
+        row.add(*sequence).text(&trade.transaction_id).add(*buyer).add(*seller).add(lines.as_str());
         row.number(trade.settlement.code().into()).number(trade.status.code().into());
         row.add(trade.expires_at.map(Timestamp::millis));
         row.add(trade.created_at.millis()).add(trade.updated_at.millis()).number(trade.version);
@@ -193,14 +201,14 @@ fn write_trade_items(rows: &Rows<'_, '_>, script: &mut Script) -> Result<(), Sto
     let [new, _] = split(&rows.commit.trades, |id| rows.keys.trade(id))?;
     let items = |(sequence, trade)| {
         let trade: &Trade = trade;
-        trade.items.iter().map(move |line| (line.item_id.as_str(), sequence))
+        trade.items.iter().map(move |line| (&line.item_id, sequence))
     };
-    let mut items: Vec<(&str, i64)> = new.into_iter().flat_map(items).collect();
+    let mut items: Vec<(&ItemId, i64)> = new.into_iter().flat_map(items).collect();
     items.sort_unstable();
     // An item may stand on several lines, at different prices.
     items.dedup();
     script.add(&TRADE_ITEMS, &items, |row, (item, sequence)| {
-        row.add(*item).add(*sequence);
+        row.text(*item).add(*sequence);
     });
     Ok(())
 }
@@ -302,30 +310,35 @@ fn write_ledger(rows: &Rows<'_, '_>, script: &mut Script) -> Result<(), StoreErr
     script.add(&LEDGER, &entries, |row, (entry, place, from, to, cargo, listed_at)| {
         let entry: &LedgerEntry = entry;
         row.number(entry.sequence + rows.shift).number(*place).add(entry.time.millis());
-        row.add(entry.item_id.as_str()).number(entry.quantity.units());
+        row.text(&entry.item_id).number(entry.quantity.units());
         row.add(*from).add(*to).number(entry.reason.code().into()).add(*cargo).add(*listed_at);
     });
     Ok(())
 }
 
-fn write_receipts(rows: &Rows<'_, '_>, script: &mut Script) {
+fn write_receipts(rows: &Rows<'_, '_>, script: &mut Script) -> Result<(), StoreError> {
     script.add(&RECEIPTS, &rows.commit.receipts, |row, Receipt { request, fingerprint, time, answer }| {
         row.add(&request.0[..]).add(&fingerprint.0[..]).add(time.millis()).add(answer.as_deref());
     });
+    Ok(())
 }
 
-/// The records, the moment they were committed at, and the head.
-fn write_log(rows: &Rows<'_, '_>, script: &mut Script) {
+/// The records, and the moments they were committed at.
+fn write_log(rows: &Rows<'_, '_>, script: &mut Script) -> Result<(), StoreError> {
     script.add(&LOG, &rows.commit.log, |row, LogRecord { last, step }| {
         row.add(stored(last + rows.shift)).add(step.encode());
     });
-    let (last, time) = (stored(rows.head.sequence), rows.head.time.millis());
     let same_time = |a: &LogRecord, b: &LogRecord| a.step.time == b.step.time;
     let moments: Vec<_> = rows.commit.log.chunk_by(same_time).filter_map(|steps| steps.last()).collect();
     script.add(&MOMENT, &moments, |row, LogRecord { last, step }| {
         row.add(step.time.millis()).add(stored(last + rows.shift));
     });
+    Ok(())
+}
+
+fn write_head(rows: &Rows<'_, '_>, script: &mut Script) -> Result<(), StoreError> {
     script.add(&HEAD, &[()], |row, ()| {
-        row.add(last).add(time);
+        row.add(stored(rows.head.sequence)).add(rows.head.time.millis());
     });
+    Ok(())
 }
