@@ -29,6 +29,8 @@ pub(super) async fn open(url: &str) -> Result<SqliteStore, StoreError> {
     let options = options(url)?;
     let writer_options =
         options.clone().pragma("cache_size", WRITER_CACHE).pragma("wal_autocheckpoint", CHECKPOINT_PAGES);
+    // An upsert of many rows journals the pages it touches, to undo itself alone: not by way of a file.
+    let writer_options = writer_options.pragma("temp_store", "MEMORY");
     let writer = Lane::new(writer_options, 1);
     let mut lease = writer.lease(OPERATION).await?;
     migrate::refuse_newer(&mut lease.connection).await?;

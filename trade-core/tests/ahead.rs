@@ -1,0 +1,143 @@
+//! Working ahead: a group is decided while the one before it is being stored, on a view that is kept. Every answer is as
+//! true as if each had waited for the other.
+
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use trade_core::command::{Command, Request};
+use trade_core::memory::MemoryStore;
+use trade_core::rejection::Rejection;
+use trade_core::resource::CargoStatus;
+use trade_core::service::{Answer, ServiceError, TradeService};
+use trade_core::store::Store;
+use trade_core::testing::audit::audit;
+use trade_core::testing::conformance::taken;
+use trade_core::testing::fixtures::*;
+
+/// Long enough for whatever can go on to have gone on.
+const A_WHILE: Duration = Duration::from_millis(60);
+
+/// A store with stations `a` (10 tea) and `b`, and so many services on it.
+async fn start<const N: usize>() -> (Arc<MemoryStore>, [TradeService; N]) {
+    let store = Arc::new(MemoryStore::new());
+    let mut services = Vec::new();
+    for _ in 0..N {
+        services.push(TradeService::start(store.clone()).await.expect("it starts"));
+    }
+    taken(&services[0], open_station("a", &[("tea", 10)])).await;
+    taken(&services[0], open_station("b", &[])).await;
+    (store, services.try_into().expect("as many as were started"))
+}
+
+fn submit(service: &TradeService, command: Command) -> JoinHandle<Result<Answer, ServiceError>> {
+    let service = service.clone();
+    tokio::spawn(async move { service.submit(Request::new(command)).await })
+}
+
+fn sell(id: &str, units: u64) -> Command {
+    initiate(sale(id, "a", "b", &[("tea", units)]))
+}
+
+fn sales(atomic: bool, of: &[(&str, u64)]) -> Command {
+    batch(atomic, of.iter().map(|(id, units)| sale(id, "a", "b", &[("tea", *units)])).collect())
+}
+
+fn is_short(answer: &Result<Answer, ServiceError>) -> bool {
+    matches!(answer, Err(ServiceError::Rejected(Rejection::InsufficientStock(_))))
+}
+
+#[tokio::test]
+async fn what_rests_on_a_group_that_is_being_stored_waits_for_it() {
+    let (store, [service]) = start().await;
+    let held = store.hold().await.expect("nobody else holds it");
+    let first = submit(&service, sell("T-1", 10));
+    tokio::time::sleep(A_WHILE).await;
+    let refused = submit(&service, sell("T-2", 1));
+    let moved = submit(&service, move_cargo(shipment_of("T-1"), CargoStatus::InTransit));
+    let again = submit(&service, sell("T-1", 10));
+    tokio::time::sleep(A_WHILE).await;
+    assert!(
+        [&first, &refused, &moved, &again].iter().all(|answer| !answer.is_finished()),
+        "nothing is stored yet"
+    );
+    drop(held);
+    first.await.expect("answered").expect("there was stock enough");
+    assert!(is_short(&refused.await.expect("answered")), "the first took all");
+    moved.await.expect("answered").expect("the shipment of the first exists by now");
+    again.await.expect("answered").expect("the same trade is told again");
+    assert_eq!(audit(&*store).await.trades.len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_decided_ahead_is_decided_again_where_others_were_faster() {
+    let (store, [service, other]) = start().await;
+    let held = store.hold().await.expect("nobody else holds it");
+    let first = submit(&service, sell("T-1", 10));
+    tokio::time::sleep(A_WHILE).await;
+    let second = submit(&service, adjust("a", &[("tea", 5)]));
+    // It waits behind the first in the store; which of them is faster is the store's affair.
+    let rival = submit(&other, sell("R-1", 8));
+    tokio::time::sleep(A_WHILE).await;
+    drop(held);
+    let (first, rival) = (first.await.expect("answered"), rival.await.expect("answered"));
+    second.await.expect("answered").expect("stock may always arrive");
+    let sold = [&first, &rival].iter().filter(|answer| answer.is_ok()).count();
+    let stored = audit(&*store).await;
+    assert_eq!(stored.trades.len(), sold);
+    assert!((1..=2).contains(&sold), "{first:?} {rival:?}");
+}
+
+#[tokio::test]
+async fn a_level_that_another_service_changed_is_not_remembered() {
+    let (store, [here, there]) = start().await;
+    // Both know the levels by now.
+    taken(&here, sell("T-1", 1)).await;
+    taken(&there, sell("T-2", 1)).await;
+    taken(&here, sell("T-3", 1)).await;
+    taken(&there, adjust("a", &[("tea", -7)])).await;
+    assert!(is_short(&submit(&here, sell("T-4", 1)).await.expect("answered")), "nothing is left");
+    taken(&there, adjust("a", &[("tea", 3)])).await;
+    taken(&here, sell("T-5", 3)).await;
+    assert!(is_short(&submit(&there, sell("T-6", 1)).await.expect("answered")), "nothing is left");
+    assert_eq!(audit(&*store).await.trades.len(), 4);
+}
+
+#[tokio::test]
+async fn what_another_service_made_is_not_remembered_as_absent() {
+    let (store, [here, there]) = start().await;
+    let unknown = submit(&here, initiate(sale("T-1", "a", "c", &[("tea", 1)]))).await.expect("answered");
+    assert!(matches!(unknown, Err(ServiceError::Rejected(Rejection::UnknownStation { .. }))), "{unknown:?}");
+    taken(&there, open_station("c", &[])).await;
+    taken(&here, initiate(sale("T-1", "a", "c", &[("tea", 1)]))).await;
+    // One trade, whichever of the two makes it.
+    taken(&there, sell("T-2", 2)).await;
+    taken(&here, sell("T-2", 2)).await;
+    let other = submit(&here, sell("T-2", 3)).await.expect("answered");
+    assert!(matches!(other, Err(ServiceError::Rejected(Rejection::TradeExists(_)))), "{other:?}");
+    assert_eq!(audit(&*store).await.trades.len(), 2);
+}
+
+#[tokio::test]
+async fn an_atomic_batch_that_is_refused_leaves_no_trace_in_what_follows() {
+    let (store, [service]) = start().await;
+    let held = store.hold().await.expect("nobody else holds it");
+    let first = submit(&service, adjust("b", &[("rice", 1)]));
+    tokio::time::sleep(A_WHILE).await;
+    // Decided on one view, one after the other, while the first is being stored.
+    let refused = submit(&service, sales(true, &[("T-1", 6), ("T-2", 6)]));
+    let whole = submit(&service, sales(true, &[("T-3", 6), ("T-4", 4)]));
+    let partly = submit(&service, sales(false, &[("T-5", 1)]));
+    tokio::time::sleep(A_WHILE).await;
+    drop(held);
+    first.await.expect("answered").expect("stock may always arrive");
+    let refused = refused.await.expect("answered");
+    assert!(
+        matches!(&refused, Err(ServiceError::Rejected(Rejection::InBatch { index: 1, .. }))),
+        "the second is short: {refused:?}"
+    );
+    whole.await.expect("answered").expect("both fit");
+    partly.await.expect("answered").expect("what is refused in it is told in it");
+    let stored = audit(&*store).await;
+    assert_eq!(stored.trades.len(), 2);
+    assert_eq!(stored.inventory(&station("a")).expect("a").items[0].level.on_hand, 0);
+}
