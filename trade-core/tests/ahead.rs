@@ -10,8 +10,10 @@ use trade_core::rejection::Rejection;
 use trade_core::resource::CargoStatus;
 use trade_core::service::{Answer, ServiceError, TradeService};
 use trade_core::store::Store;
+use trade_core::testing::FaultyStore;
 use trade_core::testing::audit::audit;
 use trade_core::testing::conformance::taken;
+use trade_core::testing::faulty::Fault;
 use trade_core::testing::fixtures::*;
 
 /// Long enough for whatever can go on to have gone on.
@@ -140,4 +142,34 @@ async fn an_atomic_batch_that_is_refused_leaves_no_trace_in_what_follows() {
     let stored = audit(&*store).await;
     assert_eq!(stored.trades.len(), 2);
     assert_eq!(stored.inventory(&station("a")).expect("a").items[0].level.on_hand, 0);
+}
+
+#[tokio::test]
+async fn what_landed_is_told_so_though_the_next_attempt_of_its_group_fails() {
+    let (memory, [other]) = start().await;
+    let store = Arc::new(FaultyStore::new(memory.clone()));
+    let service = TradeService::start(store.clone()).await.expect("it starts");
+    let held = memory.hold().await.expect("nobody else holds it");
+    let before = submit(&service, adjust("b", &[("salt", 1)]));
+    tokio::time::sleep(A_WHILE).await;
+    // A group of three: the second is refused because of the first.
+    let first = submit(&service, sell("T-1", 10));
+    let second = submit(&service, sell("T-2", 1));
+    let third = submit(&service, adjust("b", &[("rice", 1)]));
+    tokio::time::sleep(A_WHILE).await;
+    // It lands, but its answer is lost, and it takes a while until it can be asked for. Meanwhile the second becomes
+    // possible; the commit for it alone fails at first.
+    store.fail_commits([Some(Fault::Unanswered), Some(Fault::Conflict)]);
+    store.fail_loads([true; 5]);
+    drop(held);
+    before.await.expect("answered").expect("it landed before");
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    taken(&other, adjust("a", &[("tea", 1)])).await;
+    first.await.expect("answered").expect("it landed");
+    second.await.expect("answered").expect("there is stock again");
+    third.await.expect("answered").expect("it landed");
+    let stored = audit(&*memory).await;
+    assert_eq!(stored.trades.len(), 2);
+    let rice = stored.inventory(&station("b")).expect("b").items[0].clone();
+    assert_eq!((rice.item_id, rice.level.on_hand), (item("rice"), 1), "once");
 }

@@ -31,6 +31,11 @@ pub(super) fn touch(view: &mut View, command: &Command, missing: &mut Keys) {
     }
 }
 
+/// Whether a command depends on more than it names: on what the shipment it names touches.
+pub(super) fn names_a_shipment(command: &Command) -> bool {
+    matches!(command, Command::UpdateTrade(_) | Command::ExpireTrade(_) | Command::UpdateCargo(_))
+}
+
 /// The station whose whole inventory a command answers.
 pub(super) fn whole_station(command: &Command) -> Option<&StationId> {
     match command {

@@ -81,8 +81,11 @@ impl Group {
         missing.inventories.extend(whole.cloned());
         let mut looked = false;
         loop {
-            for pending in commands {
-                keys::touch(view, &pending.request.command, &mut missing);
+            for command in commands.iter().map(|pending| &pending.request.command) {
+                // What was missing was touched when it was added.
+                if !looked || keys::names_a_shipment(command) {
+                    keys::touch(view, command, &mut missing);
+                }
             }
             // Where nothing is missing the head is looked at still: a refusal must rest on what is stored now.
             if looked && missing == Keys::default() {
@@ -153,8 +156,7 @@ impl Group {
 
     /// Takes the answers that rest on nothing that this group has yet to store.
     pub(super) fn settled(&mut self) -> Vec<Decided> {
-        let count = self.decided.iter().take_while(|decided| decided.settled).count();
-        self.decided.drain(..count).collect()
+        self.decided.extract_if(.., |decided| decided.settled).collect()
     }
 
     /// The group as a commit. What follows is decided as if it were stored.

@@ -89,9 +89,14 @@ impl Pending {
     /// The answer to a command that was applied before; none where the receipt shows that it was not.
     pub(super) fn repeat(&mut self, receipt: &Receipt) -> Option<Result<Answer, ServiceError>> {
         let Some(Idempotency { fingerprint, .. }) = self.request.idempotency else {
-            // Of commands that were tried together, some may have been refused by the attempt that landed.
-            let outcomes = self.attempted.take()?.outcomes;
-            let (_, outcome) = outcomes.into_iter().find(|(attempt, _)| *attempt == receipt.fingerprint)?;
+            let outcomes = &self.attempted.as_ref()?.outcomes;
+            let landed = outcomes.iter().find(|(attempt, _)| *attempt == receipt.fingerprint);
+            let Some((_, outcome)) = landed else {
+                // Of commands that were tried together, some may have been refused by the attempt that landed.
+                self.attempted = None;
+                return None;
+            };
+            let outcome = outcome.clone();
             return Some(Ok(Answer { outcome, replayed: false, name: self.request.name.clone() }));
         };
         Some(match &receipt.answer {
