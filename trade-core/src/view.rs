@@ -223,9 +223,9 @@ impl View {
         }
     }
 
-    /// Forgets what an earlier commit depended on and the next one does not: trades and shipments, and where there are
-    /// too many levels, stations.
-    pub(crate) fn forget(&mut self, earlier: &Touched, levels_max: usize) {
+    /// Forgets what an earlier commit depended on and the next one does not: trades and shipments, and where stations
+    /// and levels are too many, those as well. Only where nothing is on its way into the store but what is changed here.
+    pub(crate) fn forget(&mut self, earlier: &Touched, kept_max: usize) {
         for id in &earlier.trades {
             if self.trades.get(id).is_some_and(|slot| !slot.touched) {
                 self.trades.remove(id);
@@ -236,13 +236,34 @@ impl View {
                 self.cargo.remove(id);
             }
         }
-        if self.stock_known > levels_max {
+        if self.stock_known + self.stations.len() > kept_max {
             self.stations.retain(|_, slot| slot.row.touched);
+            for slot in self.stations.values_mut() {
+                slot.stock.retain(|_, stock| stock.changed);
+            }
             self.stock_known = self.stations.values().map(|slot| slot.stock.len()).sum();
         }
     }
 
-    /// Where the log ended when the view was loaded.
+    /// Forgets what was touched, where nothing was changed.
+    pub(crate) fn let_go(&mut self, kept_max: usize) {
+        let touched = std::mem::take(&mut self.touched);
+        self.receipts.clear();
+        for id in &touched.stations {
+            if let Some(slot) = self.stations.get_mut(id) {
+                slot.row.touched = false;
+            }
+        }
+        for id in &touched.trades {
+            self.trades.remove(id);
+        }
+        for id in &touched.cargo {
+            self.cargo.remove(id);
+        }
+        self.forget(&Touched::default(), kept_max);
+    }
+
+    /// Where the log ends, the steps of [`View::commit`] included.
     pub fn head(&self) -> Head {
         self.head
     }
@@ -442,7 +463,7 @@ impl View {
 }
 
 impl Touched {
-    /// What a commit depends on.
+    /// The trades and shipments that a commit depends on.
     pub(crate) fn by(commit: &Commit) -> Self {
         Self {
             trades: commit.trades.iter().map(|write| write.key.clone()).collect(),

@@ -4,11 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
-use trade_core::command::{Command, Request};
+use trade_core::clock::{Clock, ManualClock, SystemClock, UuidV7};
+use trade_core::command::{Command, InitiateTrade, Request};
 use trade_core::memory::MemoryStore;
 use trade_core::rejection::Rejection;
-use trade_core::resource::CargoStatus;
-use trade_core::service::{Answer, ServiceError, TradeService};
+use trade_core::resource::{CargoStatus, TradeStatus};
+use trade_core::service::{Answer, ServiceError, ServiceOptions, TradeService};
 use trade_core::store::Store;
 use trade_core::testing::FaultyStore;
 use trade_core::testing::audit::audit;
@@ -172,4 +173,79 @@ async fn what_landed_is_told_so_though_the_next_attempt_of_its_group_fails() {
     assert_eq!(stored.trades.len(), 2);
     let rice = stored.inventory(&station("b")).expect("b").items[0].clone();
     assert_eq!((rice.item_id, rice.level.on_hand), (item("rice"), 1), "once");
+}
+
+#[tokio::test]
+async fn what_was_loaded_before_a_load_failed_is_not_remembered() {
+    let (memory, [there]) = start().await;
+    taken(&there, open_station("c", &[("tea", 10)])).await;
+    taken(&there, initiate(order("T-0", "c", "b", &[("tea", 1)]))).await;
+    let store = Arc::new(FaultyStore::new(memory.clone()));
+    let here = TradeService::start(store.clone()).await.expect("it starts");
+    // A group of two, whose second load, for what the shipment carries, fails.
+    store.fail_loads([false, true]);
+    let sold = submit(&here, sell("T-1", 1));
+    let moved = submit(&here, move_cargo(shipment_of("T-0"), CargoStatus::InTransit));
+    assert!(sold.await.expect("answered").is_err() && moved.await.expect("answered").is_err());
+    taken(&there, adjust("a", &[("tea", 100)])).await;
+    taken(&here, sell("T-2", 50)).await;
+    let stored = audit(&*memory).await;
+    assert_eq!(stored.inventory(&station("a")).expect("a").items[0].level.on_hand, 60);
+}
+
+#[tokio::test]
+async fn what_may_have_been_in_time_is_not_refused_as_too_late() {
+    let (memory, [there]) = start().await;
+    there.shutdown().await;
+    let clock = Arc::new(ManualClock::new(start_time().plus(Duration::from_secs(60))));
+    let store = Arc::new(FaultyStore::new(memory.clone()));
+    let options = ServiceOptions { expiry_interval: Duration::from_secs(3_600), ..ServiceOptions::default() };
+    let started = TradeService::start_with(store.clone(), clock.clone(), Arc::new(UuidV7), options).await;
+    let service = started.expect("it starts");
+    let expires_at = Some(clock.now().plus(Duration::from_secs(1)));
+    taken(&service, initiate(InitiateTrade { expires_at, ..order("T-1", "a", "b", &[("tea", 1)]) })).await;
+    // It lands, but late; and by the time it is asked for the trade has expired.
+    store.fail_commits([Some(Fault::Late(Duration::from_millis(40)))]);
+    let moved = submit(&service, move_cargo(shipment_of("T-1"), CargoStatus::InTransit));
+    while store.faults() == 0 {
+        tokio::task::yield_now().await;
+    }
+    clock.advance(Duration::from_secs(10));
+    moved.await.expect("answered").expect("it was in time");
+    store.arrived().await;
+    let stored = audit(&*memory).await;
+    assert!(stored.cargo.iter().any(|cargo| cargo.status == CargoStatus::InTransit));
+}
+
+#[tokio::test]
+async fn refusals_alone_leave_nothing_behind() {
+    let (memory, [rival]) = start().await;
+    for id in ["c", "d"] {
+        taken(&rival, open_station(id, &[("tea", 10)])).await;
+    }
+    let store = Arc::new(FaultyStore::new(memory.clone()));
+    let options = ServiceOptions { group_lines_max: 4, ..ServiceOptions::default() };
+    let started =
+        TradeService::start_with(store.clone(), Arc::new(SystemClock), Arc::new(UuidV7), options).await;
+    let service = started.expect("it starts");
+    for round in 0..20 {
+        let unknown =
+            (0..4).map(|n| submit(&service, end_trade(&format!("T-{round}-{n}"), TradeStatus::Cancelled)));
+        for answer in unknown.collect::<Vec<_>>() {
+            let answer = answer.await.expect("answered");
+            assert!(matches!(answer, Err(ServiceError::Rejected(Rejection::TradeNotFound(_)))), "{answer:?}");
+        }
+    }
+    // Another service makes one of them between the load and the commit of the next sale, and is in nobody's way.
+    let held = memory.hold().await.expect("nobody else holds it");
+    let made = submit(&rival, initiate(sale("T-0-0", "c", "d", &[("tea", 1)])));
+    tokio::time::sleep(A_WHILE).await;
+    let tried = store.commits_tried();
+    let sold = submit(&service, sell("T-1", 1));
+    tokio::time::sleep(A_WHILE).await;
+    drop(held);
+    made.await.expect("answered").expect("there is stock enough");
+    sold.await.expect("answered").expect("there is stock enough");
+    assert_eq!(store.commits_tried(), tried + 1, "the commit depends on nothing that was only refused");
+    audit(&*memory).await;
 }

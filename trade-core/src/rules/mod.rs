@@ -96,7 +96,7 @@ pub fn decide(view: &View, command: &Command, context: &Context) -> Result<Decis
 pub struct Draft {
     /// The state with the steps applied.
     pub view: View,
-    /// The steps, numbered from the head of the log as it was loaded.
+    /// The steps, numbered from the view's head.
     pub log: Vec<LogRecord>,
     /// Their events.
     pub events: Vec<Event>,

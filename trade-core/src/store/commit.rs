@@ -64,12 +64,12 @@ pub struct StockRow {
     pub level: StockLevel,
 }
 
-/// What remains of a request that was applied.
+/// What remains of a request that was applied; or one for all requests without a key that were tried together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
-    /// Its id.
+    /// Its id, or that of the first attempt at those.
     pub request: RequestId,
-    /// What its content was.
+    /// What its content was; or which attempt this is.
     pub fingerprint: Fingerprint,
     /// When it was applied.
     pub time: Timestamp,
@@ -128,7 +128,7 @@ impl LogRecord {
 /// Everything that one commit stores, in key order.
 #[derive(Debug, Clone)]
 pub struct Commit {
-    /// The head of the log as it was loaded. Sequences in this commit are counted from it.
+    /// The head of the log as it was loaded, or as the commit before this one leaves it. Sequences in this commit are counted from it.
     pub base: Head,
     /// The time of the newest step, and of the head from now on. The steps before it may be older, in order.
     pub time: Timestamp,

@@ -163,8 +163,9 @@ pub trait Store:
     /// What is stored under these keys, and the head of the log, in a constant number of round trips. What is not
     /// stored is left out of the answer.
     ///
-    /// To ensure correctness, everything must be of one moment, or else the head be read first and the receipts last:
-    /// a commit whose reply was lost must not be able to change what is loaded here without its receipt being seen.
+    /// To ensure correctness, everything must be of one moment: a commit whose reply was lost must not be able to change
+    /// what is loaded here without its receipt being seen, and what was loaded before is kept as long as the head is the
+    /// same.
     ///
     /// # Errors
     /// [`StoreError`] if it cannot be read.

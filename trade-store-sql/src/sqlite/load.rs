@@ -100,6 +100,11 @@ pub(super) async fn load(loader: &Lane, keys: &Keys) -> Result<Loaded, StoreErro
         stock: Vec::new(),
         receipts: Vec::new(),
     };
+    // The head is the first row of all.
+    let headed = found.first().map(|row| row.try_get::<i64, _>(COLUMNS));
+    if !matches!(headed, Some(Ok(0))) {
+        return Err(damaged(OPERATION)(rows::DamagedRow("there is no head of the log".into())));
+    }
     for row in found {
         add(&mut loaded, &lists, &row)?;
     }

@@ -20,6 +20,8 @@ const READERS_MAX: usize = 4;
 /// Pages the writer keeps in memory: negative is KiB.
 const WRITER_CACHE: &str = "-65536";
 const READER_CACHE: &str = "-16384";
+/// Statements the writer keeps prepared: those of every table in each of its shapes, and many of small commits.
+const WRITER_STATEMENTS: usize = 256;
 /// Pages of write-ahead log before a commit moves them into the database. Many commits change the same pages, and the
 /// more of them share one move, the less is written.
 const CHECKPOINT_PAGES: &str = "8000";
@@ -30,7 +32,8 @@ pub(super) async fn open(url: &str) -> Result<SqliteStore, StoreError> {
     let writer_options =
         options.clone().pragma("cache_size", WRITER_CACHE).pragma("wal_autocheckpoint", CHECKPOINT_PAGES);
     // An upsert of many rows journals the pages it touches, to undo itself alone: not by way of a file.
-    let writer_options = writer_options.pragma("temp_store", "MEMORY");
+    let writer_options =
+        writer_options.pragma("temp_store", "MEMORY").statement_cache_capacity(WRITER_STATEMENTS);
     let writer = Lane::new(writer_options, 1);
     let mut lease = writer.lease(OPERATION).await?;
     migrate::refuse_newer(&mut lease.connection).await?;

@@ -20,6 +20,8 @@ pub(super) struct Decided {
     result: Result<Answer, ServiceError>,
     /// Whether it rests on nothing that its group has yet to store.
     settled: bool,
+    /// What expiry was judged by.
+    now: Timestamp,
 }
 
 impl Decided {
@@ -36,7 +38,7 @@ pub(super) struct Group {
     /// The receipts among them that are no key's.
     unkeyed: HashSet<RequestId>,
     decided: Vec<Decided>,
-    /// Lines of what was decided.
+    /// Lines of what was decided since there was nothing to store.
     pub(super) lines: u32,
     /// Names the attempt to store it.
     attempt: RequestId,
@@ -116,9 +118,11 @@ impl Group {
             && let Some(result) = pending.repeat(&receipt)
         {
             // What is stored needs no commit of ours.
-            self.decided.push(Decided { pending, result, settled: true });
+            self.decided.push(Decided { pending, result, settled: true, now });
             return;
         }
+        // What an earlier attempt, which may land yet, did in time is not too late now.
+        let now = pending.tried_at().map_or(now, |first| first.min(now));
         let newest = self.draft.log.last().map_or(self.draft.view.head().time, |record| record.step.time);
         let time = now.max(newest);
         let (steps, lines) = (self.draft.log.len(), pending.lines);
@@ -135,7 +139,7 @@ impl Group {
             Ok(Answer { outcome, replayed: false, name: pending.request.name.clone() })
         });
         self.lines = self.lines.saturating_add(lines.max(self.lines_since(steps)));
-        self.decided.push(Decided { pending, result, settled: self.is_clean() });
+        self.decided.push(Decided { pending, result, settled: self.is_clean(), now });
     }
 
     /// One receipt tells of all commands without a key that are first tried together.
@@ -170,6 +174,12 @@ impl Group {
             decided: std::mem::take(&mut self.decided),
             attempt: std::mem::replace(&mut self.attempt, next),
         }
+    }
+
+    /// Forgets what the commands that were answered depended on, where there is nothing to store.
+    pub(super) fn let_go(&mut self, kept_max: usize) {
+        self.lines = 0;
+        self.draft.view.let_go(kept_max);
     }
 
     /// Whether nobody waits for it.
@@ -213,7 +223,7 @@ impl Closed {
                 && let Ok(answer) = decided.result
                 && !answer.replayed
             {
-                pending.remember(attempt, answer.outcome);
+                pending.remember(attempt, answer.outcome, decided.now);
             }
             pending
         };

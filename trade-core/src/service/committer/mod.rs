@@ -35,8 +35,8 @@ use tokio::task::JoinHandle;
 /// The first pause after a conflict; it doubles with each further one.
 const BACKOFF_FIRST: Duration = Duration::from_millis(2);
 const BACKOFF_MAX: Duration = Duration::from_millis(500);
-/// Levels that the view keeps from group to group, some 100 bytes each.
-const LEVELS_KEPT_MAX: usize = 131_072;
+/// Stations and levels that the view keeps from group to group, some 100 bytes each.
+const KEPT_MAX: usize = 131_072;
 
 #[derive(Debug)]
 pub(super) struct Committer {
@@ -144,9 +144,14 @@ impl Committer {
 
     async fn load(&mut self, commands: &[Pending]) -> Result<(), StoreError> {
         let heads = self.landed.map(|landed| [landed, self.open.draft.view.head()]);
-        self.open.load(&*self.store, commands, heads).await?;
-        self.landed.get_or_insert(self.open.draft.view.head());
-        Ok(())
+        let loaded = self.open.load(&*self.store, commands, heads).await;
+        if loaded.is_ok() {
+            self.landed.get_or_insert(self.open.draft.view.head());
+        } else if self.landed.is_none() {
+            // What was added is of a moment that nobody remembers. Nobody is in the group.
+            self.start_over();
+        }
+        loaded
     }
 
     /// Whether nothing is decided and not stored.
@@ -161,6 +166,7 @@ impl Committer {
         }
         self.open.settled().into_iter().for_each(group::Decided::answer);
         if self.open.is_clean() {
+            self.open.let_go(KEPT_MAX);
             return;
         }
         let closed = self.open.close(self.attempt_id());
@@ -177,7 +183,7 @@ impl Committer {
                 let touched = self.acknowledge(closed, head);
                 if head == expected {
                     self.landed = Some(head);
-                    self.open.draft.view.forget(&touched, LEVELS_KEPT_MAX);
+                    self.open.draft.view.forget(&touched, KEPT_MAX);
                 } else {
                     // Others wrote before it: what was decided since has not seen it.
                     let again = self.start_over();

@@ -26,6 +26,8 @@ pub(in super::super) struct Pending {
 pub(super) struct Attempted {
     /// The receipt that tells whether one of them did: the same for all, so that only one can.
     receipt: RequestId,
+    /// What expiry was judged by in the first of them.
+    now: Timestamp,
     /// Without a key: by the receipt's fingerprint, which names the attempt, what it would have answered.
     outcomes: Vec<(Fingerprint, Outcome)>,
 }
@@ -60,6 +62,11 @@ impl Pending {
         keyed.or_else(|| self.attempted.as_ref().map(|attempted| attempted.receipt))
     }
 
+    /// When the first attempt was made that may have landed.
+    pub(super) fn tried_at(&self) -> Option<Timestamp> {
+        self.attempted.as_ref().map(|attempted| attempted.now)
+    }
+
     /// Whether an attempt was made whose outcome is unknown.
     pub(super) fn may_have_landed(&self) -> bool {
         self.attempted.is_some()
@@ -78,9 +85,10 @@ impl Pending {
     }
 
     /// Remembers what an attempt would have answered, which may have landed.
-    pub(super) fn remember(&mut self, attempt: RequestId, outcome: Outcome) {
+    pub(super) fn remember(&mut self, attempt: RequestId, outcome: Outcome, now: Timestamp) {
         let receipt = self.receipt_id().unwrap_or(attempt);
-        let attempted = self.attempted.get_or_insert_with(|| Attempted { receipt, outcomes: Vec::new() });
+        let attempted =
+            self.attempted.get_or_insert_with(|| Attempted { receipt, now, outcomes: Vec::new() });
         if self.request.idempotency.is_none() {
             attempted.outcomes.push((Fingerprint(attempt.0), outcome));
         }

@@ -1,9 +1,9 @@
 //! Commits: all of it or nothing, and only over what was loaded.
 
-use super::harness::{Harness, prepare, receipt};
+use super::harness::{Harness, prepare, prepare_in_turn, receipt};
 use crate::command::{Command, RequestId};
 use crate::resource::{CargoStatus, TradeStatus};
-use crate::store::{Commit, Head, Keys, StoreErrorKind, Write};
+use crate::store::{Commit, Head, Keys, StoreErrorKind, TimeRange, TradeFilter, TradeQuery, Write};
 use crate::testing::audit::audit;
 use crate::testing::fixtures::*;
 use crate::testing::snapshot::Snapshot;
@@ -305,6 +305,41 @@ pub async fn a_time_equal_to_the_head_lands(h: Harness) {
         h.write(&[adjust("c", &[("tea", 1)])]).await;
     }
     assert_eq!(h.store().head().await.unwrap().time, start_time());
+}
+
+/// The steps of one commit may have several times, in order. The head must not be newer than the first; and a span of
+/// time may begin or end between them.
+pub async fn steps_of_several_times_land_in_one_commit(h: Harness) {
+    world(&h).await;
+    let at = |seconds| start_time().plus(Duration::from_secs(seconds));
+    let trade = |id, seconds| (initiate(order(id, "a", "b", &[("tea", 1)])), at(seconds));
+    let commit =
+        prepare_in_turn(h.store(), &[trade("T-3", 10), trade("T-4", 20), trade("T-5", 20), trade("T-6", 30)])
+            .await;
+    let head = h.store().commit(&commit).await.unwrap();
+    assert_eq!(head.time, at(30));
+    for (since, until, expected) in [
+        (10, 20, 1),
+        (11, 20, 0),
+        (10, 21, 3),
+        (20, 30, 2),
+        (21, 31, 1),
+        (30, 40, 1),
+        (0, 10, 2),
+        (31, 40, 0),
+    ] {
+        let created = TimeRange { since: Some(at(since)), until: Some(at(until)) };
+        let query =
+            TradeQuery { filter: TradeFilter { created, ..TradeFilter::default() }, before: None, limit: 9 };
+        let found = h.store().trades(&query).await.unwrap().rows;
+        assert_eq!(found.len(), expected, "from {since} to {until}");
+    }
+    // Its last step would not be too old, its first one is.
+    let mut commit = prepare_in_turn(h.store(), &[trade("T-7", 40), trade("T-8", 50)]).await;
+    h.store().commit(&prepare(h.store(), &[adjust("c", &[("tea", 1)])], at(45)).await).await.unwrap();
+    assert_conflict(&h, commit.clone()).await;
+    commit.log.iter_mut().for_each(|record| Arc::make_mut(&mut record.step).time = at(45));
+    h.store().commit(&commit).await.expect("now its first step is as new as the head");
 }
 
 /// The head that a commit answers is the one that is read afterwards, time included.

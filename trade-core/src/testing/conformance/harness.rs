@@ -158,17 +158,24 @@ pub(super) fn receipt(request: u8, time: Timestamp) -> Receipt {
 
 /// Decides commands at a time on what a store holds.
 pub(super) async fn prepare(store: &dyn Store, commands: &[Command], time: Timestamp) -> Commit {
+    let commands: Vec<_> = commands.iter().map(|command| (command.clone(), time)).collect();
+    prepare_in_turn(store, &commands).await
+}
+
+/// Decides commands, each at its time, on what a store holds.
+pub(super) async fn prepare_in_turn(store: &dyn Store, commands: &[(Command, Timestamp)]) -> Commit {
     let mut keys = Keys::default();
-    commands.iter().for_each(|command| name(&mut keys, command));
+    commands.iter().for_each(|(command, _)| name(&mut keys, command));
     let loaded = store.load(&keys).await.expect("the keys are loaded");
     for cargo in &loaded.cargo {
         keys.trades.extend(cargo.transaction_id.clone());
         name_lines(&mut keys, [&cargo.origin, &cargo.destination], &cargo.items);
     }
     let view = View::new(&keys, store.load(&keys).await.expect("the keys are loaded"));
-    let context = Context { now: time, time: time.max(view.head().time), actor: Actor::Anonymous };
+    let newest = view.head().time;
     let mut draft = Draft::new(view);
-    for command in commands {
+    for (command, time) in commands {
+        let context = Context { now: *time, time: newest.max(*time), actor: Actor::Anonymous };
         draft.decide(command, &context).unwrap_or_else(|rejection| panic!("{command:?}: {rejection}"));
     }
     draft.close(Vec::new()).0

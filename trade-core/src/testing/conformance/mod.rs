@@ -186,6 +186,7 @@ macro_rules! __trade_core_cases {
                 a_known_receipt_is_a_conflict
                 receipts_land_without_a_step
                 a_time_before_the_head_is_a_conflict
+                steps_of_several_times_land_in_one_commit
                 a_time_equal_to_the_head_lands
                 the_head_is_answered_and_read_back
                 what_conflicted_can_be_decided_again

@@ -3,7 +3,8 @@
 //! A commit takes SQLite's write lock first, so that what it then reads holds until it ends. Where the head of the
 //! log stands where the commit was loaded, nothing was committed since, and every expectation holds; where it has
 //! moved, all are checked, and the sequences move by as much. Rows go in by the order of their keys, appended rows
-//! thus to the end of their tables, and the head last.
+//! thus to the end of their tables, and the head last — but for a small commit, which hopes to find the head where it
+//! was, and moves it first.
 
 mod tables;
 
@@ -134,9 +135,11 @@ async fn write(
     };
     let keys = RowKeys::resolve(connection, known, commit, shift, shift == 0).await?;
     let rows = Rows { commit, keys: &keys, shift, head: head_of(commit, stored_head) };
-    run(connection, &rows, &GUARDED).await?;
-    run(connection, &rows, &APPENDED).await.map_err(no_conflict)?;
-    run(connection, &rows, &MOVED).await?;
+    // A station may be of another version than expected though nobody moved the head, where what the commit was made
+    // from was not of one moment.
+    run(connection, &rows, &GUARDED, StoreErrorKind::Conflict).await?;
+    run(connection, &rows, &APPENDED, StoreErrorKind::Internal).await.map_err(no_conflict)?;
+    run(connection, &rows, &MOVED, StoreErrorKind::Internal).await?;
     Ok(rows.head)
 }
 
@@ -160,7 +163,7 @@ async fn write_at_once(
     for table in GUARDED.iter().chain(&APPENDED) {
         table(&rows, &mut script)?;
     }
-    whole(script.run(connection).await)?;
+    whole(script.run(connection).await, StoreErrorKind::Conflict)?;
     Ok(rows.head)
 }
 
@@ -171,11 +174,13 @@ fn is_small(commit: &Commit) -> bool {
     rows + history.len() + log.len() + receipts.len() <= SMALL_ROWS_MAX
 }
 
-/// Writes tables one after the other: while the connection's thread is at one, the next is put together.
+/// Writes tables one after the other: while the connection's thread is at one, the next is put together. `short` is what
+/// it means if a row finds nothing to change.
 async fn run(
     connection: &mut SqliteConnection,
     rows: &Rows<'_, '_>,
     tables: &[WriteTable],
+    short: StoreErrorKind,
 ) -> Result<(), StoreError> {
     let script = |table: &WriteTable| {
         let mut script = Script::new();
@@ -185,19 +190,19 @@ async fn run(
     let mut next = scripts.next();
     while let Some(script) = next {
         let (written, following) = join(script?.run(connection), async { scripts.next() }).await;
-        whole(written)?;
+        whole(written, short)?;
         next = following;
     }
     Ok(())
 }
 
-fn whole(written: Result<Written, sqlx::Error>) -> Result<(), StoreError> {
+fn whole(written: Result<Written, sqlx::Error>, short: StoreErrorKind) -> Result<(), StoreError> {
     let Written { changed, expected } = written.map_err(classify(OPERATION))?;
     if changed == expected {
         return Ok(());
     }
     let detail = format!("{changed} rows were written instead of {expected}");
-    Err(StoreError::new(StoreErrorKind::Internal, NAME, OPERATION, detail))
+    Err(StoreError::new(short, NAME, OPERATION, detail))
 }
 
 /// A key past the head that is taken is no other commit's: that one would have moved the head.

@@ -6,11 +6,11 @@ use super::super::resolve::RowKeys;
 use super::OPERATION;
 use crate::rows::{lines_text, stored};
 use std::collections::HashMap;
-use trade_core::resource::{Cargo, LedgerEntry, Sequence, Station, Trade};
+use trade_core::resource::{Cargo, LedgerEntry, Sequence, Station, Trade, Version};
 use trade_core::store::{
     Commit, Head, LedgerWrite, LogRecord, Receipt, StockWrite, StoreError, StoreErrorKind, Write,
 };
-use trade_core::values::{ItemId, Label, ShipmentId, Timestamp, TransactionId};
+use trade_core::values::{ItemId, Label, ShipmentId, StationId, Timestamp, TransactionId};
 
 static NEW_STATIONS: RowStatement = RowStatement::new(
     "INSERT OR FAIL INTO tn_station (sequence, id, name, on_hand_total, item_count, updated_at, version) VALUES",
@@ -20,8 +20,8 @@ static NEW_STATIONS: RowStatement = RowStatement::new(
 pub(in super::super) static CHANGED_STATIONS: RowStatement = RowStatement::new(
     "UPDATE OR FAIL tn_station SET on_hand_total = v.column2, item_count = v.column3, updated_at = v.column4, \
      version = v.column5 FROM (VALUES",
-    5,
-    ") v WHERE tn_station.sequence = v.column1",
+    6,
+    ") v WHERE tn_station.sequence = v.column1 AND tn_station.version = v.column6",
 );
 static STOCK: RowStatement = RowStatement::new(
     "INSERT OR FAIL INTO tn_stock (station, item, on_hand, reserved, incoming) VALUES",
@@ -113,7 +113,7 @@ pub(super) const GUARDED: [WriteTable; 5] =
     [write_stations, write_stock, write_trades, write_cargo, write_receipts];
 /// Rows keyed by sequences past the head, which nobody can have made.
 pub(super) const APPENDED: [WriteTable; 4] = [write_trade_items, write_history, write_ledger, write_log];
-/// The last.
+/// The head, where it was not moved first.
 pub(super) const MOVED: [WriteTable; 1] = [write_head];
 
 /// What a commit makes and what it changes, each with its key, ascending by it.
@@ -141,9 +141,12 @@ fn write_stations(rows: &Rows<'_, '_>, script: &mut Script) -> Result<(), StoreE
         row.add(total(station)).number(station.item_count);
         row.add(station.updated_at.millis()).number(station.version);
     });
+    let versions: HashMap<&StationId, Version> =
+        rows.commit.stations.iter().filter_map(|write| Some((&write.key, write.expected?))).collect();
     script.add(&CHANGED_STATIONS, &changed, |row, (key, station)| {
         row.add(*key).add(total(station)).number(station.item_count);
         row.add(station.updated_at.millis()).number(station.version);
+        row.number(versions.get(&station.station_id).copied().unwrap_or_default());
     });
     Ok(())
 }
