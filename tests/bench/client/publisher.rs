@@ -2,7 +2,7 @@
 
 use super::{head, head_length, request};
 use crate::report::Failure;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -35,10 +35,12 @@ impl Publisher {
         self.buffer.clear();
         let mut chunk = [0; 16 * 1024];
         loop {
-            let read = self.socket.read(&mut chunk)?;
-            if read == 0 {
-                return Err("the server closed the connection".into());
-            }
+            let read = match self.socket.read(&mut chunk) {
+                Ok(0) => return Err("the server closed the connection".into()),
+                // A signal came, such as that of another child's end.
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                read => read?,
+            };
             self.buffer.extend_from_slice(&chunk[..read]);
             let Some(length) = head_length(&self.buffer) else { continue };
             let (status, body) = head(&self.buffer[..length]).ok_or("an answer is no HTTP")?;

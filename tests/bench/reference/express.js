@@ -28,8 +28,8 @@ database.transaction(() => {
 })();
 
 const take = database.prepare(
-  'UPDATE inventory SET quantity = quantity - ?1 WHERE station = ?2 AND item = ?3 AND quantity >= ?1');
-const give = database.prepare('UPDATE inventory SET quantity = quantity + ?1 WHERE station = ?2 AND item = ?3');
+  'UPDATE inventory SET quantity = quantity - ? WHERE station = ? AND item = ? AND quantity >= ?');
+const give = database.prepare('UPDATE inventory SET quantity = quantity + ? WHERE station = ? AND item = ?');
 const addTrade = database.prepare('INSERT INTO trade VALUES (?, ?, ?, ?, ?)');
 const addShipment = database.prepare('INSERT INTO shipment VALUES (?, ?, ?, ?, 0)');
 const addEvent = database.prepare('INSERT INTO event (type, data, time) VALUES (?, ?, ?)');
@@ -39,7 +39,7 @@ const initiate = database.transaction(({ transactionId: id, seller, buyer, items
   const now = Date.now();
   for (const { itemId, quantity } of items) {
     if (!(quantity > 0)) throw new Error('a quantity must be positive');
-    if (take.run(quantity, seller, itemId).changes !== 1) throw new Error('the seller has too little');
+    if (take.run(quantity, seller, itemId, quantity).changes !== 1) throw new Error('the seller has too little');
     if (give.run(quantity, buyer, itemId).changes !== 1) throw new Error('the buyer is unknown');
   }
   const trade = { transactionId: id, seller, buyer, items, status: 'initiated' };
