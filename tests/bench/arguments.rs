@@ -6,15 +6,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) const USAGE: &str = "\
-usage: tests/bench/run [--engine sqlite|memory] [--only NAME[,NAME]] [--rounds N] [--seconds S] [--json FILE]
-                       [--large] [--list]
+usage: ./tests/bench/run [--engine sqlite|memory] [--only NAME[,NAME]] [--rounds N] [--seconds S] [--json FILE]
+                         [--large] [--list]
 
   --engine   the store that is measured (sqlite)
   --only     these rows, by their names or the beginnings of them; --list names them
   --rounds   rounds of each row, at least 3 for a figure that counts (3)
   --seconds  how long each side of a round works (3)
   --json     writes the report there as well
-  --large    rows about many trades take 10 000 000 instead of 1 000 000";
+  --large    rows about many trades take 10 000 000 instead of 1 000 000
+  --list     only names the rows";
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -26,6 +27,7 @@ pub(crate) struct Arguments {
     pub(crate) json: Option<PathBuf>,
     pub(crate) large: bool,
     pub(crate) list: bool,
+    pub(crate) help: bool,
     /// Only tells which programs the rows asked for need beside ours.
     pub(crate) needs: bool,
 }
@@ -44,6 +46,7 @@ impl Arguments {
             json: None,
             large: false,
             list: false,
+            help: false,
             needs: false,
         };
         while let Some(argument) = parser.next()? {
@@ -58,6 +61,7 @@ impl Arguments {
                 Arg::Long("json") => arguments.json = Some(parser.value()?.into()),
                 Arg::Long("large") => arguments.large = true,
                 Arg::Long("list") => arguments.list = true,
+                Arg::Long("help") => arguments.help = true,
                 Arg::Long("needs") => arguments.needs = true,
                 // Cargo tells every benchmark that it is one.
                 Arg::Long("bench") => {}

@@ -38,8 +38,8 @@ fn main() -> ExitCode {
         eprintln!("no row is called so; --list names them");
         return ExitCode::from(USED_WRONGLY);
     }
-    if arguments.list || arguments.needs {
-        list(&works, arguments.needs);
+    if arguments.list || arguments.needs || arguments.help {
+        list(&works, &arguments);
         return ExitCode::SUCCESS;
     }
     let runtime = match tokio::runtime::Runtime::new() {
@@ -58,13 +58,16 @@ fn main() -> ExitCode {
     }
 }
 
-fn list(works: &[&Work], needs: bool) {
-    for work in works {
-        if needs {
-            work.needs.iter().for_each(|need| println!("{}", need.name()));
-        } else {
-            println!("{}", work.name);
-        }
+/// Tells what is asked for instead of a measurement. The needs come first: they are asked for with the other options.
+fn list(works: &[&Work], arguments: &Arguments) {
+    if arguments.needs {
+        // What only tells something needs nothing.
+        let works = works.iter().filter(|_| !arguments.list && !arguments.help);
+        works.flat_map(|work| work.needs).for_each(|need| println!("{}", need.name()));
+    } else if arguments.help {
+        println!("{USAGE}");
+    } else {
+        works.iter().for_each(|work| println!("{}", work.name));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Load over HTTP: keep-alive connections, each with one request after the other, on a thread of their own.
 
-use super::{head, head_length};
+use super::http::{head, head_length};
 use crate::report::Failure;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -3,7 +3,7 @@
 //! It understands as much as a measurement needs: the head, the chunks of the body, and the lines of events, of whose
 //! data it takes the id of the CloudEvent. Only what is cut by the end of a piece is copied.
 
-use super::{head, head_length};
+use super::http::{head, head_length};
 use memchr::{memchr, memmem};
 
 /// What a head may take at most.

@@ -1,6 +1,7 @@
 //! One request after the other, on one connection, by a thread that waits.
 
-use super::{head, head_length, request};
+use super::http::{head, head_length};
+use super::request;
 use crate::report::Failure;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -80,7 +80,7 @@ pub(super) async fn batches(setup: &Setup) -> Result<Vec<Row>, Failure> {
     let (mut ours, mut reference) = (Vec::new(), Vec::new());
     for _ in 0..setup.arguments.rounds {
         ours.push(batches_per_second().await?);
-        reference.push(tokio::task::spawn_blocking(|| rule::trades_per_second(STATIONS as u32, BARE)).await?);
+        reference.push(tokio::task::spawn_blocking(|| rule::trades_per_second(STATIONS, BARE)).await??);
     }
     Ok(vec![Row {
         name: "library-batches".to_owned(),

@@ -147,7 +147,7 @@ async fn rate(setup: &Setup, subscribers: u64) -> Result<Vec<Row>, Failure> {
         name: format!("stream-rate-{subscribers}"),
         work: format!("{subscribers} subscribers, the next event when the last is everywhere"),
         ours: Figure::new("server", "deliveries/s", ours)?,
-        reference: Some(Figure::new("nchan", "deliveries/s", reference)?),
+        reference: Some(Figure::new("nchan, one worker", "deliveries/s", reference)?),
         bound: Some(Bound::RatioAtLeast(1.2)),
     }])
 }
@@ -195,7 +195,7 @@ pub(super) async fn latency(setup: &Setup) -> Result<Vec<Row>, Failure> {
             name: format!("stream-latency/{name}"),
             work: format!("{SUBSCRIBERS} subscribers, {EVENTS_PER_SECOND} events/s, from sending to receipt"),
             ours: Figure::new(format!("server, {name}"), "ms", ours.iter().map(share).collect())?,
-            reference: Some(Figure::new("nchan", "ms", reference.iter().map(share).collect())?),
+            reference: Some(Figure::new("nchan, one worker", "ms", reference.iter().map(share).collect())?),
             bound,
         })
     };
