@@ -102,8 +102,8 @@ impl Shared {
             Some(fault) => Err(fault.clone().into()),
             None if done(&progress) => Ok(progress.delivered),
             None => Err(format!(
-                "after {most:?} only {} streams are open and {} events delivered",
-                progress.opened, progress.delivered
+                "after {most:?} {} of {} streams are open, and {} of {} events delivered",
+                progress.opened, progress.wake_opened, progress.delivered, progress.wake_delivered
             )
             .into()),
         }
