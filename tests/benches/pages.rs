@@ -84,9 +84,9 @@ async fn main() {
     let world = World::new();
     let store = SqliteStore::open(&world.sqlite()).await.expect("a new store");
     let network = Network::open(Arc::new(store), STATIONS).await;
-    network.settle(0..FEW).await;
+    network.settle(FEW).await;
     let few_costs = pages(&network).await;
-    network.settle(FEW..many).await;
+    network.settle(many - FEW).await;
     let many_costs = pages(&network).await;
     println!("| page of {LIMIT} | {FEW} trades | {many} trades | ratio |");
     println!("|---|---|---|---|");

@@ -61,7 +61,18 @@ pub struct Server {
 impl Server {
     /// Starts a server on a store, on a free port of the loopback interface.
     pub async fn start(store: &str) -> Self {
-        let mut child = Command::new(binary())
+        Self::spawn(Command::new(binary()), store).await
+    }
+
+    /// The same, on one processor only.
+    pub async fn start_on(processor: usize, store: &str) -> Self {
+        let mut pinned = Command::new("taskset");
+        pinned.args(["--cpu-list", &processor.to_string()]).arg(binary());
+        Self::spawn(pinned, store).await
+    }
+
+    async fn spawn(mut command: Command, store: &str) -> Self {
+        let mut child = command
             .args(["--listen", "127.0.0.1:0", "--store", store, "--log", "warn"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -1,0 +1,101 @@
+//! The server under measurement, with its stations.
+
+use crate::client::load::Load;
+use crate::client::publisher::Publisher;
+use crate::engine::{Engine, Place, STATIONS};
+use crate::report::Failure;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tests::load::Shape;
+use tests::server::Server;
+
+/// The processor that servers are pinned to, where they are.
+pub(super) const PROCESSOR: usize = 0;
+
+/// A server on a new store with a thousand stations.
+#[derive(Debug)]
+pub(super) struct Served {
+    pub(super) server: Server,
+    pub(super) address: SocketAddr,
+    pub(super) shape: Shape,
+    next: Arc<AtomicU64>,
+    _place: Place,
+}
+
+impl Served {
+    /// Starts it, on one processor where that is asked for.
+    pub(super) async fn start(engine: Engine, pinned: bool) -> Result<Self, Failure> {
+        let place = engine.place()?;
+        let server = match pinned {
+            true => Server::start_on(PROCESSOR, &place.url).await,
+            false => Server::start(&place.url).await,
+        };
+        let address = address(&server)?;
+        let shape = Shape::spread(STATIONS);
+        let mut publisher = Publisher::connect(address)?;
+        for station in 0..STATIONS {
+            publisher.send("POST", "/api/inventory", &shape.opening_body(station))?;
+        }
+        Ok(Self { server, address, shape, next: Arc::default(), _place: place })
+    }
+
+    /// A load of single trades.
+    pub(super) async fn trades(
+        &self,
+        connections: usize,
+        duration: Duration,
+        pace: Option<f64>,
+    ) -> Result<f64, Failure> {
+        let load = Load { address: self.address, connections, duration, pace, status: 201 };
+        let (shape, next) = (self.shape, self.next.clone());
+        let answered = load.run(move |_| {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            crate::client::request("POST", "/api/trades", &shape.trade_body(number))
+        });
+        Ok(answered.await?.rate())
+    }
+
+    /// A load of batches of so many trades: trades per second.
+    pub(super) async fn batches(
+        &self,
+        connections: usize,
+        duration: Duration,
+        trades: u64,
+    ) -> Result<f64, Failure> {
+        let load = Load { address: self.address, connections, duration, pace: None, status: 200 };
+        let (shape, next) = (self.shape, self.next.clone());
+        let answered = load.run(move |_| {
+            let first = next.fetch_add(trades, Ordering::Relaxed);
+            crate::client::request("POST", "/api/trades/batch", &batch_body(shape, first, trades))
+        });
+        Ok(answered.await?.rate() * trades as f64)
+    }
+
+    /// Settles so many trades in batches.
+    pub(super) fn settle(&self, trades: u64) -> Result<(), Failure> {
+        let mut publisher = Publisher::connect(self.address)?;
+        let last = self.next.load(Ordering::Relaxed) + trades;
+        loop {
+            let first = self.next.load(Ordering::Relaxed);
+            let count = last.saturating_sub(first).min(1_000);
+            if count == 0 {
+                return Ok(());
+            }
+            publisher.send("POST", "/api/trades/batch", &batch_body(self.shape, first, count))?;
+            self.next.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+}
+
+/// All or none, so that a success is one of every trade.
+fn batch_body(shape: Shape, first: u64, trades: u64) -> String {
+    let bodies: Vec<_> = (first..first + trades).map(|number| shape.trade_body(number)).collect();
+    format!(r#"{{"atomic":true,"trades":[{}]}}"#, bodies.join(","))
+}
+
+/// Where a server listens.
+pub(super) fn address(server: &Server) -> Result<SocketAddr, Failure> {
+    Ok(server.url().trim_start_matches("http://").parse()?)
+}
