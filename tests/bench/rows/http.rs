@@ -42,7 +42,14 @@ pub(super) async fn one_to_express(setup: &Setup) -> Result<Vec<Row>, Failure> {
     let express = Express::start(PROCESSOR)?;
     let served = Served::start(engine, true).await?;
     let (shape, next) = (Shape::spread(STATIONS), Arc::new(AtomicU64::new(0)));
-    let load = Load { address: express.address, connections: CONNECTIONS, duration, pace: None, status: 201 };
+    let load = Load {
+        address: express.address,
+        connections: CONNECTIONS,
+        duration,
+        pace: None,
+        status: 201,
+        holds: None,
+    };
     let (mut ours, mut reference) = (Vec::new(), Vec::new());
     for _ in 0..setup.arguments.rounds {
         ours.push(served.trades(CONNECTIONS, duration, None).await?);
