@@ -2,6 +2,7 @@
 
 use super::http::{head, head_length};
 use crate::report::Failure;
+use memchr::memmem;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -22,6 +23,8 @@ pub(crate) struct Load {
     pub(crate) pace: Option<f64>,
     /// The status that every answer must have.
     pub(crate) status: u16,
+    /// What the body of every answer must hold, and how often.
+    pub(crate) holds: Option<(&'static str, usize)>,
 }
 
 /// What came of it.
@@ -89,6 +92,12 @@ impl Load {
             if status != self.status {
                 let text = String::from_utf8_lossy(&buffer);
                 return Err(format!("status {status}, not {}: {text}", self.status).into());
+            }
+            if let Some((text, times)) = self.holds {
+                let found = memmem::find_iter(&buffer, text).count();
+                if found != times {
+                    return Err(format!("an answer holds {text} {found} times, not {times} times").into());
+                }
             }
             count += 1;
         }

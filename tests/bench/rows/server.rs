@@ -14,6 +14,9 @@ use tests::server::Server;
 /// The processor that servers are pinned to, where they are.
 pub(super) const PROCESSOR: usize = 0;
 
+/// What the answer to a batch holds for every trade that was made.
+const MADE: &str = r#"{"status":201,"#;
+
 /// A server on a new store with a thousand stations.
 #[derive(Debug)]
 pub(super) struct Served {
@@ -48,7 +51,7 @@ impl Served {
         duration: Duration,
         pace: Option<f64>,
     ) -> Result<f64, Failure> {
-        let load = Load { address: self.address, connections, duration, pace, status: 201 };
+        let load = Load { address: self.address, connections, duration, pace, status: 201, holds: None };
         let (shape, next) = (self.shape, self.next.clone());
         let answered = load.run(move |_| {
             let number = next.fetch_add(1, Ordering::Relaxed);
@@ -64,7 +67,8 @@ impl Served {
         duration: Duration,
         trades: u64,
     ) -> Result<f64, Failure> {
-        let load = Load { address: self.address, connections, duration, pace: None, status: 200 };
+        let holds = Some((MADE, usize::try_from(trades)?));
+        let load = Load { address: self.address, connections, duration, pace: None, status: 200, holds };
         let (shape, next) = (self.shape, self.next.clone());
         let answered = load.run(move |_| {
             let first = next.fetch_add(trades, Ordering::Relaxed);
@@ -83,16 +87,18 @@ impl Served {
             if count == 0 {
                 return Ok(());
             }
-            publisher.send("POST", "/api/trades/batch", &batch_body(self.shape, first, count))?;
+            let body = publisher.send("POST", "/api/trades/batch", &batch_body(self.shape, first, count))?;
+            if memchr::memmem::find_iter(body, MADE).count() as u64 != count {
+                return Err("a trade of a batch was refused".into());
+            }
             self.next.fetch_add(count, Ordering::Relaxed);
         }
     }
 }
 
-/// All or none, so that a success is one of every trade.
 fn batch_body(shape: Shape, first: u64, trades: u64) -> String {
     let bodies: Vec<_> = (first..first + trades).map(|number| shape.trade_body(number)).collect();
-    format!(r#"{{"atomic":true,"trades":[{}]}}"#, bodies.join(","))
+    format!(r#"{{"trades":[{}]}}"#, bodies.join(","))
 }
 
 /// Where a server listens.
