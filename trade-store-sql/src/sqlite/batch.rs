@@ -1,8 +1,8 @@
 //! Statements that write many rows, and several of them at once.
 //!
-//! A statement costs a message to the connection's thread and back, more than what it does to one row. So rows are
-//! written by the dozen, in a few fixed shapes, which the connection keeps prepared; and where all rows of a commit
-//! are few, their statements go as one text.
+//! A statement costs a message to the connection's thread and back, more than what it does to many rows. So rows are
+//! written by the hundred, in a few fixed shapes, which the connection keeps prepared: the places that are left in a
+//! shape stay NULL, and are passed over. Where all rows of a commit are few, their statements go as one text.
 
 use crate::rows::stored;
 use futures::TryStreamExt;
@@ -11,10 +11,10 @@ use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{Arguments, AssertSqlSafe, Encode, Executor, Sqlite, Type};
 use std::sync::{Arc, OnceLock};
 
-/// Rows per statement, largest first.
-const SHAPES: [usize; 4] = [256, 32, 4, 1];
+/// Places for rows in a statement.
+const SHAPES: [usize; 10] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
 
-/// A statement over a list of rows, each `(?, …)`.
+/// A statement over a list of rows, each `(?, …)`, whose first column is never NULL.
 #[derive(Debug)]
 pub(super) struct RowStatement {
     before: &'static str,
@@ -25,6 +25,7 @@ pub(super) struct RowStatement {
 }
 
 impl RowStatement {
+    /// `before` ends where the list is read from, `after` is what follows the condition on its rows, which are `v`.
     pub(super) const fn new(before: &'static str, columns: usize, after: &'static str) -> Self {
         Self { before, columns, after, texts: [const { OnceLock::new() }; SHAPES.len()] }
     }
@@ -38,13 +39,9 @@ impl RowStatement {
     /// Only constant text goes into it.
     fn text(&self, shape: usize) -> &Arc<str> {
         self.texts[shape].get_or_init(|| {
-            let mut text = String::from(self.before);
-            for row in 0..SHAPES[shape] {
-                text.push_str(if row == 0 { " (?" } else { ",(?" });
-                text.extend(std::iter::repeat_n(",?", self.columns - 1));
-                text.push(')');
-            }
-            (text + self.after + ";").into()
+            let row = format!("(?{})", ",?".repeat(self.columns - 1));
+            let rows = vec![row.as_str(); SHAPES[shape]].join(",");
+            format!("{} (VALUES {rows}) v WHERE v.column1 IS NOT NULL {};", self.before, self.after).into()
         })
     }
 }
@@ -77,23 +74,25 @@ impl Script {
 
     /// Adds a statement over some rows.
     pub(super) fn add<T>(&mut self, statement: &RowStatement, rows: &[T], bind: impl Fn(&mut RowValues, &T)) {
-        let mut rest = rows;
-        while !rest.is_empty() {
-            let shape = SHAPES.iter().position(|size| *size <= rest.len()).unwrap_or(SHAPES.len() - 1);
-            let (chunk, later) = rest.split_at(SHAPES[shape].min(rest.len()));
+        for chunk in rows.chunks(SHAPES[SHAPES.len() - 1]) {
+            let shape = SHAPES.partition_point(|places| *places < chunk.len());
             let text = statement.text(shape);
             match self.parts.last_mut() {
                 Some((Text::Own(joined), values)) if self.joined => {
                     joined.push_str(text);
                     chunk.iter().for_each(|row| bind(values, row));
+                    // What follows is bound by its place.
+                    for _ in 0..(SHAPES[shape] - chunk.len()) * statement.columns {
+                        values.add(None::<i64>);
+                    }
                 }
                 _ => {
+                    // What is not bound is NULL.
                     let mut values = RowValues::with_capacity(chunk.len() * statement.columns);
                     chunk.iter().for_each(|row| bind(&mut values, row));
                     self.parts.push((Text::Shared(text.clone()), values));
                 }
             }
-            rest = later;
         }
         self.rows += rows.len() as u64;
     }

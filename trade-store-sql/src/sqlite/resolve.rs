@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 use trade_core::resource::{Place, Version};
-use trade_core::store::{Commit, LedgerWrite, StoreError, StoreErrorKind, Write};
+use trade_core::store::{Commit, Head, LedgerWrite, StoreError, StoreErrorKind, Write};
 use trade_core::values::{ShipmentId, StationId, TransactionId};
 
 /// Place in the list of ids, sequence, version.
@@ -36,6 +36,12 @@ impl StationKeys {
             Some(key) => keys.insert(*id, *key).is_some(),
             None => true,
         });
+    }
+
+    /// Learns the stations that a commit made, which left the head where it is now.
+    pub(super) fn learn_created(&self, commit: &Commit, head: Head) {
+        let shift = head.sequence - commit.event_count() - commit.base.sequence;
+        created(&commit.stations, shift).for_each(|(id, key)| self.learn(id, key));
     }
 
     fn learn(&self, id: &StationId, key: i64) {

@@ -55,7 +55,7 @@ pub(super) async fn commit(writer: &Lane, known: &StationKeys, commit: &Commit) 
     {
         let written = write_at_once(&mut lease.connection, &keys, commit).await;
         match written {
-            Ok(head) => return end(lease, head).await,
+            Ok(head) => return end(lease, known, commit, head).await,
             // It was not as hoped. Whatever it was: taken step by step, it is told exactly.
             Err(error) => lease = undone(lease).await.ok_or(error)?,
         }
@@ -80,13 +80,19 @@ pub(super) async fn finish(lock: WriteLock<'_>, commit: &Commit) -> Result<Head,
             return Err(error);
         }
     };
-    end(lease, head).await
+    end(lease, known, commit, head).await
 }
 
-async fn end(mut lease: Lease<'_>, head: Head) -> Result<Head, StoreError> {
+async fn end(
+    mut lease: Lease<'_>,
+    known: &StationKeys,
+    commit: &Commit,
+    head: Head,
+) -> Result<Head, StoreError> {
     match sqlx::query("COMMIT").execute(&mut lease.connection).await {
         Ok(_) => {
             lease.give_back();
+            known.learn_created(commit, head);
             Ok(head)
         }
         Err(error) => Err(commit_failed(lease, error).await),

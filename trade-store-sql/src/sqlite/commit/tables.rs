@@ -13,75 +13,79 @@ use trade_core::store::{
 use trade_core::values::{ItemId, Label, ShipmentId, StationId, Timestamp, TransactionId};
 
 static NEW_STATIONS: RowStatement = RowStatement::new(
-    "INSERT OR FAIL INTO tn_station (sequence, id, name, on_hand_total, item_count, updated_at, version) VALUES",
+    "INSERT OR FAIL INTO tn_station (sequence, id, name, on_hand_total, item_count, updated_at, version) SELECT * FROM",
     7,
     "",
 );
 pub(in super::super) static CHANGED_STATIONS: RowStatement = RowStatement::new(
     "UPDATE OR FAIL tn_station SET on_hand_total = v.column2, item_count = v.column3, updated_at = v.column4, \
-     version = v.column5 FROM (VALUES",
+     version = v.column5 FROM",
     6,
-    ") v WHERE tn_station.sequence = v.column1 AND tn_station.version = v.column6",
+    "AND tn_station.sequence = v.column1 AND tn_station.version = v.column6",
 );
 static STOCK: RowStatement = RowStatement::new(
-    "INSERT OR FAIL INTO tn_stock (station, item, on_hand, reserved, incoming) VALUES",
+    "INSERT OR FAIL INTO tn_stock (station, item, on_hand, reserved, incoming) SELECT * FROM",
     5,
     " ON CONFLICT (station, item) DO UPDATE SET \
      on_hand = excluded.on_hand, reserved = excluded.reserved, incoming = excluded.incoming",
 );
 static NEW_TRADES: RowStatement = RowStatement::new(
     "INSERT OR FAIL INTO tn_trade (sequence, id, buyer, seller, lines, settlement, status, expires_at, created_at, \
-     updated_at, version) VALUES",
+     updated_at, version) SELECT * FROM",
     11,
     "",
 );
 pub(in super::super) static CHANGED_TRADES: RowStatement = RowStatement::new(
-    "UPDATE OR FAIL tn_trade SET status = v.column2, updated_at = v.column3, version = v.column4 FROM (VALUES",
+    "UPDATE OR FAIL tn_trade SET status = v.column2, updated_at = v.column3, version = v.column4 FROM",
     4,
-    ") v WHERE tn_trade.sequence = v.column1",
+    "AND tn_trade.sequence = v.column1",
 );
 static TRADE_ITEMS: RowStatement =
-    RowStatement::new("INSERT OR FAIL INTO tn_trade_item (item, sequence) VALUES", 2, "");
+    RowStatement::new("INSERT OR FAIL INTO tn_trade_item (item, sequence) SELECT * FROM", 2, "");
 static NEW_CARGO: RowStatement = RowStatement::new(
     "INSERT OR FAIL INTO tn_cargo (sequence, trade, id, origin, destination, lines, status, eta, requested_eta, location, \
-     expires_at, created_at, updated_at, version) VALUES",
+     expires_at, created_at, updated_at, version) SELECT * FROM",
     14,
     "",
 );
 pub(in super::super) static CHANGED_CARGO: RowStatement = RowStatement::new(
     "UPDATE OR FAIL tn_cargo SET status = v.column2, eta = v.column3, location = v.column4, updated_at = v.column5, \
-     version = v.column6 FROM (VALUES",
+     version = v.column6 FROM",
     6,
-    ") v WHERE tn_cargo.sequence = v.column1",
+    "AND tn_cargo.sequence = v.column1",
 );
 static HISTORY: RowStatement =
-    RowStatement::new("INSERT OR FAIL INTO tn_cargo_history (cargo, sequence) VALUES", 2, "");
+    RowStatement::new("INSERT OR FAIL INTO tn_cargo_history (cargo, sequence) SELECT * FROM", 2, "");
 static LEDGER: RowStatement = RowStatement::new(
     "INSERT OR FAIL INTO tn_ledger (sequence, place, time, item, quantity, from_place, to_place, reason, cargo, \
-     listed_at) VALUES",
+     listed_at) SELECT * FROM",
     10,
     "",
 );
-static RECEIPTS: RowStatement =
-    RowStatement::new("INSERT OR FAIL INTO tn_receipt (request, fingerprint, time, answer) VALUES", 4, "");
-static LOG: RowStatement = RowStatement::new("INSERT OR FAIL INTO tn_log (last, record) VALUES", 2, "");
+static RECEIPTS: RowStatement = RowStatement::new(
+    "INSERT OR FAIL INTO tn_receipt (request, fingerprint, time, answer) SELECT * FROM",
+    4,
+    "",
+);
+static LOG: RowStatement =
+    RowStatement::new("INSERT OR FAIL INTO tn_log (last, record) SELECT * FROM", 2, "");
 
 static MOMENT: RowStatement = RowStatement::new(
-    "INSERT OR FAIL INTO tn_moment (time, last) VALUES",
+    "INSERT OR FAIL INTO tn_moment (time, last) SELECT * FROM",
     2,
     " ON CONFLICT (time) DO UPDATE SET last = excluded.last",
 );
 /// The head, found where the commit expects it: the table's check refuses any other.
 static HEAD_FROM: RowStatement = RowStatement::new(
     "UPDATE OR FAIL tn_head SET time = v.column2, \
-     sequence = CASE WHEN sequence = v.column3 AND time = v.column4 THEN v.column1 ELSE -1 END FROM (VALUES",
+     sequence = CASE WHEN sequence = v.column3 AND time = v.column4 THEN v.column1 ELSE -1 END FROM",
     4,
-    ") v WHERE tn_head.one = 1",
+    "AND tn_head.one = 1",
 );
 pub(in super::super) static HEAD: RowStatement = RowStatement::new(
-    "UPDATE OR FAIL tn_head SET sequence = v.column1, time = v.column2 FROM (VALUES",
+    "UPDATE OR FAIL tn_head SET sequence = v.column1, time = v.column2 FROM",
     2,
-    ") v WHERE tn_head.one = 1",
+    "AND tn_head.one = 1",
 );
 
 /// A commit with what its rows need to be written.
