@@ -31,6 +31,7 @@ mod app;
 mod body;
 mod call;
 mod conditional;
+mod connection;
 mod cursor;
 mod feed;
 mod fields;
@@ -45,6 +46,7 @@ mod problem;
 mod reply;
 mod routes;
 
+pub use connection::Connections;
 pub use options::{HttpOptions, Shutdown};
 
 use app::App;
