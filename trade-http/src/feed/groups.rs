@@ -6,14 +6,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
-use tokio::task::yield_now;
 use trade_core::bus::SharedEvent;
 use trade_core::event::EventFilter;
 use trade_core::resource::Sequence;
 use trade_core::values::StationId;
 
-/// Sockets that are written before others may run.
-const TURN: usize = 32;
 /// Groups without a member that are not worth removing.
 const EMPTY_MAX: usize = 64;
 
@@ -78,31 +75,13 @@ struct Group {
 
 impl Group {
     /// Writes to every member, and lets go of those to whom it cannot.
-    async fn write(
-        &mut self,
-        turn: &mut Turn,
-        write: impl Fn(&mut Member, &[Frame]) -> Result<(), Released>,
-    ) {
+    fn write(&mut self, write: impl Fn(&mut Member, &[Frame]) -> Result<(), Released>) {
         let mut place = 0;
         while let Some(member) = self.members.get_mut(place) {
             match write(member, &self.frames) {
                 Ok(()) => place += 1,
                 Err(why) => self.members.swap_remove(place).release(why),
             }
-            turn.taken().await;
-        }
-    }
-}
-
-/// Lets others run now and then.
-#[derive(Debug, Default)]
-struct Turn(usize);
-
-impl Turn {
-    async fn taken(&mut self) {
-        self.0 += 1;
-        if self.0.is_multiple_of(TURN) {
-            yield_now().await;
         }
     }
 }
@@ -141,7 +120,7 @@ impl Groups {
     }
 
     /// Writes events, in order, to whom they concern.
-    pub(super) async fn write(&mut self, events: impl Iterator<Item = &Arc<SharedEvent>>, tick: u64) {
+    pub(super) fn write<'a>(&mut self, events: impl Iterator<Item = &'a Arc<SharedEvent>>, tick: u64) {
         let mut concerned = Vec::new();
         for event in events {
             let of_stations = event.event().stations().into_iter().flatten();
@@ -159,19 +138,17 @@ impl Groups {
                 group.frames.push(Frame::of(event));
             }
         }
-        let mut turn = Turn::default();
         for place in concerned {
             let group = &mut self.all[place];
-            group.write(&mut turn, |member, frames| member.write(frames, tick)).await;
+            group.write(|member, frames| member.write(frames, tick));
             group.frames.clear();
         }
     }
 
     /// Writes a comment to those that were silent for long. `position` is what all have seen.
-    pub(super) async fn show_life(&mut self, position: Sequence, silent_since: u64, tick: u64) {
-        let mut turn = Turn::default();
+    pub(super) fn show_life(&mut self, position: Sequence, silent_since: u64, tick: u64) {
         for group in &mut self.all {
-            group.write(&mut turn, |member, _| member.show_life(position, silent_since, tick)).await;
+            group.write(|member, _| member.show_life(position, silent_since, tick));
         }
     }
 

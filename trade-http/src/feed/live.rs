@@ -1,9 +1,12 @@
-//! The streams that have caught up: a few tasks write each event to all of them.
+//! The streams that have caught up: a few writers send each event to all of them.
 //!
-//! With a task for each stream, an event wakes thousands of them, and most of its cost is theirs. Here one task per
-//! processor has one subscription for all its streams, and writes what passes a filter to those that share it: a
-//! delivery is one system call on a socket. A socket without room is handed back at once, with the position it has
-//! come to, to the task of its stream; so nobody waits for a slow reader.
+//! With a task for each stream, an event wakes thousands of them, and most of its cost is theirs. Here a writer has
+//! one subscription for all its streams, and writes what passes a filter to those that share it: a delivery is one
+//! system call on a socket. A socket without room is handed back at once, with the position it has come to, to the
+//! task of its stream; so nobody waits for a slow reader.
+//!
+//! A writer has a thread of its own. As a task it would either keep a worker of the runtime from everyone else for as
+//! long as an event has readers, or yield every few writes, and then change threads at most of them.
 
 use super::RETRY_DELAY;
 use super::groups::{Groups, Member};
@@ -18,13 +21,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use trade_core::bus::{EventBus, SharedEvent, Subscription};
 use trade_core::event::EventFilter;
 use trade_core::resource::Sequence;
 
-/// Writers at most, whatever the machine.
+/// Writers at most. There is one for two processors: commits and readers on this machine need the other.
 const WRITERS_MAX: usize = 8;
 /// Events that are kept for those who join a moment later.
 const RECENT: usize = 256;
@@ -102,19 +106,26 @@ impl Live {
     }
 
     fn start(&self) -> Vec<mpsc::UnboundedSender<Message>> {
-        let writers = std::thread::available_parallelism().map_or(1, NonZero::get).min(WRITERS_MAX);
-        let start = |_| {
-            let (sender, messages) = mpsc::unbounded_channel();
-            let (bus, heartbeat, shutdown) = (self.bus.clone(), self.heartbeat, self.shutdown.clone());
-            tokio::spawn(async move {
-                match bus.subscribe(None, EventFilter::default()).await {
-                    Ok(subscription) => Writer::new(subscription).run(messages, heartbeat, shutdown).await,
-                    Err(error) => tracing::error!(%error, "streams cannot be written"),
-                }
-            });
-            sender
+        let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let writers = processors.div_ceil(2).min(WRITERS_MAX);
+        (0..writers).map(|_| self.start_one()).collect()
+    }
+
+    fn start_one(&self) -> mpsc::UnboundedSender<Message> {
+        let (sender, messages) = mpsc::unbounded_channel();
+        let (bus, heartbeat, shutdown) = (self.bus.clone(), self.heartbeat, self.shutdown.clone());
+        let write = async move {
+            match bus.subscribe(None, EventFilter::default()).await {
+                Ok(subscription) => Writer::new(subscription).run(messages, heartbeat, shutdown).await,
+                Err(error) => tracing::error!(%error, "streams cannot be written"),
+            }
         };
-        (0..writers).map(start).collect()
+        let runtime = Handle::current();
+        let thread = std::thread::Builder::new().name("streams".into());
+        if let Err(error) = thread.spawn(move || runtime.block_on(write)) {
+            tracing::error!(%error, "streams have no thread to be written by");
+        }
+        sender
     }
 }
 
@@ -130,7 +141,7 @@ struct Writer {
 
 impl Writer {
     fn new(subscription: Subscription) -> Self {
-        Self { subscription, recent: VecDeque::new(), groups: Groups::default(), tick: 0 }
+        Self { subscription, recent: VecDeque::new(), groups: Groups::default(), tick: u64::from(TICKS) }
     }
 
     /// Writes until the application ends, and answers until nobody can ask any more.
@@ -146,6 +157,8 @@ impl Writer {
         let mut ended = pin!(shutdown.begun());
         loop {
             tokio::select! {
+                // Where the runtime ends, so did those who could send a message: its timers are not asked any more.
+                biased;
                 () = &mut ended => break,
                 count = messages.recv_many(&mut arrived, MESSAGES_MAX) => {
                     if count == 0 {
@@ -153,19 +166,19 @@ impl Writer {
                     }
                     self.take(arrived.drain(..));
                 }
+                _ = ticks.tick() => {
+                    self.tick += 1;
+                    let silent_since = self.tick.saturating_sub(u64::from(TICKS));
+                    self.groups.show_life(self.subscription.position(), silent_since, self.tick);
+                }
                 event = self.subscription.next() => match event {
-                    Ok(Some(event)) => self.write(event).await,
+                    Ok(Some(event)) => self.write(event),
                     Ok(None) => break,
                     Err(error) => {
                         tracing::warn!(%error, "the writer of streams cannot read the log");
                         sleep(RETRY_DELAY).await;
                     }
                 },
-                _ = ticks.tick() => {
-                    self.tick += 1;
-                    let silent_since = self.tick.saturating_sub(u64::from(TICKS));
-                    self.groups.show_life(self.subscription.position(), silent_since, self.tick).await;
-                }
             }
         }
         self.groups.end();
@@ -211,7 +224,7 @@ impl Writer {
     }
 
     /// Writes an event, and those that are at hand after it.
-    async fn write(&mut self, first: Arc<SharedEvent>) {
+    fn write(&mut self, first: Arc<SharedEvent>) {
         let before = self.recent.len();
         self.recent.push_back(first);
         while self.recent.len() < before + FRAMES_MAX
@@ -219,7 +232,7 @@ impl Writer {
         {
             self.recent.push_back(event);
         }
-        self.groups.write(self.recent.range(before..), self.tick).await;
+        self.groups.write(self.recent.range(before..), self.tick);
         let surplus = self.recent.len().saturating_sub(RECENT);
         self.recent.drain(..surplus);
     }
