@@ -203,6 +203,29 @@ async fn readers_that_come_and_go_miss_nothing_while_others_write() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_stands_still_holds_nobody_up_and_misses_nothing() {
+    // More than both ends of a connection hold by themselves.
+    const STATIONS: u64 = 120;
+    let (network, address) = served().await;
+    let (mut stalled, _) = Stream::greeted(address, PATH, None).await;
+    let (mut lively, _) = Stream::greeted(address, PATH, None).await;
+    let items: Vec<_> = (0..700).map(|n| format!("{n:060}")).collect();
+    for n in 0..STATIONS {
+        let body = json!({"stationId": format!("s-{n}"), "items": &items});
+        network.post("/api/inventory", body).await.expect(201);
+        assert_eq!(lively.next().await.unwrap().sequence(), 3 + n);
+    }
+    for n in 0..STATIONS {
+        assert_eq!(stalled.next().await.unwrap().sequence(), 3 + n);
+    }
+    // It has caught up, and is told what comes next as everyone is.
+    network.post("/api/trades", trade("T-1")).await.expect(201);
+    for stream in [&mut stalled, &mut lively] {
+        assert_eq!(stream.next().await.unwrap().sequence(), 3 + STATIONS);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_stream_says_goodbye_when_the_application_ends() {
     for begin in [true, false] {
         let (network, address) = served().await;
