@@ -32,12 +32,10 @@ impl Feed {
         let socket = Arc::new(socket);
         let mut direct =
             Direct { socket: socket.clone(), feed: self, rest: head.into(), spoke: Instant::now() };
-        let result = tokio::select! {
+        tokio::select! {
             left = left(&socket) => left,
             written = direct.run() => written,
-        };
-        direct.feed.live.left();
-        result
+        }
     }
 }
 
@@ -50,6 +48,13 @@ async fn left(socket: &TcpStream) -> io::Result<()> {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
             _ => {}
         }
+    }
+}
+
+/// However it ends, aborted too: a writer that has the socket lets go of it.
+impl Drop for Direct {
+    fn drop(&mut self) {
+        self.feed.live.left();
     }
 }
 
