@@ -1,15 +1,12 @@
 //! Serving: a listener, the connections on it, and an orderly end.
 //!
 //! The accept loop is our own and not `axum::serve`'s, for what a server that faces slow and many clients needs: a
-//! time limit on request heads, no delay on small writes, and an end that waits for connections only so long.
+//! time limit on request heads, streams that cost little, and an end that waits for connections only so long.
 
 use crate::settings::{LogFormat, Settings};
 use crate::{Ended, Failure, open, say};
 use axum::Router;
-use axum::extract::ConnectInfo;
 use examples::store::{Missing, Opened, causes};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -18,7 +15,6 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
-use tower::ServiceExt;
 use trade_core::service::TradeService;
 use trade_http::HttpOptions;
 
@@ -135,7 +131,7 @@ fn bind(addresses: &[SocketAddr]) -> Result<TcpListener, Failure> {
 
 /// The open connections, one task each.
 struct Connections {
-    router: Router,
+    http: trade_http::Connections,
     tasks: JoinSet<()>,
     /// Turns true once connections are to end after the request they are at.
     ending: watch::Sender<bool>,
@@ -143,7 +139,8 @@ struct Connections {
 
 impl Connections {
     fn new(router: Router) -> Self {
-        Self { router, tasks: JoinSet::new(), ending: watch::Sender::new(false) }
+        let http = trade_http::Connections::new(router).head_timeout(HEAD_TIMEOUT);
+        Self { http, tasks: JoinSet::new(), ending: watch::Sender::new(false) }
     }
 
     /// Takes connections for ever.
@@ -180,30 +177,13 @@ impl Connections {
         self.tasks.shutdown().await;
     }
 
-    fn serve(&mut self, stream: TcpStream, peer: SocketAddr) {
-        // Without it, the second small write of a stream waits for the client's delayed acknowledgement of the first.
-        let _ = stream.set_nodelay(true);
-        let router = self.router.clone().map_request(
-            move |mut request: axum::http::Request<hyper::body::Incoming>| {
-                request.extensions_mut().insert(ConnectInfo(peer));
-                request.map(axum::body::Body::new)
-            },
-        );
+    fn serve(&mut self, socket: TcpStream, peer: SocketAddr) {
+        let http = self.http.clone();
         let mut ending = self.ending.subscribe();
         let keep_alive = !*ending.borrow();
         self.tasks.spawn(async move {
-            let mut http = hyper::server::conn::http1::Builder::new();
-            http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).keep_alive(keep_alive);
-            let mut connection =
-                pin!(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
-            let result = tokio::select! {
-                result = connection.as_mut() => result,
-                () = ends(&mut ending, keep_alive) => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
-            };
-            if let Err(error) = result {
+            let ending = async move { ends(&mut ending, keep_alive).await };
+            if let Err(error) = http.serve(socket, peer, keep_alive, ending).await {
                 tracing::debug!(%error, %peer, "a connection ended early");
             }
         });

@@ -182,7 +182,7 @@ impl Event {
 }
 
 /// What a stream or a poll is narrowed to. Empty lists narrow nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct EventFilter {
     /// Only these topics.
     pub topics: Vec<Topic>,

@@ -1,5 +1,6 @@
 //! What all handlers share.
 
+use crate::feed::Live;
 use crate::metrics::Metrics;
 use crate::options::HttpOptions;
 use std::sync::Arc;
@@ -12,11 +13,13 @@ pub(crate) struct App {
     pub(crate) service: TradeService,
     pub(crate) options: Arc<HttpOptions>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) live: Arc<Live>,
 }
 
 impl App {
     pub(crate) fn new(service: TradeService, options: HttpOptions) -> Self {
-        Self { service, options: Arc::new(options), metrics: Arc::new(Metrics::new()) }
+        let live = Arc::new(Live::new(service.bus().clone(), &options));
+        Self { service, options: Arc::new(options), metrics: Arc::new(Metrics::new()), live }
     }
 
     /// The store, for reading.

@@ -16,6 +16,7 @@
 //! let options = HttpOptions { shutdown: shutdown.clone(), ..HttpOptions::default() };
 //! let application = axum::Router::new().nest("/network", trade_http::router(service.clone(), options));
 //! // axum::serve(listener, application).with_graceful_shutdown(signal).await?;
+//! // or, where thousands of streams are open at a time, an accept loop and `Connections`.
 //! # drop(application);
 //!
 //! // When the signal comes: every stream says goodbye, then what is running finishes.
@@ -31,6 +32,7 @@ mod app;
 mod body;
 mod call;
 mod conditional;
+mod connection;
 mod cursor;
 mod feed;
 mod fields;
@@ -45,6 +47,7 @@ mod problem;
 mod reply;
 mod routes;
 
+pub use connection::Connections;
 pub use options::{HttpOptions, Shutdown};
 
 use app::App;

@@ -95,6 +95,7 @@ pub struct FaultyStore {
     plan: Mutex<Plan>,
     offline: AtomicBool,
     commits_tried: AtomicU64,
+    log_reads: AtomicU64,
     faults: AtomicU64,
 }
 
@@ -108,6 +109,7 @@ impl FaultyStore {
             plan: Mutex::default(),
             offline: AtomicBool::new(false),
             commits_tried: AtomicU64::new(0),
+            log_reads: AtomicU64::new(0),
             faults: AtomicU64::new(0),
         }
     }
@@ -151,6 +153,11 @@ impl FaultyStore {
         self.commits_tried.load(Ordering::SeqCst)
     }
 
+    /// How many times the log was read.
+    pub fn log_reads(&self) -> u64 {
+        self.log_reads.load(Ordering::SeqCst)
+    }
+
     /// How many commits and loads failed by plan.
     pub fn faults(&self) -> u64 {
         self.faults.load(Ordering::SeqCst)
@@ -161,6 +168,9 @@ impl FaultyStore {
     }
 
     fn before_read(&self, operation: &'static str) -> Result<(), StoreError> {
+        if operation == "read" {
+            self.log_reads.fetch_add(1, Ordering::SeqCst);
+        }
         if self.offline.load(Ordering::SeqCst) {
             return Err(error(StoreErrorKind::Unavailable, operation));
         }

@@ -4,10 +4,9 @@ use crate::app::App;
 use crate::call::Call;
 use crate::feed::Feed;
 use crate::input::{Input, integer};
-use crate::options::HttpOptions;
 use crate::problem::Problem;
 use crate::reply::{self, Reply};
-use axum::body::Body;
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::IntoResponse;
@@ -113,14 +112,15 @@ pub(crate) async fn stream(State(app): State<App>, call: Call) -> Reply {
     let after = header.or(query_id.as_deref().map(str::as_bytes)).map(position).transpose()?;
     let subscription = app.service.bus().subscribe(after, filter).await?;
     let open = app.metrics.stream_opened();
-    let HttpOptions { heartbeat, shutdown, .. } = app.options.as_ref();
-    let feed = Feed::new(subscription, *heartbeat, shutdown.watch(), call.context.clone(), open);
+    let feed = Feed::new(subscription, app.live.clone(), call.context.clone(), open).unwritten();
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-store"),
         (ACCEL_BUFFERING, "no"),
     ];
-    Ok((headers, Body::from_stream(feed.frames())).into_response())
+    let body = feed.body();
+    // A server that can write the stream with less than a body finds it here.
+    Ok((headers, Extension(feed), body).into_response())
 }
 
 /// The position a client goes on from. One too large for a sequence is beyond the newest in any case.

@@ -17,6 +17,20 @@ pub async fn serve(router: axum::Router) -> SocketAddr {
     address
 }
 
+/// Serves a router at a free port, with streams that take their sockets over.
+pub async fn serve_directly(router: axum::Router) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let connections = trade_http::Connections::new(router);
+    tokio::spawn(async move {
+        while let Ok((socket, peer)) = listener.accept().await {
+            let connections = connections.clone();
+            tokio::spawn(async move { connections.serve(socket, peer, true, std::future::pending()).await });
+        }
+    });
+    address
+}
+
 /// An open stream.
 pub struct Stream {
     lines: BufReader<TcpStream>,

@@ -1,0 +1,206 @@
+//! The live feed: every event once, in the order of the log.
+//!
+//! The log is the truth and the bus only a hint. A subscription reads from a bounded ring of recent events while it
+//! keeps up, and from the log where it does not; a wake-up that is lost costs delay, never an event. Either way it is
+//! handed chunks of events that all readers share, so that a reader costs no copy, and a replay by many one read.
+
+mod chunk;
+mod history;
+mod ring;
+mod subscription;
+
+pub use subscription::{Resync, Subscription};
+
+use crate::event::{Event, EventFilter};
+use crate::resource::Sequence;
+use crate::store::{Head, LogRecord, Store, StoreError};
+use bytes::Bytes;
+use chunk::Chunk;
+use history::History;
+use ring::Ring;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+
+/// Records and bytes the bus reads from the log at a time when it follows other processes.
+const FOLLOW_RECORDS: usize = 128;
+const FOLLOW_BYTES: usize = 256 * 1024;
+/// How long the bus waits after the store failed.
+const RETRY_DELAY: Duration = Duration::from_millis(500);
+
+/// An event as all its readers share it.
+#[derive(Debug)]
+pub struct SharedEvent {
+    event: Event,
+    encoded: OnceLock<Bytes>,
+}
+
+impl SharedEvent {
+    fn new(event: Event) -> Arc<Self> {
+        Arc::new(Self { event, encoded: OnceLock::new() })
+    }
+
+    /// The event.
+    pub fn event(&self) -> &Event {
+        &self.event
+    }
+
+    /// The event in the form in which it is sent, made by the first reader that asks. All readers of one process must
+    /// pass the same `encode`.
+    pub fn encoded(&self, encode: impl FnOnce(&Event) -> Bytes) -> Bytes {
+        self.encoded.get_or_init(|| encode(&self.event)).clone()
+    }
+
+    fn lines(&self) -> usize {
+        use crate::event::EventData::{Cargo, Inventory, Trade};
+        match &self.event.data {
+            Trade(trade) => trade.items.len(),
+            Cargo(cargo) => cargo.items.len(),
+            Inventory(update) => update.inventory.items.len() + update.movements.len(),
+        }
+    }
+}
+
+/// Hands committed events to subscribers. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct EventBus {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Arc<dyn Store>,
+    ring: RwLock<Ring>,
+    history: History,
+    /// The newest sequence in the ring, or none once the bus is closed.
+    head: watch::Sender<Option<Sequence>>,
+    /// Told when events were committed that the ring could not take, since others before them are missing.
+    gap: Notify,
+}
+
+impl EventBus {
+    /// A bus over a store whose log ends at `head`.
+    pub(crate) fn new(store: Arc<dyn Store>, head: Head) -> Self {
+        let inner = Inner {
+            ring: RwLock::new(Ring::new(head.sequence)),
+            history: History::new(store.clone()),
+            store,
+            head: watch::Sender::new(Some(head.sequence)),
+            gap: Notify::new(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The newest sequence the bus knows.
+    pub fn newest(&self) -> Sequence {
+        self.inner.ring.read().unwrap_or_else(PoisonError::into_inner).end()
+    }
+
+    /// Subscribes to what comes after `after`, or from now on.
+    ///
+    /// A position beyond the end of the log (a backup was restored, say) is answered by a subscription from the end of
+    /// the log that says so: [`Subscription::resync`].
+    ///
+    /// # Errors
+    /// [`StoreError`] if the end of the log cannot be read.
+    pub async fn subscribe(
+        &self,
+        after: Option<Sequence>,
+        filter: EventFilter,
+    ) -> Result<Subscription, StoreError> {
+        let newest = self.newest();
+        let mut resync = None;
+        let position = match after {
+            None => newest,
+            Some(after) if after <= newest => after,
+            Some(after) => {
+                let head = self.inner.store.head().await?;
+                if after > head.sequence {
+                    resync = Some(Resync { oldest: head.sequence.min(1), newest: head.sequence });
+                }
+                after.min(head.sequence)
+            }
+        };
+        Ok(Subscription::new(self.clone(), position, filter, resync))
+    }
+
+    /// Hears of events that were committed by this process.
+    pub(crate) fn publish(&self, events: Vec<Event>) {
+        if !self.extend(events) {
+            // What is missing is read from the log.
+            self.inner.gap.notify_one();
+        }
+    }
+
+    fn extend(&self, events: impl IntoIterator<Item = Event>) -> bool {
+        let (whole, end) = {
+            let mut ring = self.inner.ring.write().unwrap_or_else(PoisonError::into_inner);
+            (ring.extend(events), ring.end())
+        };
+        self.inner.head.send_if_modified(|head| {
+            let newer = head.is_some_and(|head| head < end);
+            if newer {
+                *head = Some(end);
+            }
+            newer
+        });
+        whole
+    }
+
+    /// Follows the log for what other processes write, until the bus is closed.
+    pub(crate) async fn follow(self) {
+        let mut closed = self.inner.head.subscribe();
+        tokio::select! {
+            () = self.follow_log() => {}
+            _ = closed.wait_for(Option::is_none) => {}
+        }
+    }
+
+    async fn follow_log(&self) {
+        loop {
+            let step = async {
+                tokio::select! {
+                    () = self.inner.gap.notified() => {}
+                    changed = self.inner.store.changed(self.newest()) => changed?,
+                }
+                self.catch_up().await
+            };
+            if let Err(error) = step.await {
+                tracing::warn!(%error, "the log cannot be followed");
+                tokio::time::sleep(RETRY_DELAY).await;
+            }
+        }
+    }
+
+    async fn catch_up(&self) -> Result<(), StoreError> {
+        loop {
+            let records = self.inner.store.read(self.newest(), FOLLOW_RECORDS, FOLLOW_BYTES).await?;
+            if records.is_empty() {
+                return Ok(());
+            }
+            self.extend(records.iter().flat_map(expand));
+        }
+    }
+
+    fn head(&self) -> watch::Receiver<Option<Sequence>> {
+        self.inner.head.subscribe()
+    }
+
+    /// The events after a position that is before the newest, some of them.
+    async fn chunk_after(&self, position: Sequence) -> Result<Arc<Chunk>, StoreError> {
+        let recent = self.inner.ring.read().unwrap_or_else(PoisonError::into_inner).after(position);
+        match recent {
+            Some(chunk) => Ok(chunk),
+            None => self.inner.history.after(position).await,
+        }
+    }
+
+    /// Ends every subscription.
+    pub(crate) fn close(&self) {
+        self.inner.head.send_replace(None);
+    }
+}
+
+fn expand(record: &LogRecord) -> Vec<Event> {
+    record.step.events(record.first())
+}

@@ -1,0 +1,182 @@
+//! Connections: a server of one's own calls this for each it accepts.
+//!
+//! Any server that can serve an axum router will do. This one is for many streams of events: a stream that is the
+//! first request of its connection takes the socket over, and what hyper keeps for a connection is freed.
+
+use crate::feed::{Feed, Unwritten};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::{Method, Request, StatusCode, Version, header};
+use axum::response::Response;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::error::Error;
+use std::fmt;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+use tokio::net::TcpStream;
+use tower::ServiceExt;
+
+type AnyError = Box<dyn Error + Send + Sync>;
+
+/// Serves a router, in which one of [`crate::router`] is, on connections of HTTP/1.1.
+///
+/// ```no_run
+/// # async fn serve(listener: tokio::net::TcpListener, application: axum::Router) -> std::io::Result<()> {
+/// let connections = trade_http::Connections::new(application);
+/// loop {
+///     let (socket, peer) = listener.accept().await?;
+///     let connections = connections.clone();
+///     tokio::spawn(async move { connections.serve(socket, peer, true, std::future::pending()).await });
+/// }
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Connections {
+    router: Router,
+    head_timeout: Duration,
+}
+
+impl Connections {
+    /// Connections to a router. Requests carry the peer's address as [`ConnectInfo`].
+    pub fn new(router: Router) -> Self {
+        Self { router, head_timeout: Duration::from_secs(30) }
+    }
+
+    /// How long a client may take to send the head of a request, the first one or the next: 30 s by default.
+    #[must_use]
+    pub fn head_timeout(self, head_timeout: Duration) -> Self {
+        Self { head_timeout, ..self }
+    }
+
+    /// Serves one connection to its end, with more than one request only if `keep_alive`. Once `ending` resolves it
+    /// ends after the request it is at; a stream of events ends with the application
+    /// ([`Shutdown`](crate::Shutdown)) or its client.
+    ///
+    /// # Errors
+    /// Whatever ended the connection before its time.
+    pub async fn serve(
+        &self,
+        socket: TcpStream,
+        peer: SocketAddr,
+        keep_alive: bool,
+        ending: impl Future<Output = ()> + Send,
+    ) -> Result<(), AnyError> {
+        // Without it, the second small write of a stream waits for the client's delayed acknowledgement of the first.
+        let _ = socket.set_nodelay(true);
+        // Boxed, so that a stream that has the socket keeps nothing of it.
+        match Box::pin(self.serve_requests(socket, peer, keep_alive, ending)).await? {
+            Some((socket, Taken { head, feed })) => Ok(feed.write(socket, head).await?),
+            None => Ok(()),
+        }
+    }
+
+    async fn serve_requests(
+        &self,
+        socket: TcpStream,
+        peer: SocketAddr,
+        keep_alive: bool,
+        ending: impl Future<Output = ()> + Send,
+    ) -> Result<Option<(TcpStream, Taken)>, AnyError> {
+        let taken = Arc::new(Mutex::new(None));
+        let first = AtomicBool::new(true);
+        let service = service_fn(|request: Request<Incoming>| {
+            let (router, taken) = (self.router.clone(), taken.clone());
+            // After an earlier answer hyper may not have written all of it yet.
+            let takes = first.swap(false, Ordering::Relaxed)
+                && request.version() == Version::HTTP_11
+                && request.method() == Method::GET;
+            async move {
+                let mut request = request.map(Body::new);
+                request.extensions_mut().insert(ConnectInfo(peer));
+                let Ok(response) = router.oneshot(request).await;
+                match if takes { Taken::out_of(&response) } else { None } {
+                    None => Ok(response),
+                    Some(stream) => {
+                        *taken.lock().unwrap_or_else(PoisonError::into_inner) = Some(stream);
+                        // What makes hyper let go of the socket before it has written anything.
+                        Err(TakenOver)
+                    }
+                }
+            }
+        });
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(self.head_timeout).keep_alive(keep_alive);
+        let mut connection = http.serve_connection(TokioIo::new(socket), service);
+        let mut ending = pin!(ending);
+        let result = tokio::select! {
+            result = &mut connection => result,
+            () = &mut ending => {
+                Pin::new(&mut connection).graceful_shutdown();
+                (&mut connection).await
+            }
+        };
+        let taken = taken.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match taken {
+            Some(stream) => Ok(Some((connection.into_parts().io.into_inner(), stream))),
+            None => Ok(result.map(|()| None)?),
+        }
+    }
+}
+
+/// A stream, and the head of its answer.
+#[derive(Debug)]
+struct Taken {
+    head: Vec<u8>,
+    feed: Feed,
+}
+
+impl Taken {
+    /// The stream of an answer, if it has one that is to be sent as it is.
+    fn out_of(response: &Response) -> Option<Self> {
+        let unwritten = response.extensions().get::<Unwritten>()?;
+        let headers = response.headers();
+        // A layer of the application that changes the body says so.
+        let changed = [header::CONTENT_ENCODING, header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
+        if response.status() != StatusCode::OK || changed.iter().any(|name| headers.contains_key(name)) {
+            return None;
+        }
+        let feed = unwritten.take()?;
+        Some(Self { head: head(response), feed })
+    }
+}
+
+fn head(response: &Response) -> Vec<u8> {
+    let mut head = b"HTTP/1.1 200 OK\r\n".to_vec();
+    let mut line = |name: &str, value: &[u8]| {
+        for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+            head.extend_from_slice(part);
+        }
+    };
+    for (name, value) in response.headers() {
+        line(name.as_str(), value.as_bytes());
+    }
+    if !response.headers().contains_key(header::DATE) {
+        line("date", httpdate::fmt_http_date(SystemTime::now()).as_bytes());
+    }
+    line("transfer-encoding", b"chunked");
+    // Nothing follows the stream.
+    if !response.headers().contains_key(header::CONNECTION) {
+        line("connection", b"close");
+    }
+    head.extend_from_slice(b"\r\n");
+    head
+}
+
+/// A stream has taken the socket over. Seen by nobody but hyper.
+#[derive(Debug)]
+struct TakenOver;
+
+impl fmt::Display for TakenOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a stream has taken the connection over")
+    }
+}
+
+impl Error for TakenOver {}

@@ -1,0 +1,149 @@
+//! A stream that writes its own socket.
+//!
+//! While it is behind it reads the feed at its own pace; once it has caught up, a task that writes to many streams
+//! ([`super::live`]) has the socket, and this one only waits for its client to leave, or to fall behind again. A
+//! socket without room holds the rest of one frame, and nothing else.
+
+use super::Feed;
+use super::live::{Joining, Released};
+use super::wire::{self, BYE, END, FRAMES_MAX, Frame, HEARTBEAT, Sent};
+use bytes::{Buf, Bytes};
+use std::io;
+use std::sync::Arc;
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::yield_now;
+use tokio::time::{Instant, timeout};
+
+#[derive(Debug)]
+struct Direct {
+    socket: Arc<TcpStream>,
+    feed: Feed,
+    /// Goes out before anything else.
+    rest: Bytes,
+    /// When something was written last.
+    spoke: Instant,
+}
+
+impl Feed {
+    /// Writes the head of an answer and all that follows, until the client leaves or the application ends.
+    pub(crate) async fn write(mut self, socket: TcpStream, mut head: Vec<u8>) -> io::Result<()> {
+        head.extend(self.opening.take().into_iter().flatten());
+        let socket = Arc::new(socket);
+        let mut direct =
+            Direct { socket: socket.clone(), feed: self, rest: head.into(), spoke: Instant::now() };
+        tokio::select! {
+            left = left(&socket) => left,
+            written = direct.run() => written,
+        }
+    }
+}
+
+/// Resolves once the client has closed its side. Whatever else it sends has no meaning any more.
+async fn left(socket: &TcpStream) -> io::Result<()> {
+    loop {
+        socket.readable().await?;
+        match socket.try_read(&mut [0; 256]) {
+            Ok(0) => return Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+            _ => {}
+        }
+    }
+}
+
+/// However it ends, aborted too: a writer that has the socket lets go of it.
+impl Drop for Direct {
+    fn drop(&mut self) {
+        self.feed.live.left();
+    }
+}
+
+impl Direct {
+    async fn run(&mut self) -> io::Result<()> {
+        loop {
+            self.catch_up().await?;
+            if self.is_over() {
+                self.rest = [&BYE[..], END].concat().into();
+                return self.flush().await;
+            }
+            let subscription = &mut self.feed.subscription;
+            let (released, release) = oneshot::channel();
+            self.feed.live.join(Joining {
+                socket: self.socket.clone(),
+                filter: subscription.filter().clone(),
+                position: subscription.position(),
+                released,
+            });
+            match release.await {
+                Ok(Released::Behind { position, rest }) => {
+                    subscription.seek(position);
+                    self.rest = rest;
+                }
+                Ok(Released::Over) => self.feed.over = true,
+                Ok(Released::Failed(error)) => return Err(error),
+                // The runtime of the other task has ended.
+                Err(_) => return Ok(()),
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.feed.over || *self.feed.shutdown.borrow()
+    }
+
+    /// Writes everything that is committed already, as far as the application goes on.
+    async fn catch_up(&mut self) -> io::Result<()> {
+        loop {
+            self.flush().await?;
+            if self.is_over() {
+                return Ok(());
+            }
+            let silent = self.feed.heartbeat.saturating_sub(self.spoke.elapsed());
+            if silent.is_zero() {
+                self.rest = HEARTBEAT;
+                continue;
+            }
+            match timeout(silent, self.feed.subscription.next_stored()).await {
+                Ok(Ok(Some(event))) => {
+                    self.send(Frame::of(&event))?;
+                    // There may be thousands more of it, and of its like.
+                    yield_now().await;
+                }
+                Ok(Ok(None)) => return Ok(()),
+                Ok(Err(error)) => self.feed.rest_after(&error).await,
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Writes a frame, and those that are at hand after it.
+    fn send(&mut self, first: Frame) -> io::Result<()> {
+        let mut frames = vec![first];
+        while frames.len() < FRAMES_MAX
+            && let Some(event) = self.feed.subscription.next_ready()
+        {
+            frames.push(Frame::of(&event));
+        }
+        if let Sent::Until { position, rest } = wire::send(&self.socket, &frames)? {
+            self.feed.subscription.seek(position);
+            self.rest = rest;
+        }
+        self.spoke = Instant::now();
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        while !self.rest.is_empty() {
+            match self.socket.try_write(&self.rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    self.rest.advance(written);
+                    self.spoke = Instant::now();
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.socket.writable().await?,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,174 @@
+//! The streams of a writer, by what they are narrowed to.
+
+use super::live::Released;
+use super::wire::{self, Frame, Sent};
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use trade_core::bus::SharedEvent;
+use trade_core::event::EventFilter;
+use trade_core::resource::Sequence;
+use trade_core::values::StationId;
+
+/// Groups without a member that are not worth removing.
+const EMPTY_MAX: usize = 64;
+
+/// A stream at its writer.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) socket: Arc<TcpStream>,
+    pub(super) released: oneshot::Sender<Released>,
+    /// The position it came with, which may be ahead of its writer's.
+    pub(super) from: Sequence,
+    /// The tick of its last write.
+    pub(super) spoke: u64,
+}
+
+impl Member {
+    /// Writes what is new to it.
+    ///
+    /// # Errors
+    /// Why it can be a member no longer.
+    pub(super) fn write(&mut self, frames: &[Frame], tick: u64) -> Result<(), Released> {
+        let new = &frames[frames.partition_point(|frame| frame.sequence <= self.from)..];
+        if new.is_empty() {
+            return Ok(());
+        }
+        self.send(new, tick)
+    }
+
+    /// Writes a comment, if it was silent for long. `position` is what every member has seen.
+    fn show_life(&mut self, position: Sequence, silent_since: u64, tick: u64) -> Result<(), Released> {
+        if self.spoke > silent_since {
+            return Ok(());
+        }
+        let comment = Frame::comment(position.max(self.from));
+        self.send(std::slice::from_ref(&comment), tick)
+    }
+
+    fn send(&mut self, frames: &[Frame], tick: u64) -> Result<(), Released> {
+        match wire::send(&self.socket, frames) {
+            Ok(Sent::All) => {
+                self.spoke = tick;
+                Ok(())
+            }
+            Ok(Sent::Until { position, rest }) => Err(Released::Behind { position, rest }),
+            Err(error) => Err(Released::Failed(error)),
+        }
+    }
+
+    pub(super) fn release(self, why: Released) {
+        // Where nobody waits any more, the client has left.
+        let _ = self.released.send(why);
+    }
+}
+
+/// The streams that share a filter.
+#[derive(Debug)]
+struct Group {
+    filter: EventFilter,
+    members: Vec<Member>,
+    /// What they are to be sent next.
+    frames: Vec<Frame>,
+}
+
+impl Group {
+    /// Writes to every member, and lets go of those to whom it cannot.
+    fn write(&mut self, write: impl Fn(&mut Member, &[Frame]) -> Result<(), Released>) {
+        let mut place = 0;
+        while let Some(member) = self.members.get_mut(place) {
+            match write(member, &self.frames) {
+                Ok(()) => place += 1,
+                Err(why) => self.members.swap_remove(place).release(why),
+            }
+        }
+    }
+}
+
+/// All streams of a writer.
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    all: Vec<Group>,
+    places: HashMap<EventFilter, usize>,
+    /// Those that are not narrowed to stations …
+    wide: Vec<usize>,
+    /// … and those that are.
+    by_station: HashMap<StationId, Vec<usize>>,
+}
+
+impl Groups {
+    pub(super) fn add(&mut self, filter: EventFilter, member: Member) {
+        let place = match self.places.get(&filter) {
+            Some(place) => *place,
+            None => self.open(filter),
+        };
+        self.all[place].members.push(member);
+    }
+
+    fn open(&mut self, filter: EventFilter) -> usize {
+        let place = self.all.len();
+        if filter.stations.is_empty() {
+            self.wide.push(place);
+        }
+        for station in &filter.stations {
+            self.by_station.entry(station.clone()).or_default().push(place);
+        }
+        self.places.insert(filter.clone(), place);
+        self.all.push(Group { filter, members: Vec::new(), frames: Vec::new() });
+        place
+    }
+
+    /// Writes events, in order, to whom they concern.
+    pub(super) fn write<'a>(&mut self, events: impl Iterator<Item = &'a Arc<SharedEvent>>, tick: u64) {
+        let mut concerned = Vec::new();
+        for event in events {
+            let of_stations = event.event().stations().into_iter().flatten();
+            let narrow = of_stations.filter_map(|station| self.by_station.get(station)).flatten();
+            for place in self.wide.iter().chain(narrow) {
+                let group = &mut self.all[*place];
+                // A filter may list both stations of an event.
+                let has_it = group.frames.last().is_some_and(|last| last.sequence == event.event().sequence);
+                if group.members.is_empty() || has_it || !group.filter.matches(event.event()) {
+                    continue;
+                }
+                if group.frames.is_empty() {
+                    concerned.push(*place);
+                }
+                group.frames.push(Frame::of(event));
+            }
+        }
+        for place in concerned {
+            let group = &mut self.all[place];
+            group.write(|member, frames| member.write(frames, tick));
+            group.frames.clear();
+        }
+    }
+
+    /// Writes a comment to those that were silent for long. `position` is what all have seen.
+    pub(super) fn show_life(&mut self, position: Sequence, silent_since: u64, tick: u64) {
+        for group in &mut self.all {
+            group.write(|member, _| member.show_life(position, silent_since, tick));
+        }
+    }
+
+    /// Lets go of those whose clients have left.
+    pub(super) fn sweep(&mut self) {
+        for group in &mut self.all {
+            group.members.retain(|member| !member.released.is_closed());
+        }
+        let empty = self.all.iter().filter(|group| group.members.is_empty()).count();
+        if empty > EMPTY_MAX && empty > self.all.len() / 2 {
+            for Group { filter, members, .. } in std::mem::take(self).all {
+                members.into_iter().for_each(|member| self.add(filter.clone(), member));
+            }
+        }
+    }
+
+    /// Tells everyone that the application ends.
+    pub(super) fn end(&mut self) {
+        for group in std::mem::take(self).all {
+            group.members.into_iter().for_each(|member| member.release(Released::Over));
+        }
+    }
+}

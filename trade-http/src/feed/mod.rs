@@ -1,0 +1,127 @@
+//! Streams of Server-Sent Events (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
+//!
+//! Under any server the answer of a stream has a body that is pulled: nothing is read from the feed before the
+//! connection has room for it, so a slow reader costs neither a writer nor memory. Under [`Connections`] the stream
+//! takes the socket over instead ([`direct`]) and leaves it, while it keeps up, to a task that writes to many
+//! ([`live`]): a task, a timer, a read buffer and a wake-up per stream are what most of its time and memory goes to.
+//!
+//! [`Connections`]: crate::Connections
+
+mod direct;
+mod groups;
+mod live;
+mod wire;
+
+pub(crate) use live::Live;
+
+use crate::call::Context;
+use crate::metrics::OpenStream;
+use axum::body::Body;
+use bytes::Bytes;
+use futures::stream;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
+use trade_core::bus::Subscription;
+use trade_core::store::StoreError;
+use wire::{BYE, HEARTBEAT};
+
+/// How long a stream waits after its log could not be read.
+const RETRY_DELAY: Duration = Duration::from_millis(250);
+
+/// What a stream is made of.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    subscription: Subscription,
+    /// Told first.
+    opening: Option<Bytes>,
+    /// Whether nothing follows.
+    over: bool,
+    heartbeat: Duration,
+    shutdown: watch::Receiver<bool>,
+    live: Arc<Live>,
+    /// For the log.
+    context: Context,
+    _open: OpenStream,
+}
+
+/// A feed, until somebody begins to write it: the body of its answer, or a connection that takes it out of there.
+#[derive(Debug, Clone)]
+pub(crate) struct Unwritten(Arc<Mutex<Option<Feed>>>);
+
+impl Unwritten {
+    pub(crate) fn take(&self) -> Option<Feed> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The body that writes it, unless it was taken by then.
+    pub(crate) fn body(&self) -> Body {
+        let frames = stream::unfold((self.clone(), None), |(unwritten, feed)| async move {
+            let mut feed: Box<Feed> = match feed {
+                Some(feed) => feed,
+                None => Box::new(unwritten.take()?),
+            };
+            let chunk = feed.next().await?;
+            Some((Ok::<_, Infallible>(wire::content(&chunk)), (unwritten, Some(feed))))
+        });
+        Body::from_stream(frames)
+    }
+}
+
+impl Feed {
+    /// A stream of a subscription, that says so when the application ends.
+    pub(crate) fn new(
+        subscription: Subscription,
+        live: Arc<Live>,
+        context: Context,
+        open: OpenStream,
+    ) -> Self {
+        let opening = Some(wire::opening(&subscription));
+        let (heartbeat, shutdown) = (live.heartbeat(), live.shutdown());
+        Self { subscription, opening, over: false, heartbeat, shutdown, live, context, _open: open }
+    }
+
+    pub(crate) fn unwritten(self) -> Unwritten {
+        Unwritten(Arc::new(Mutex::new(Some(self))))
+    }
+
+    async fn next(&mut self) -> Option<Bytes> {
+        if self.over {
+            return None;
+        }
+        if let Some(opening) = self.opening.take() {
+            return Some(opening);
+        }
+        // What is at hand needs neither timer nor wake-up; only the end of the application goes before it.
+        if !*self.shutdown.borrow()
+            && let Some(event) = self.subscription.next_ready()
+        {
+            return Some(wire::encoded(&event));
+        }
+        let silent_until = Instant::now() + self.heartbeat;
+        loop {
+            let next = tokio::select! {
+                biased;
+                _ = self.shutdown.wait_for(|begun| *begun) => Ok(None),
+                next = self.subscription.next() => next,
+                () = sleep_until(silent_until) => return Some(HEARTBEAT),
+            };
+            match next {
+                Ok(Some(event)) => return Some(wire::encoded(&event)),
+                Ok(None) => {
+                    self.over = true;
+                    return Some(BYE);
+                }
+                Err(error) => self.rest_after(&error).await,
+            }
+        }
+    }
+
+    async fn rest_after(&self, error: &StoreError) {
+        let (request_id, position) = (self.context.request_id(), self.subscription.position());
+        tracing::warn!(%error, request_id, position, "a stream cannot read the log");
+        sleep(RETRY_DELAY).await;
+    }
+}
