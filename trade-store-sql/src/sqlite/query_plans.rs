@@ -109,7 +109,7 @@ async fn every_change_finds_its_rows_by_key() {
         [&commit::CHANGED_STATIONS, &commit::CHANGED_TRADES, &commit::CHANGED_CARGO, &commit::HEAD]
     {
         for sql in statement.every_text() {
-            assert_searches(&store, &sql).await;
+            assert_searches(&store, sql).await;
         }
     }
 }
