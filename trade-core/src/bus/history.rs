@@ -30,7 +30,7 @@ type Part = Arc<OnceCell<Arc<Chunk>>>;
 pub(super) struct History {
     store: Arc<dyn Store>,
     parts: Mutex<Parts>,
-    reads: Semaphore,
+    reads: Arc<Semaphore>,
 }
 
 /// By the position they come after.
@@ -43,30 +43,48 @@ struct Parts {
 
 impl History {
     pub(super) fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, parts: Mutex::default(), reads: Semaphore::new(READS_MAX) }
+        Self { store, parts: Mutex::default(), reads: Arc::new(Semaphore::new(READS_MAX)) }
     }
 
     /// The events after `after`, of which there must be one.
     pub(super) async fn after(&self, after: Sequence) -> Result<Arc<Chunk>, StoreError> {
         loop {
             let (start, part) = self.parts.lock().unwrap_or_else(PoisonError::into_inner).at(after);
-            let chunk = part.get_or_try_init(|| Box::pin(self.read(start))).await?;
+            let chunk = match part.get() {
+                Some(chunk) => chunk.clone(),
+                None => self.read_for_all(part, start).await?,
+            };
             if chunk.last() > after {
-                return Ok(chunk.clone());
+                return Ok(chunk);
             }
             // It ended early; the next part begins where it ended.
         }
     }
 
-    async fn read(&self, start: Sequence) -> Result<Arc<Chunk>, StoreError> {
+    /// Reads a part, or waits until another has. The reading goes on where its asker does not: whoever asks next, and
+    /// be it the same one after an interruption, finds it further along.
+    async fn read_for_all(&self, part: Part, start: Sequence) -> Result<Arc<Chunk>, StoreError> {
+        let (store, reads) = (self.store.clone(), self.reads.clone());
+        let reading = tokio::spawn(async move {
+            part.get_or_try_init(|| Self::read(&*store, &reads, start)).await.cloned()
+        });
+        reading.await.unwrap_or_else(|error| {
+            let detail = "the reading of the log ended before its end";
+            let error = StoreError::new(StoreErrorKind::Internal, self.store.name(), "read the log", detail)
+                .caused_by(error);
+            Err(error)
+        })
+    }
+
+    async fn read(store: &dyn Store, reads: &Semaphore, start: Sequence) -> Result<Arc<Chunk>, StoreError> {
         // Never closed, so this cannot fail.
-        let _permit = self.reads.acquire().await;
+        let _permit = reads.acquire().await;
         let end = (start / SPAN + 1) * SPAN;
         let (mut events, mut lines, mut position) = (Vec::new(), 0, start);
         while position < end && lines < PART_LINES {
             // Most steps are trades, of four events.
             let records_max = usize::try_from((end - position) / 4 + 4).unwrap_or(usize::MAX);
-            let records = self.store.read(position, records_max, READ_BYTES).await?;
+            let records = store.read(position, records_max, READ_BYTES).await?;
             if records.is_empty() {
                 break;
             }
@@ -82,7 +100,7 @@ impl History {
         }
         if events.is_empty() {
             let detail = format!("nothing is stored after sequence {start}, though there is a newer one");
-            return Err(StoreError::new(StoreErrorKind::Corrupt, self.store.name(), "read the log", detail));
+            return Err(StoreError::new(StoreErrorKind::Corrupt, store.name(), "read the log", detail));
         }
         Ok(Arc::new(Chunk::new(events)))
     }

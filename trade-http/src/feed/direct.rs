@@ -45,8 +45,10 @@ async fn left(socket: &TcpStream) -> io::Result<()> {
         socket.readable().await?;
         match socket.try_read(&mut [0; 256]) {
             Ok(0) => return Ok(()),
+            // There may be more of it than anyone has time for.
+            Ok(_) => yield_now().await,
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
-            _ => {}
+            Err(_) => {}
         }
     }
 }
@@ -66,14 +68,22 @@ impl Direct {
                 self.rest = [&BYE[..], END].concat().into();
                 return self.flush().await;
             }
+            // Its silence counts anew where it goes.
+            if self.spoke.elapsed() > self.feed.heartbeat / 3 {
+                self.rest = HEARTBEAT;
+                continue;
+            }
             let subscription = &mut self.feed.subscription;
             let (released, release) = oneshot::channel();
-            self.feed.live.join(Joining {
+            let joined = self.feed.live.join(Joining {
                 socket: self.socket.clone(),
                 filter: subscription.filter().clone(),
                 position: subscription.position(),
                 released,
             });
+            if !joined {
+                return self.write_alone().await;
+            }
             match release.await {
                 Ok(Released::Behind { position, rest }) => {
                     subscription.seek(position);
@@ -81,10 +91,20 @@ impl Direct {
                 }
                 Ok(Released::Over) => self.feed.over = true,
                 Ok(Released::Failed(error)) => return Err(error),
-                // The runtime of the other task has ended.
+                // The writer has ended in the middle of something: what it wrote last is not known.
                 Err(_) => return Ok(()),
             }
         }
+    }
+
+    /// Writes all that follows, where there is no writer to be had.
+    async fn write_alone(&mut self) -> io::Result<()> {
+        while let Some(chunk) = self.feed.next().await {
+            self.rest = chunk;
+            self.flush().await?;
+        }
+        self.rest = Bytes::from_static(END);
+        self.flush().await
     }
 
     fn is_over(&self) -> bool {
@@ -103,7 +123,13 @@ impl Direct {
                 self.rest = HEARTBEAT;
                 continue;
             }
-            match timeout(silent, self.feed.subscription.next_stored()).await {
+            let Feed { subscription, shutdown, .. } = &mut self.feed;
+            let next = tokio::select! {
+                biased;
+                _ = shutdown.wait_for(|begun| *begun) => continue,
+                next = timeout(silent, subscription.next_stored()) => next,
+            };
+            match next {
                 Ok(Ok(Some(event))) => {
                     self.send(Frame::of(&event))?;
                     // There may be thousands more of it, and of its like.

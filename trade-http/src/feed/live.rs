@@ -91,11 +91,11 @@ impl Live {
         self.shutdown.watch()
     }
 
-    /// Hands a stream over, to the writers in turn. Where those have ended its `released` is dropped.
-    pub(super) fn join(&self, stream: Joining) {
+    /// Hands a stream over, to the writers in turn; false where that writer could not start, or has failed.
+    pub(super) fn join(&self, stream: Joining) -> bool {
         let writers = self.writers.get_or_init(|| self.start());
         let turn = self.joined.fetch_add(1, Ordering::Relaxed) % writers.len();
-        let _ = writers[turn].send(Message::Join(stream));
+        writers[turn].send(Message::Join(stream)).is_ok()
     }
 
     /// Says that a stream that was handed over has nobody left.

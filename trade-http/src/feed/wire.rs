@@ -11,7 +11,7 @@ use trade_core::resource::Sequence;
 
 pub(super) const HEARTBEAT: Bytes = Bytes::from_static(b"e\r\n: still here\n\n\r\n");
 pub(super) const BYE: Bytes =
-    Bytes::from_static(b"2a\r\nevent: bye\ndata: {\"reason\":\"shutdown\"}\n\n\r\n");
+    Bytes::from_static(b"28\r\nevent: bye\ndata: {\"reason\":\"shutdown\"}\n\n\r\n");
 /// The end of a body.
 pub(super) const END: &[u8] = b"0\r\n\r\n";
 /// Frames that are written at once.

@@ -99,9 +99,13 @@ impl Stream {
             }
             let mut size = String::new();
             self.lines.read_line(&mut size).await.unwrap();
-            let size = usize::from_str_radix(size.trim(), 16).ok()?;
+            if size.is_empty() {
+                return None;
+            }
+            let size = usize::from_str_radix(size.trim_end(), 16).expect("the size of a chunk");
             let mut chunk = vec![0; size + 2];
             self.lines.read_exact(&mut chunk).await.unwrap();
+            assert_eq!(chunk[size..], *b"\r\n", "a chunk is as long as it says");
             if size == 0 {
                 return None;
             }
