@@ -269,3 +269,15 @@ async fn a_stream_outlives_a_log_that_cannot_be_read() {
     network.shutdown.begin();
     while stream.next().await.unwrap().kind() != "bye" {}
 }
+
+#[tokio::test]
+async fn a_stream_whose_log_hangs_says_goodbye_at_once() {
+    let service = TradeService::start(Arc::new(Broken::Hanging)).await.unwrap();
+    let network = Network::of(service, HttpOptions::default());
+    let address = serve(network.router.clone()).await;
+    let (mut stream, _) = Stream::greeted(address, PATH, Some("3")).await;
+    network.shutdown.begin();
+    // Long before the next heartbeat is due.
+    let last = tokio::time::timeout(Duration::from_secs(3), stream.next()).await.expect("it does not wait for the log");
+    assert_eq!(last.unwrap().kind(), "bye");
+}
