@@ -1,5 +1,7 @@
 //! The state that commands are decided on, and the one way it changes: by events.
 
+mod slot;
+
 use crate::command::RequestId;
 use crate::event::{Event, EventData, InventoryUpdate};
 use crate::resource::{
@@ -9,6 +11,7 @@ use crate::store::{
     Commit, Head, Keys, LedgerWrite, Loaded, LogRecord, Receipt, StockRow, StockWrite, Write,
 };
 use crate::values::{ItemId, ShipmentId, StationId, Timestamp, TransactionId};
+use slot::Slot;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::sync::Arc;
@@ -42,54 +45,6 @@ pub(crate) struct Touched {
     trades: Vec<TransactionId>,
     cargo: Vec<ShipmentId>,
     stations: Vec<StationId>,
-}
-
-#[derive(Debug, Clone)]
-struct Slot<T> {
-    /// The version in the store; none where it holds no such row.
-    stored: Option<Version>,
-    value: Option<Arc<T>>,
-    changed: bool,
-    touched: bool,
-    /// The event that made it, where that is not stored yet.
-    created: Sequence,
-}
-
-impl<T> Default for Slot<T> {
-    fn default() -> Self {
-        Self { stored: None, value: None, changed: false, touched: false, created: 0 }
-    }
-}
-
-impl<T> Slot<T> {
-    fn stored(value: Arc<T>, version: Version) -> Self {
-        Self { stored: Some(version), value: Some(value), ..Self::default() }
-    }
-
-    fn set(&mut self, value: Arc<T>, sequence: Sequence) {
-        if self.value.is_none() {
-            self.created = sequence;
-        }
-        self.value = Some(value);
-        self.changed = true;
-    }
-
-    /// Notes the key as one that the next commit depends on.
-    fn touch<K: Clone>(&mut self, key: &K, touched: &mut Vec<K>) {
-        if !self.touched {
-            self.touched = true;
-            touched.push(key.clone());
-        }
-    }
-
-    /// The row as a commit takes it; it counts as stored from then on.
-    fn write<K>(&mut self, key: K, version: impl Fn(&T) -> Version) -> Write<K, T> {
-        let value = if self.changed { self.value.clone() } else { None };
-        let write = Write { key, expected: self.stored, value, created: self.created };
-        self.stored = self.value.as_deref().map(version);
-        (self.changed, self.touched, self.created) = (false, false, 0);
-        write
-    }
 }
 
 #[derive(Debug, Clone, Default)]
