@@ -27,6 +27,9 @@ type AnyError = Box<dyn Error + Send + Sync>;
 
 /// Serves a router, in which one of [`crate::router`] is, on connections of HTTP/1.1.
 ///
+/// A layer that changes the body of a stream must say so in its headers (`content-encoding`, `content-length`), or it
+/// is passed over: the stream writes itself.
+///
 /// ```no_run
 /// # async fn serve(listener: tokio::net::TcpListener, application: axum::Router) -> std::io::Result<()> {
 /// let connections = trade_http::Connections::new(application);

@@ -18,6 +18,7 @@ const EVENTS_PER_TRADE: u64 = 4;
 const PACE: f64 = 1_000.0;
 const CONNECTIONS: usize = 64;
 const CATCH_UP_MAX: Duration = Duration::from_secs(120);
+/// After the last event, to see one too many.
 const REST: Duration = Duration::from_millis(300);
 
 /// Each subscriber follows a station of its own. Writers are told from those that have the server to themselves.

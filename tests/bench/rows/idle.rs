@@ -14,6 +14,7 @@ const SUBSCRIBERS: usize = 10_000;
 /// Descriptors beside those of the subscribers.
 const SPARE: usize = 500;
 const CONNECT_MAX: Duration = Duration::from_secs(120);
+/// After the last connection, until what was needed to open them is free again.
 const REST: Duration = Duration::from_secs(1);
 
 /// The memory of ten thousand streams.
