@@ -1,16 +1,28 @@
 //! Stores of [`trade_core`] in SQL databases.
 //!
 //! An engine is a feature and a folder: [`SqliteStore`] (feature `sqlite`) keeps a network in one file. What the
-//! engines share — the form of a row, and which index a list is read by — stands beside them, in `rows` and `plan`.
+//! engines share stands beside them: the form of a row (`rows`), which index a list is read by (`plan`), what is read
+//! (`read`) and written (`commit`), each statement once, as a template that `dialect` words for the engine.
 
 #![warn(missing_docs)]
+#![cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 
-#[cfg(feature = "sqlite")]
+mod commit;
+mod dialect;
+mod engine;
+mod lane;
 mod plan;
-#[cfg(feature = "sqlite")]
+mod read;
 mod rows;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod server;
+mod snapshot;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod store;
 
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub use server::ServerOptions;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
+pub use store::SqlStore;

@@ -2,14 +2,15 @@
 //!
 //! What a row holds was checked before it was written; a value outside its range is damage, and told as such.
 
+use crate::commit::Defect;
+use crate::engine::Engine;
 use std::fmt::Display;
-use std::sync::Arc;
 use trade_core::command::{Fingerprint, RequestId};
 use trade_core::resource::{
-    Cargo, CargoStatus, LedgerEntry, Line, Lines, MovementReason, Place, Settlement, Station, StockLevel,
-    Trade, TradeStatus,
+    Cargo, CargoStatus, LedgerEntry, Line, Lines, MovementReason, Place, Settlement, Station, StockItem,
+    StockLevel, Trade, TradeStatus,
 };
-use trade_core::store::{LedgerPosition, Receipt};
+use trade_core::store::{Head, LedgerPosition, Receipt, StoreError, StoreErrorKind};
 use trade_core::values::{Label, Quantity, ShipmentId, StationId, Timestamp, TransactionId};
 
 /// What is wrong with a row.
@@ -23,46 +24,89 @@ pub(crate) const TRANSIT: i64 = 0;
 /// The place that stands for `world`.
 pub(crate) const WORLD: i64 = -1;
 
-/// sequence, id, buyer, seller, lines, settlement, status, expires_at, created_at, updated_at, version
-pub(crate) type TradeRow = (i64, String, String, String, String, i64, i64, Option<i64>, i64, i64, i64);
-/// sequence, own id, trade's id, origin, destination, lines, status, eta, requested_eta, location, created_at,
-/// updated_at, version
-pub(crate) type CargoRow = (
-    i64,
-    Option<String>,
-    Option<String>,
-    String,
-    String,
-    String,
-    i64,
-    i64,
-    Option<i64>,
-    Option<String>,
-    i64,
-    i64,
-    i64,
-);
-/// sequence, id, name, on_hand_total, item_count, updated_at, version
-pub(crate) type StationRow = (i64, String, Option<String>, String, i64, i64, i64);
-/// on_hand, reserved, incoming
-pub(crate) type LevelRow = (i64, i64, i64);
-/// sequence, place, time, item, quantity, from, from's id, to, to's id, reason, cargo's own id, trade's id
-pub(crate) type LedgerRow = (
-    i64,
-    i64,
-    i64,
-    String,
-    i64,
-    i64,
-    Option<String>,
-    i64,
-    Option<String>,
-    i64,
-    Option<String>,
-    Option<String>,
-);
-/// request, fingerprint, time, answer
-pub(crate) type ReceiptRow = (Vec<u8>, Vec<u8>, i64, Option<Vec<u8>>);
+/// The columns of a row, by their place: numbers from [`NUMBERS`], texts from [`TEXTS`], bytes from [`BYTES`], each
+/// kind in the order that the functions below name; [`KIND`] tells what a row is where several kinds are mixed.
+pub trait Columns {
+    /// A number.
+    ///
+    /// # Errors
+    /// The driver's, if there is none in this place.
+    fn number(&self, at: usize) -> Result<Option<i64>, sqlx::Error>;
+
+    /// A text.
+    ///
+    /// # Errors
+    /// As [`Self::number`].
+    fn text(&self, at: usize) -> Result<Option<&str>, sqlx::Error>;
+
+    /// Bytes.
+    ///
+    /// # Errors
+    /// As [`Self::number`].
+    fn bytes(&self, at: usize) -> Result<Option<&[u8]>, sqlx::Error>;
+}
+
+/// The place of the first of seven numbers.
+pub(crate) const NUMBERS: usize = 0;
+/// The place of the first of six texts.
+pub(crate) const TEXTS: usize = 7;
+/// The place of the first of three times bytes.
+pub(crate) const BYTES: usize = 13;
+/// The place of the number that tells kinds apart.
+pub(crate) const KIND: usize = 16;
+
+fn unreadable(at: usize) -> impl Fn(sqlx::Error) -> DamagedRow {
+    move |error| DamagedRow(format!("column {at} cannot be read: {error}"))
+}
+
+fn absent(at: usize) -> impl Fn() -> DamagedRow {
+    move || DamagedRow(format!("column {at} is empty"))
+}
+
+/// The number in a place.
+pub(crate) fn number(row: &impl Columns, at: usize) -> Decoded<i64> {
+    maybe_number(row, at)?.ok_or_else(absent(at))
+}
+
+fn maybe_number(row: &impl Columns, at: usize) -> Decoded<Option<i64>> {
+    row.number(at).map_err(unreadable(at))
+}
+
+/// The number in a place, which is never negative.
+pub(crate) fn count(row: &impl Columns, at: usize) -> Decoded<u64> {
+    unsigned(number(row, at)?)
+}
+
+/// The same where there may be none.
+pub(crate) fn maybe_count(row: &impl Columns, at: usize) -> Decoded<Option<u64>> {
+    maybe_number(row, at)?.map(unsigned).transpose()
+}
+
+fn moment(row: &impl Columns, at: usize) -> Decoded<Timestamp> {
+    time(number(row, at)?)
+}
+
+fn string(row: &impl Columns, at: usize) -> Decoded<&str> {
+    maybe_string(row, at)?.ok_or_else(absent(at))
+}
+
+fn maybe_string(row: &impl Columns, at: usize) -> Decoded<Option<&str>> {
+    row.text(at).map_err(unreadable(at))
+}
+
+/// The bytes in a place.
+pub(crate) fn bytes(row: &impl Columns, at: usize) -> Decoded<&[u8]> {
+    row.bytes(at).map_err(unreadable(at))?.ok_or_else(absent(at))
+}
+
+/// The checked text in a place.
+pub(crate) fn named<'r, T>(field: &'static str, row: &'r impl Columns, at: usize) -> Decoded<T>
+where
+    T: TryFrom<&'r str>,
+    T::Error: Display,
+{
+    text(field, string(row, at)?)
+}
 
 /// A number as a row keeps it. What is too large for it fails the schema's checks.
 pub(crate) fn stored(number: u64) -> i64 {
@@ -97,8 +141,8 @@ fn word<T>(field: &'static str, code: i64, from_code: impl Fn(u8) -> Option<T>) 
 }
 
 /// Lines as a row keeps them.
-pub(crate) fn lines_text(lines: &Lines) -> Decoded<String> {
-    serde_json::to_string(lines).map_err(damaged("lines"))
+pub(crate) fn lines_text(lines: &Lines) -> Result<String, Defect> {
+    serde_json::to_string(lines).map_err(|error| Defect(format!("lines cannot be written: {error}")))
 }
 
 fn lines(text: &str) -> Decoded<Lines> {
@@ -106,56 +150,49 @@ fn lines(text: &str) -> Decoded<Lines> {
     Ok(Lines::from_stored(lines))
 }
 
-pub(crate) fn trade(row: TradeRow) -> Decoded<Trade> {
-    let (_, id, buyer, seller, items, settlement, status, expires_at, created_at, updated_at, version) = row;
-    let transaction_id: TransactionId = text("trade id", &id)?;
-    let items = lines(&items)?;
+/// Numbers: sequence, time.
+pub(crate) fn head(row: &impl Columns) -> Decoded<Head> {
+    Ok(Head { sequence: count(row, NUMBERS)?, time: moment(row, NUMBERS + 1)? })
+}
+
+/// Numbers: sequence, settlement, status, expires_at, created_at, updated_at, version. Texts: id, buyer, seller, lines.
+pub(crate) fn trade(row: &impl Columns) -> Decoded<Trade> {
+    let transaction_id: TransactionId = named("trade id", row, TEXTS)?;
+    let items = lines(string(row, TEXTS + 3)?)?;
     Ok(Trade {
         shipment_id: ShipmentId::of_trade(&transaction_id),
         transaction_id,
-        buyer: text("buyer", &buyer)?,
-        seller: text("seller", &seller)?,
+        buyer: named("buyer", row, TEXTS + 1)?,
+        seller: named("seller", row, TEXTS + 2)?,
         totals: items.totals().map_err(damaged("lines"))?,
         items,
-        settlement: word("settlement", settlement, Settlement::from_code)?,
-        status: word("trade status", status, TradeStatus::from_code)?,
-        expires_at: expires_at.map(time).transpose()?,
-        created_at: time(created_at)?,
-        updated_at: time(updated_at)?,
-        version: unsigned(version)?,
+        settlement: word("settlement", number(row, NUMBERS + 1)?, Settlement::from_code)?,
+        status: word("trade status", number(row, NUMBERS + 2)?, TradeStatus::from_code)?,
+        expires_at: maybe_number(row, NUMBERS + 3)?.map(time).transpose()?,
+        created_at: moment(row, NUMBERS + 4)?,
+        updated_at: moment(row, NUMBERS + 5)?,
+        version: count(row, NUMBERS + 6)?,
     })
 }
 
-pub(crate) fn cargo(row: CargoRow) -> Decoded<Cargo> {
-    let (
-        _,
-        id,
-        trade,
-        origin,
-        destination,
-        items,
-        status,
-        eta,
-        requested_eta,
-        location,
-        created,
-        updated,
-        version,
-    ) = row;
-    let (shipment_id, transaction_id) = shipment(id.as_deref(), trade.as_deref())?;
+/// Numbers: sequence, status, eta, requested_eta, created_at, updated_at, version. Texts: own id, trade's id, origin,
+/// destination, lines, location.
+pub(crate) fn cargo(row: &impl Columns) -> Decoded<Cargo> {
+    let (shipment_id, transaction_id) = shipment(maybe_string(row, TEXTS)?, maybe_string(row, TEXTS + 1)?)?;
+    let location = maybe_string(row, TEXTS + 5)?;
     Ok(Cargo {
         shipment_id: shipment_id.ok_or_else(|| DamagedRow("a shipment without id and trade".into()))?,
         transaction_id,
-        origin: text("origin", &origin)?,
-        destination: text("destination", &destination)?,
-        items: lines(&items)?,
-        status: word("cargo status", status, CargoStatus::from_code)?,
-        eta: time(eta)?,
-        location: location.as_deref().map(|label| text::<Label>("location", label)).transpose()?,
-        requested_eta: requested_eta.map(time).transpose()?,
-        created_at: time(created)?,
-        updated_at: time(updated)?,
-        version: unsigned(version)?,
+        origin: named("origin", row, TEXTS + 2)?,
+        destination: named("destination", row, TEXTS + 3)?,
+        items: lines(string(row, TEXTS + 4)?)?,
+        status: word("cargo status", number(row, NUMBERS + 1)?, CargoStatus::from_code)?,
+        eta: moment(row, NUMBERS + 2)?,
+        location: location.map(|label| text::<Label>("location", label)).transpose()?,
+        requested_eta: maybe_number(row, NUMBERS + 3)?.map(time).transpose()?,
+        created_at: moment(row, NUMBERS + 4)?,
+        updated_at: moment(row, NUMBERS + 5)?,
+        version: count(row, NUMBERS + 6)?,
     })
 }
 
@@ -169,42 +206,51 @@ fn shipment(id: Option<&str>, trade: Option<&str>) -> Decoded<(Option<ShipmentId
     Ok((shipment_id, transaction_id))
 }
 
-pub(crate) fn station(row: &StationRow) -> Decoded<Station> {
-    let (_, id, name, on_hand_total, item_count, updated_at, version) = row;
+/// Numbers: sequence, item_count, updated_at, version. Texts: id, name, on_hand_total.
+pub(crate) fn station(row: &impl Columns) -> Decoded<Station> {
+    let name = maybe_string(row, TEXTS + 1)?;
     Ok(Station {
-        station_id: text("station id", id)?,
-        name: name.as_deref().map(|label| text("name", label)).transpose()?,
-        on_hand_total: on_hand_total.parse().map_err(damaged("on_hand_total"))?,
-        item_count: unsigned(*item_count)?,
-        version: unsigned(*version)?,
-        updated_at: time(*updated_at)?,
+        station_id: named("station id", row, TEXTS)?,
+        name: name.map(|label| text("name", label)).transpose()?,
+        on_hand_total: string(row, TEXTS + 2)?.parse().map_err(damaged("on_hand_total"))?,
+        item_count: count(row, NUMBERS + 1)?,
+        updated_at: moment(row, NUMBERS + 2)?,
+        version: count(row, NUMBERS + 3)?,
     })
 }
 
-pub(crate) fn level((on_hand, reserved, incoming): LevelRow) -> Decoded<StockLevel> {
+/// Numbers: any, on_hand, reserved, incoming.
+pub(crate) fn level(row: &impl Columns) -> Decoded<StockLevel> {
     Ok(StockLevel {
-        on_hand: unsigned(on_hand)?,
-        reserved: unsigned(reserved)?,
-        incoming: unsigned(incoming)?,
+        on_hand: count(row, NUMBERS + 1)?,
+        reserved: count(row, NUMBERS + 2)?,
+        incoming: count(row, NUMBERS + 3)?,
     })
 }
 
-pub(crate) fn ledger_position(sequence: i64, place: i64) -> Decoded<LedgerPosition> {
-    let index = u32::try_from(place).map_err(damaged("place"))?;
-    Ok(LedgerPosition { sequence: unsigned(sequence)?, index })
+/// As [`level`], and texts: item.
+pub(crate) fn item(row: &impl Columns) -> Decoded<StockItem> {
+    Ok(StockItem { item_id: named("item", row, TEXTS)?, level: level(row)? })
 }
 
-pub(crate) fn ledger_entry(row: LedgerRow) -> Decoded<LedgerEntry> {
-    let (sequence, _, at, item, quantity, from, from_id, to, to_id, reason, cargo, trade) = row;
-    let (shipment_id, transaction_id) = shipment(cargo.as_deref(), trade.as_deref())?;
+/// Numbers: sequence, place.
+pub(crate) fn ledger_position(row: &impl Columns) -> Decoded<LedgerPosition> {
+    let index = u32::try_from(number(row, NUMBERS + 1)?).map_err(damaged("place"))?;
+    Ok(LedgerPosition { sequence: count(row, NUMBERS)?, index })
+}
+
+/// Numbers: sequence, place, time, quantity, from, to, reason. Texts: item, from's id, to's id, cargo's own id, trade's id.
+pub(crate) fn ledger_entry(row: &impl Columns) -> Decoded<LedgerEntry> {
+    let (shipment_id, transaction_id) =
+        shipment(maybe_string(row, TEXTS + 3)?, maybe_string(row, TEXTS + 4)?)?;
     Ok(LedgerEntry {
-        sequence: unsigned(sequence)?,
-        time: time(at)?,
-        item_id: text("item", &item)?,
-        quantity: Quantity::new(unsigned(quantity)?).map_err(damaged("quantity"))?,
-        from: place(from, from_id.as_deref())?,
-        to: place(to, to_id.as_deref())?,
-        reason: word("reason", reason, MovementReason::from_code)?,
+        sequence: count(row, NUMBERS)?,
+        time: moment(row, NUMBERS + 2)?,
+        item_id: named("item", row, TEXTS)?,
+        quantity: Quantity::new(count(row, NUMBERS + 3)?).map_err(damaged("quantity"))?,
+        from: place(number(row, NUMBERS + 4)?, maybe_string(row, TEXTS + 1)?)?,
+        to: place(number(row, NUMBERS + 5)?, maybe_string(row, TEXTS + 2)?)?,
+        reason: word("reason", number(row, NUMBERS + 6)?, MovementReason::from_code)?,
         transaction_id,
         shipment_id,
     })
@@ -219,24 +265,26 @@ fn place(code: i64, station: Option<&str>) -> Decoded<Place> {
     }
 }
 
-pub(crate) fn receipt((request, fingerprint, at, answer): ReceiptRow) -> Decoded<Receipt> {
-    let bytes = |field, bytes: Vec<u8>| {
-        <[u8; 16]>::try_from(bytes).map_err(|_| DamagedRow(format!("{field} is not of 16 bytes")))
+/// Numbers: time. Bytes: request, fingerprint, answer.
+pub(crate) fn receipt(row: &impl Columns) -> Decoded<Receipt> {
+    let id = |field, at| {
+        let id = <[u8; 16]>::try_from(bytes(row, at)?);
+        id.map_err(|_| DamagedRow(format!("{field} is not of 16 bytes")))
     };
     Ok(Receipt {
-        request: RequestId(bytes("request", request)?),
-        fingerprint: Fingerprint(bytes("fingerprint", fingerprint)?),
-        time: time(at)?,
-        answer,
+        request: RequestId(id("request", BYTES)?),
+        fingerprint: Fingerprint(id("fingerprint", BYTES + 1)?),
+        time: moment(row, NUMBERS)?,
+        answer: row.bytes(BYTES + 2).map_err(unreadable(BYTES + 2))?.map(<[u8]>::to_vec),
     })
+}
+
+/// Turns a row that cannot be read into the store's error.
+pub(crate) fn corrupt<E: Engine>(operation: &'static str) -> impl Fn(DamagedRow) -> StoreError + Copy {
+    move |DamagedRow(detail)| StoreError::new(StoreErrorKind::Corrupt, E::NAME, operation, detail)
 }
 
 /// The shipment as a lookup finds it: by its own id, or by the trade in its name.
 pub(crate) fn trade_in_name(id: &ShipmentId) -> &str {
     if id.is_reserved_for_trades() { id.as_str().split_once('-').map_or("", |(_, trade)| trade) } else { "" }
-}
-
-/// Shared where a trade or shipment is handed out.
-pub(crate) fn shared<R, T>(decode: impl Fn(R) -> Decoded<T>) -> impl Fn(R) -> Decoded<Arc<T>> {
-    move |row| decode(row).map(Arc::new)
 }

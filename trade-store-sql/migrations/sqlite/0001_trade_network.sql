@@ -52,7 +52,7 @@ CREATE TABLE tn_trade (
     id TEXT NOT NULL UNIQUE CHECK (length(id) BETWEEN 1 AND 119),
     buyer INTEGER NOT NULL CHECK (buyer > 0),
     seller INTEGER NOT NULL CHECK (seller > 0),
-    lines TEXT NOT NULL,
+    item_lines TEXT NOT NULL,
     settlement INTEGER NOT NULL CHECK (settlement BETWEEN 0 AND 1),
     status INTEGER NOT NULL CHECK (status BETWEEN 0 AND 3),
     expires_at INTEGER,
@@ -81,7 +81,7 @@ CREATE TABLE tn_cargo (
     id TEXT CHECK (length(id) BETWEEN 1 AND 128),
     origin INTEGER CHECK (origin > 0),
     destination INTEGER CHECK (destination > 0),
-    lines TEXT,
+    item_lines TEXT,
     status INTEGER NOT NULL CHECK (status BETWEEN 0 AND 5),
     eta INTEGER NOT NULL,
     requested_eta INTEGER,
@@ -92,7 +92,7 @@ CREATE TABLE tn_cargo (
     updated_at INTEGER NOT NULL,
     version INTEGER NOT NULL CHECK (version > 0),
     CHECK ((id IS NULL) = (origin IS NULL) AND (id IS NULL) = (destination IS NULL)
-        AND (id IS NULL) = (lines IS NULL)),
+        AND (id IS NULL) = (item_lines IS NULL)),
     CHECK (id IS NOT NULL OR (trade IS NOT NULL AND trade = sequence - 1))
 ) STRICT;
 

@@ -4,47 +4,78 @@
 //! written by the hundred, in a few fixed shapes, which the connection keeps prepared: the places that are left in a
 //! shape stay NULL, and are passed over. Where all rows of a commit are few, their statements go as one text.
 
+use crate::commit::{Cell, RowSet, Shape, Sink, Written};
 use crate::rows::stored;
 use futures::TryStreamExt;
 use sqlx::error::BoxDynError;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
-use sqlx::{Arguments, AssertSqlSafe, Encode, Executor, Sqlite, Type};
+use sqlx::{Arguments, AssertSqlSafe, Executor};
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
+use trade_core::store::Head;
 
 /// Places for rows in a statement.
 const SHAPES: [usize; 10] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
 
-/// A statement over a list of rows, each `(?, …)`, whose first column is never NULL.
-#[derive(Debug)]
-pub(super) struct RowStatement {
-    before: &'static str,
-    columns: usize,
-    after: &'static str,
-    /// Its text in each shape, once it was asked for.
-    texts: [OnceLock<Arc<str>>; SHAPES.len()],
+/// The text of a set of rows in a shape, once it was asked for.
+static TEXTS: [[OnceLock<Arc<str>>; SHAPES.len()]; RowSet::ALL.len()] =
+    [const { [const { OnceLock::new() }; SHAPES.len()] }; RowSet::ALL.len()];
+
+/// Only constant text goes into it.
+fn text(set: RowSet, shape: usize) -> &'static Arc<str> {
+    TEXTS[set as usize][shape].get_or_init(|| {
+        let columns = set.shape().columns.len();
+        let row = format!("(?{})", ",?".repeat(columns - 1));
+        let rows = vec![row.as_str(); SHAPES[shape]].join(",");
+        statement(set.shape(), &format!("(VALUES {rows})")).into()
+    })
 }
 
-impl RowStatement {
-    /// `before` ends where the list is read from, `after` is what follows the condition on its rows, which are `v`.
-    pub(super) const fn new(before: &'static str, columns: usize, after: &'static str) -> Self {
-        Self { before, columns, after, texts: [const { OnceLock::new() }; SHAPES.len()] }
-    }
-
-    /// The statement in each of its shapes.
-    #[cfg(test)]
-    pub(super) fn every_text(&self) -> impl Iterator<Item = &str> {
-        (0..SHAPES.len()).map(|shape| &**self.text(shape))
-    }
-
-    /// Only constant text goes into it.
-    fn text(&self, shape: usize) -> &Arc<str> {
-        self.texts[shape].get_or_init(|| {
-            let row = format!("(?{})", ",?".repeat(self.columns - 1));
-            let rows = vec![row.as_str(); SHAPES[shape]].join(",");
-            format!("{} (VALUES {rows}) v WHERE v.column1 IS NOT NULL {};", self.before, self.after).into()
-        })
+/// The statement that writes rows, the first value of each of which is never NULL.
+fn statement(shape: &Shape, rows: &str) -> String {
+    let Shape { table, columns, written } = shape;
+    let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+    let set = |columns: &[&str], first: usize| {
+        let set = columns.iter().zip(first..).map(|(name, place)| format!("{name} = v.column{place}"));
+        set.collect::<Vec<_>>().join(", ")
+    };
+    let insert = || {
+        format!(
+            "INSERT OR FAIL INTO {table} ({}) SELECT * FROM {rows} v WHERE v.column1 IS NOT NULL",
+            names.join(", ")
+        )
+    };
+    let update = |set: String| {
+        let key = names[0];
+        format!(
+            "UPDATE OR FAIL {table} SET {set} FROM {rows} v WHERE v.column1 IS NOT NULL AND {table}.{key} = v.column1"
+        )
+    };
+    match written {
+        Written::Inserted => format!("{};", insert()),
+        Written::Replaced { key } => {
+            let (key, others) = names.split_at(*key);
+            let others: Vec<_> = others.iter().map(|name| format!("{name} = excluded.{name}")).collect();
+            format!("{} ON CONFLICT ({}) DO UPDATE SET {};", insert(), key.join(", "), others.join(", "))
+        }
+        Written::Changed => format!("{};", update(set(&names[1..], 2))),
+        Written::ChangedFrom { version } => {
+            let expected = names.len();
+            let set = set(&names[1..expected - 1], 2);
+            format!("{} AND {table}.{version} = v.column{expected};", update(set))
+        }
     }
 }
+
+/// A set's statement in each of its shapes.
+#[cfg(test)]
+pub(super) fn every_text(set: RowSet) -> impl Iterator<Item = &'static str> {
+    (0..SHAPES.len()).map(move |shape| &**text(set, shape))
+}
+
+/// The head, found where a commit expects it: the table's check refuses any other.
+const HEAD_FROM: &str = "UPDATE OR FAIL tn_head SET time = ?2, \
+    sequence = CASE WHEN sequence = ?3 AND time = ?4 THEN ?1 ELSE -1 END WHERE one = 1;";
 
 /// Statements that are run one after the other, each of whose rows is expected to change one row.
 #[derive(Debug)]
@@ -57,7 +88,7 @@ pub(super) struct Script {
 
 #[derive(Debug)]
 enum Text {
-    Shared(Arc<str>),
+    Shared(&'static Arc<str>),
     Own(String),
 }
 
@@ -67,43 +98,27 @@ impl Script {
         Self { joined: false, parts: Vec::new(), rows: 0 }
     }
 
-    /// A script of one text, for few rows, that begins with a statement that changes none.
-    pub(super) fn joined(first: &str) -> Self {
-        Self { joined: true, parts: vec![(Text::Own(first.into()), RowValues::with_capacity(0))], rows: 0 }
-    }
-
-    /// Adds a statement over some rows.
-    pub(super) fn add<T>(&mut self, statement: &RowStatement, rows: &[T], bind: impl Fn(&mut RowValues, &T)) {
-        for chunk in rows.chunks(SHAPES[SHAPES.len() - 1]) {
-            let shape = SHAPES.partition_point(|places| *places < chunk.len());
-            let text = statement.text(shape);
-            match self.parts.last_mut() {
-                Some((Text::Own(joined), values)) if self.joined => {
-                    joined.push_str(text);
-                    chunk.iter().for_each(|row| bind(values, row));
-                    // What follows is bound by its place.
-                    for _ in 0..(SHAPES[shape] - chunk.len()) * statement.columns {
-                        values.add(None::<i64>);
-                    }
-                }
-                _ => {
-                    // What is not bound is NULL.
-                    let mut values = RowValues::with_capacity(chunk.len() * statement.columns);
-                    chunk.iter().for_each(|row| bind(&mut values, row));
-                    self.parts.push((Text::Shared(text.clone()), values));
-                }
-            }
+    /// A script of one text, for few rows, that begins a transaction and moves the head, if that is where it is
+    /// expected.
+    pub(super) fn joined(from: Head, to: Head) -> Self {
+        let mut values = RowValues::with_capacity(4);
+        for number in [stored(to.sequence), to.time.millis(), stored(from.sequence), from.time.millis()] {
+            values.add(Cell::Int(Some(number)));
         }
-        self.rows += rows.len() as u64;
+        Self {
+            joined: true,
+            parts: vec![(Text::Own(format!("BEGIN IMMEDIATE;{HEAD_FROM}")), values)],
+            rows: 1,
+        }
     }
 
-    /// Runs it, and answers whether each of its rows inserted or changed one, as it should.
-    pub(super) async fn run(self, connection: &mut SqliteConnection) -> Result<Written, sqlx::Error> {
+    /// Runs it, and answers how many rows it inserted or changed, and how many it should have.
+    pub(super) async fn run(self, connection: &mut SqliteConnection) -> Result<(u64, u64), sqlx::Error> {
         let mut changed = 0;
         for (text, values) in self.parts {
             let arguments = values.0.map_err(sqlx::Error::Encode)?;
             let query = match text {
-                Text::Shared(text) => sqlx::query_with(AssertSqlSafe(text), arguments),
+                Text::Shared(text) => sqlx::query_with(AssertSqlSafe(text.clone()), arguments),
                 Text::Own(text) => sqlx::query_with(AssertSqlSafe(text), arguments),
             };
             if self.joined {
@@ -117,20 +132,42 @@ impl Script {
                 changed += query.execute(&mut *connection).await?.rows_affected();
             }
         }
-        Ok(Written { changed, expected: self.rows })
+        Ok((changed, self.rows))
     }
 }
 
-/// How many rows a script changed, and should have.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Written {
-    pub(super) changed: u64,
-    pub(super) expected: u64,
+impl Sink for Script {
+    fn add<'r, const N: usize>(
+        &mut self,
+        set: RowSet,
+        mut rows: impl ExactSizeIterator<Item = [Cell<'r>; N]>,
+    ) {
+        self.rows += rows.len() as u64;
+        while rows.len() > 0 {
+            let count = rows.len().min(SHAPES[SHAPES.len() - 1]);
+            let shape = SHAPES.partition_point(|places| *places < count);
+            let text = text(set, shape);
+            match self.parts.last_mut() {
+                Some((Text::Own(joined), _)) if self.joined => joined.push_str(text),
+                _ => self.parts.push((Text::Shared(text), RowValues::with_capacity(count * N))),
+            }
+            let Some((_, values)) = self.parts.last_mut() else { return };
+            for cell in rows.by_ref().take(count).flatten() {
+                values.add(cell);
+            }
+            if self.joined {
+                // What follows is bound by its place. Elsewhere, what is not bound is NULL.
+                for _ in 0..(SHAPES[shape] - count) * N {
+                    values.add(Cell::Int(None));
+                }
+            }
+        }
+    }
 }
 
 /// The values of some rows, in column order.
 #[derive(Debug)]
-pub(super) struct RowValues(Result<SqliteArguments, BoxDynError>);
+struct RowValues(Result<SqliteArguments, BoxDynError>);
 
 impl RowValues {
     fn with_capacity(values: usize) -> Self {
@@ -140,25 +177,16 @@ impl RowValues {
     }
 
     /// The first value that cannot be encoded is told when the statement runs.
-    pub(super) fn add<'v, T: Encode<'v, Sqlite> + Type<Sqlite>>(&mut self, value: T) -> &mut Self {
-        if let Ok(arguments) = &mut self.0
-            && let Err(error) = arguments.add(value)
-        {
+    fn add(&mut self, cell: Cell<'_>) {
+        let Ok(arguments) = &mut self.0 else { return };
+        let added = match cell {
+            Cell::Int(number) => arguments.add(number),
+            Cell::Text(text) => arguments.add(text.map(Cow::into_owned)),
+            Cell::Id(id) => arguments.add(id),
+            Cell::Bytes(bytes) => arguments.add(bytes.map(Cow::into_owned)),
+        };
+        if let Err(error) = added {
             self.0 = Err(error);
         }
-        self
-    }
-
-    /// An id, shared and not copied.
-    pub(super) fn text<'i, I>(&mut self, id: &'i I) -> &mut Self
-    where
-        Arc<str>: From<&'i I>,
-    {
-        self.add(Arc::<str>::from(id))
-    }
-
-    /// A quantity, a version, a sequence.
-    pub(super) fn number(&mut self, value: u64) -> &mut Self {
-        self.add(stored(value))
     }
 }

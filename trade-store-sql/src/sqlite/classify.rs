@@ -2,11 +2,7 @@
 //!
 //! <https://www.sqlite.org/rescode.html>
 
-use crate::rows::DamagedRow;
-use trade_core::store::{StoreError, StoreErrorKind};
-
-/// The store's name in messages.
-pub(super) const NAME: &str = "sqlite";
+use trade_core::store::StoreErrorKind;
 
 const PERM: i32 = 3;
 const BUSY: i32 = 5;
@@ -21,15 +17,7 @@ const BUSY_SNAPSHOT: i32 = 517;
 const CONSTRAINT_PRIMARYKEY: i32 = 1_555;
 const CONSTRAINT_UNIQUE: i32 = 2_067;
 
-/// Turns a driver's error of an operation into the store's.
-pub(super) fn classify(operation: &'static str) -> impl Fn(sqlx::Error) -> StoreError + Copy {
-    move |error| {
-        let (kind, detail) = meaning(&error);
-        StoreError::new(kind, NAME, operation, detail).caused_by(error)
-    }
-}
-
-fn meaning(error: &sqlx::Error) -> (StoreErrorKind, &'static str) {
+pub(super) fn meaning(error: &sqlx::Error) -> (StoreErrorKind, &'static str) {
     use StoreErrorKind::{Conflict, Corrupt, Internal, Unavailable, Unsupported};
     let Some(code) = code(error) else {
         return match error {
@@ -66,9 +54,4 @@ fn code(error: &sqlx::Error) -> Option<i32> {
 /// Whether another connection is in the way for now.
 pub(super) fn is_busy(error: &sqlx::Error) -> bool {
     code(error).is_some_and(|code| matches!(code & 0xff, BUSY | LOCKED))
-}
-
-/// Turns a row that cannot be read into the store's error.
-pub(super) fn damaged(operation: &'static str) -> impl Fn(DamagedRow) -> StoreError + Copy {
-    move |DamagedRow(detail)| StoreError::new(StoreErrorKind::Corrupt, NAME, operation, detail)
 }

@@ -35,7 +35,7 @@ async fn opening(store: &SqliteStore, id: &str, items: usize) -> Commit {
 
 /// Runs a statement on the connection that commits will use.
 async fn on_writer(store: &SqliteStore, sql: String) {
-    let mut lease = store.writer.lease("test").await.unwrap();
+    let mut lease = store.lanes.writer.lease("test").await.unwrap();
     let connection: &mut SqliteConnection = &mut lease.connection;
     connection.execute(AssertSqlSafe(sql)).await.unwrap();
     lease.give_back();
@@ -44,7 +44,7 @@ async fn on_writer(store: &SqliteStore, sql: String) {
 #[tokio::test]
 async fn a_full_disk_is_unavailable_and_nothing_landed() {
     let (_folder, store) = store().await;
-    let mut lease = store.writer.lease("test").await.unwrap();
+    let mut lease = store.lanes.writer.lease("test").await.unwrap();
     let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(&mut lease.connection).await.unwrap();
     lease.give_back();
     on_writer(&store, format!("PRAGMA max_page_count = {}", pages + 2)).await;
@@ -60,7 +60,7 @@ async fn a_full_disk_is_unavailable_and_nothing_landed() {
 #[tokio::test]
 async fn an_operation_that_left_a_transaction_open_leaves_none_to_the_next() {
     let (_folder, store) = store().await;
-    let mut lease = store.writer.lease("test").await.unwrap();
+    let mut lease = store.lanes.writer.lease("test").await.unwrap();
     lease.connection.execute("BEGIN IMMEDIATE").await.unwrap();
     lease.connection.execute("UPDATE tn_head SET sequence = 7").await.unwrap();
     drop(lease);
@@ -91,7 +91,7 @@ async fn a_row_that_names_what_is_not_stored_is_a_defect() {
 async fn many_readers_wait_for_each_other_and_for_no_writer() {
     let (_folder, store) = store().await;
     let store = Arc::new(store);
-    let _writing = store.writer.lease("test").await.unwrap();
+    let _writing = store.lanes.writer.lease("test").await.unwrap();
     let readers = (0..64).map(|_| {
         let store = store.clone();
         tokio::spawn(async move { store.head().await.unwrap().sequence })

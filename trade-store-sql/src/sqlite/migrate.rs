@@ -3,7 +3,8 @@
 //! What was applied is noted in a table of our own, so that an application that keeps its own tables and migrations in
 //! the same file is not disturbed, nor disturbs.
 
-use super::classify::{NAME, classify};
+use super::Sqlite;
+use crate::engine::{Engine, classify};
 use sha2::{Digest, Sha256};
 use sqlx::sqlite::SqliteConnection;
 use trade_core::store::{StoreError, StoreErrorKind};
@@ -20,12 +21,12 @@ pub(super) async fn refuse_newer(connection: &mut SqliteConnection) -> Result<()
 
 /// Applies what is missing, all of it or nothing, and finds out whether the file can be written at all.
 pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), StoreError> {
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await.map_err(classify(OPERATION))?;
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await.map_err(classify::<Sqlite>(OPERATION))?;
     // Another process may have come first.
     let known = applied(connection).await?;
-    let done = apply(connection, known).await.map_err(classify(OPERATION));
+    let done = apply(connection, known).await.map_err(classify::<Sqlite>(OPERATION));
     let end = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };
-    let ended = sqlx::query(end).execute(&mut *connection).await.map_err(classify(OPERATION));
+    let ended = sqlx::query(end).execute(&mut *connection).await.map_err(classify::<Sqlite>(OPERATION));
     done.and(ended.map(drop))
 }
 
@@ -36,7 +37,7 @@ async fn applied(connection: &mut SqliteConnection) -> Result<usize, StoreError>
     )
     .fetch_one(&mut *connection)
     .await
-    .map_err(classify(OPERATION))?;
+    .map_err(classify::<Sqlite>(OPERATION))?;
     if !exists {
         return Ok(0);
     }
@@ -44,8 +45,8 @@ async fn applied(connection: &mut SqliteConnection) -> Result<usize, StoreError>
         sqlx::query_as("SELECT version, checksum FROM tn_schema ORDER BY version")
             .fetch_all(&mut *connection)
             .await
-            .map_err(classify(OPERATION))?;
-    let refused = |detail| Err(StoreError::new(StoreErrorKind::Unsupported, NAME, OPERATION, detail));
+            .map_err(classify::<Sqlite>(OPERATION))?;
+    let refused = |detail| Err(StoreError::new(StoreErrorKind::Unsupported, Sqlite::NAME, OPERATION, detail));
     for (index, (version, checksum)) in steps.iter().enumerate() {
         match MIGRATIONS.get(index) {
             None => {

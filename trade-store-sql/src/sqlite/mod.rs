@@ -5,31 +5,25 @@
 //! a commit takes that lock before it reads anything (`BEGIN IMMEDIATE`), so what it reads holds until it ends.
 
 mod batch;
-mod cargo;
 mod classify;
 mod commit;
 #[cfg(test)]
 mod faults;
-mod inventory;
-mod lane;
-mod ledger;
-mod load;
-mod log;
 mod migrate;
 mod open;
 #[cfg(test)]
 mod query_plans;
-mod resolve;
-mod snapshot;
-mod sql;
-mod trades;
 
-use async_trait::async_trait;
-use lane::Lane;
-use resolve::StationKeys;
+use crate::dialect::{Dialect, Rendered};
+use crate::engine::{Engine, Param};
+use crate::read::log;
+use crate::rows::Columns;
+use crate::store::SqlStore;
+use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteQueryResult, SqliteRow};
+use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, Row, Sqlite as Driver};
+use std::time::Duration;
 use trade_core::resource::Sequence;
-use trade_core::store::{Commit, EventLog, Head, Held, Keys, Loaded, LogRecord, Store, StoreError};
-use trade_core::values::Timestamp;
+use trade_core::store::{Commit, Head, Held, StoreError, StoreErrorKind};
 
 /// Keeps a network in an SQLite file.
 ///
@@ -49,22 +43,9 @@ use trade_core::values::Timestamp;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
-pub struct SqliteStore {
-    writer: Lane,
-    /// Loads what commands can touch. They do not queue behind those who merely read.
-    loader: Lane,
-    /// Looks where the log ends.
-    watcher: Lane,
-    readers: Lane,
-    stations: StationKeys,
-}
+pub type SqliteStore = SqlStore<Sqlite>;
 
 impl SqliteStore {
-    fn new(writer: Lane, loader: Lane, watcher: Lane, readers: Lane) -> Self {
-        Self { writer, loader, watcher, readers, stations: StationKeys::default() }
-    }
-
     /// Opens the file of an address, `sqlite://relative/path.db` or `sqlite:///absolute/path.db`, makes it where it is
     /// missing, and brings its schema up to date. `?mode=rw` opens only what is there.
     ///
@@ -75,55 +56,93 @@ impl SqliteStore {
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         open::open(url).await
     }
+}
 
-    /// Closes the file. Operations that run end in order, those that come after are refused as `Unavailable`.
-    pub async fn close(&self) {
-        for lane in [&self.watcher, &self.loader, &self.readers] {
-            lane.close().await;
+/// SQLite, as an engine.
+#[derive(Debug)]
+pub struct Sqlite;
+
+/// How often the head is looked at for what other processes wrote: they leave no sign but the file itself.
+const POLL_PAUSE: Duration = Duration::from_millis(100);
+
+impl Engine for Sqlite {
+    type Connection = SqliteConnection;
+    type Options = SqliteConnectOptions;
+    type Row = SqliteRow;
+    type State = ();
+
+    const NAME: &'static str = "sqlite";
+    const DIALECT: Dialect = Dialect::Sqlite;
+    const IDLE_MAX: Option<Duration> = None;
+
+    async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
+        options.connect().await
+    }
+
+    async fn fetch(
+        connection: &mut SqliteConnection,
+        text: &Rendered,
+        parameters: &[Param<'_>],
+    ) -> Result<Vec<SqliteRow>, sqlx::Error> {
+        query(text, parameters)?.fetch_all(connection).await
+    }
+
+    async fn execute(
+        connection: &mut SqliteConnection,
+        text: &Rendered,
+        parameters: &[Param<'_>],
+    ) -> Result<u64, sqlx::Error> {
+        query(text, parameters)?.execute(connection).await.map(|done: SqliteQueryResult| done.rows_affected())
+    }
+
+    fn meaning(error: &sqlx::Error) -> (StoreErrorKind, &'static str) {
+        classify::meaning(error)
+    }
+
+    async fn commit(store: &SqlStore<Self>, commit: &Commit) -> Result<Head, StoreError> {
+        commit::commit(&store.lanes.writer, &store.stations, commit).await
+    }
+
+    async fn hold(store: &SqlStore<Self>) -> Result<Box<dyn Held + '_>, StoreError> {
+        Ok(Box::new(commit::lock(&store.lanes.writer, &store.stations).await?))
+    }
+
+    async fn changed(store: &SqlStore<Self>, after: Sequence) -> Result<(), StoreError> {
+        while log::head(&store.lanes.watcher, "watch the log").await?.sequence <= after {
+            tokio::time::sleep(POLL_PAUSE).await;
         }
-        self.writer.close().await;
+        Ok(())
     }
+
+    async fn stop((): &()) {}
 }
 
-#[async_trait]
-impl EventLog for SqliteStore {
-    async fn head(&self) -> Result<Head, StoreError> {
-        log::head(&self.watcher, "head").await
+fn query(
+    text: &Rendered,
+    parameters: &[Param<'_>],
+) -> Result<sqlx::query::Query<'static, Driver, SqliteArguments>, sqlx::Error> {
+    let mut arguments = SqliteArguments::default();
+    for parameter in parameters {
+        let added = match parameter {
+            Param::Int(number) => arguments.add(number),
+            Param::Text(text) => arguments.add(text.map(str::to_owned)),
+            list => arguments.add(list.json()),
+        };
+        added.map_err(sqlx::Error::Encode)?;
     }
-
-    async fn read(
-        &self,
-        after: Sequence,
-        records_max: usize,
-        bytes_max: usize,
-    ) -> Result<Vec<LogRecord>, StoreError> {
-        log::read(&self.readers, after, records_max, bytes_max).await
-    }
-
-    async fn changed(&self, after: Sequence) -> Result<(), StoreError> {
-        log::changed(&self.watcher, after).await
-    }
+    Ok(sqlx::query_with(AssertSqlSafe(text.text.clone()), arguments))
 }
 
-#[async_trait]
-impl Store for SqliteStore {
-    fn name(&self) -> &'static str {
-        classify::NAME
+impl Columns for SqliteRow {
+    fn number(&self, at: usize) -> Result<Option<i64>, sqlx::Error> {
+        self.try_get(at)
     }
 
-    async fn load(&self, keys: &Keys) -> Result<Loaded, StoreError> {
-        load::load(&self.loader, keys).await
+    fn text(&self, at: usize) -> Result<Option<&str>, sqlx::Error> {
+        self.try_get(at)
     }
 
-    async fn commit(&self, commit: &Commit) -> Result<Head, StoreError> {
-        commit::commit(&self.writer, &self.stations, commit).await
-    }
-
-    async fn hold(&self) -> Result<Box<dyn Held + '_>, StoreError> {
-        Ok(Box::new(commit::lock(&self.writer, &self.stations).await?))
-    }
-
-    async fn prune_receipts(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
-        log::prune_receipts(&self.writer, before, limit).await
+    fn bytes(&self, at: usize) -> Result<Option<&[u8]>, sqlx::Error> {
+        self.try_get(at)
     }
 }

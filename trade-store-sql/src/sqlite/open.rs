@@ -1,9 +1,10 @@
 //! How a file is opened: looked at first, and changed only once it is known to be ours to change.
 
-use super::SqliteStore;
-use super::classify::{NAME, classify, is_busy};
-use super::lane::Lane;
-use super::migrate;
+use super::classify::is_busy;
+use super::{Sqlite, SqliteStore, migrate};
+use crate::engine::{Engine, classify};
+use crate::lane::{Lane, Patience};
+use crate::store::Lanes;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteSynchronous};
 use std::time::Duration;
@@ -34,7 +35,7 @@ pub(super) async fn open(url: &str) -> Result<SqliteStore, StoreError> {
     // An upsert of many rows journals the pages it touches, to undo itself alone: not by way of a file.
     let writer_options =
         writer_options.pragma("temp_store", "MEMORY").statement_cache_capacity(WRITER_STATEMENTS);
-    let writer = Lane::new(writer_options, 1);
+    let writer = Lane::new(writer_options, 1, Patience::BOUNDLESS);
     let mut lease = writer.lease(OPERATION).await?;
     migrate::refuse_newer(&mut lease.connection).await?;
     switch_to_write_ahead_log(&mut lease.connection).await?;
@@ -45,12 +46,14 @@ pub(super) async fn open(url: &str) -> Result<SqliteStore, StoreError> {
         .read_only(true)
         .pragma("cache_size", READER_CACHE)
         .row_buffer_size(256);
-    let lane = |connections_max| Lane::new(reader_options.clone(), connections_max);
-    Ok(SqliteStore::new(writer, lane(1), lane(1), lane(READERS_MAX)))
+    let lane = |connections_max| Lane::new(reader_options.clone(), connections_max, Patience::BOUNDLESS);
+    let (loader, watcher, readers) = (lane(1), lane(1), lane(READERS_MAX));
+    Ok(SqliteStore::new(Lanes { writer, loader, watcher, readers, replica: None }, ()))
 }
 
 fn options(url: &str) -> Result<SqliteConnectOptions, StoreError> {
-    let refused = |detail: &str| StoreError::new(StoreErrorKind::Unsupported, NAME, OPERATION, detail);
+    let refused =
+        |detail: &str| StoreError::new(StoreErrorKind::Unsupported, Sqlite::NAME, OPERATION, detail);
     let address =
         url.strip_prefix("sqlite:").ok_or_else(|| refused("the address does not begin with sqlite:"))?;
     let (path, query) = address.split_once('?').unwrap_or((address, ""));
@@ -58,7 +61,7 @@ fn options(url: &str) -> Result<SqliteConnectOptions, StoreError> {
     if path.is_empty() || path == ":memory:" || query.contains("mode=memory") {
         return Err(refused("the address names no file; a store in memory is trade_core::memory's"));
     }
-    let options: SqliteConnectOptions = url.parse().map_err(classify(OPERATION))?;
+    let options: SqliteConnectOptions = url.parse().map_err(classify::<Sqlite>(OPERATION))?;
     let options = if query.contains("mode=") { options } else { options.create_if_missing(true) };
     Ok(options
         .busy_timeout(BUSY_TIMEOUT)
@@ -75,12 +78,12 @@ async fn switch_to_write_ahead_log(connection: &mut SqliteConnection) -> Result<
         tries += 1;
         match sqlx::query_scalar("PRAGMA journal_mode = WAL").fetch_one(&mut *connection).await {
             Err(error) if is_busy(&error) && tries < SWITCH_TRIES => tokio::time::sleep(SWITCH_PAUSE).await,
-            result => break result.map_err(classify(OPERATION))?,
+            result => break result.map_err(classify::<Sqlite>(OPERATION))?,
         }
     };
     if mode != "wal" {
         let detail = "the file does not allow a write-ahead log: it may not be written, or its file system cannot share memory";
-        return Err(StoreError::new(StoreErrorKind::Unsupported, NAME, OPERATION, detail));
+        return Err(StoreError::new(StoreErrorKind::Unsupported, Sqlite::NAME, OPERATION, detail));
     }
     Ok(())
 }

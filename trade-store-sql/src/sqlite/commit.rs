@@ -6,24 +6,21 @@
 //! thus to the end of their tables, and the head last — but for a small commit, which hopes to find the head where it
 //! was, and moves it first.
 
-mod tables;
-
-use super::batch::{Script, Written};
-use super::classify::{NAME, classify};
-use super::lane::{Lane, Lease};
-use super::log::head_after;
-use super::resolve::{RowKeys, StationKeys};
+use super::Sqlite;
+use super::batch::Script;
+use crate::commit::keys::{RowKeys, StationKeys};
+use crate::commit::tables::{WriteTable, appended, guarded, moved};
+use crate::commit::{CommitRows, Defect, OPERATION, head_of, no_conflict, shift_to, whole};
+use crate::dialect::Template;
+use crate::engine::{Engine, classify};
+use crate::lane::{Lane, Lease};
+use crate::read::log;
 use async_trait::async_trait;
 use futures::future::join;
 use sqlx::sqlite::SqliteConnection;
-use tables::{APPENDED, GUARDED, MOVED, Rows, WriteTable};
 use trade_core::store::{Commit, Head, Held, StoreError, StoreErrorKind};
 
-#[cfg(test)]
-pub(super) use tables::{CHANGED_CARGO, CHANGED_STATIONS, CHANGED_TRADES, HEAD};
-
-pub(super) const OPERATION: &str = "commit";
-const BEGIN: &str = "BEGIN IMMEDIATE; SELECT sequence, time FROM tn_head WHERE one = 1";
+static BEGIN: Template = Template::new("BEGIN IMMEDIATE; SELECT sequence, time FROM tn_head WHERE one = 1");
 /// A commit of more rows has its own statements prepared more often than it saves.
 const SMALL_ROWS_MAX: usize = 48;
 
@@ -31,23 +28,34 @@ const SMALL_ROWS_MAX: usize = 48;
 /// the transaction.
 #[derive(Debug)]
 pub(super) struct WriteLock<'s> {
-    lease: Lease<'s>,
+    lease: Lease<'s, Sqlite>,
     known: &'s StationKeys,
     stored_head: Head,
 }
 
-pub(super) async fn lock<'s>(writer: &'s Lane, known: &'s StationKeys) -> Result<WriteLock<'s>, StoreError> {
+pub(super) async fn lock<'s>(
+    writer: &'s Lane<Sqlite>,
+    known: &'s StationKeys,
+) -> Result<WriteLock<'s>, StoreError> {
     let lease = writer.lease(OPERATION).await?;
     locked(lease, known).await
 }
 
-async fn locked<'s>(mut lease: Lease<'s>, known: &'s StationKeys) -> Result<WriteLock<'s>, StoreError> {
-    let stored_head = head_after(&mut lease.connection, BEGIN, OPERATION).await?;
+async fn locked<'s>(
+    mut lease: Lease<'s, Sqlite>,
+    known: &'s StationKeys,
+) -> Result<WriteLock<'s>, StoreError> {
+    let found = lease.fetch(BEGIN.of(Sqlite::DIALECT), &[]).await?;
+    let stored_head = log::head_of::<Sqlite>(&found, OPERATION)?;
     Ok(WriteLock { lease, known, stored_head })
 }
 
 /// Writes a commit.
-pub(super) async fn commit(writer: &Lane, known: &StationKeys, commit: &Commit) -> Result<Head, StoreError> {
+pub(super) async fn commit(
+    writer: &Lane<Sqlite>,
+    known: &StationKeys,
+    commit: &Commit,
+) -> Result<Head, StoreError> {
     let mut lease = writer.lease(OPERATION).await?;
     if is_small(commit)
         && commit.base.time <= commit.time_first()
@@ -73,7 +81,7 @@ impl Held for WriteLock<'_> {
 /// Writes a commit under the lock, and lets go.
 pub(super) async fn finish(lock: WriteLock<'_>, commit: &Commit) -> Result<Head, StoreError> {
     let WriteLock { mut lease, known, stored_head } = lock;
-    let head = match write(&mut lease.connection, known, commit, stored_head).await {
+    let head = match write(&mut lease, known, commit, stored_head).await {
         Ok(head) => head,
         Err(error) => {
             roll_back(lease).await;
@@ -84,7 +92,7 @@ pub(super) async fn finish(lock: WriteLock<'_>, commit: &Commit) -> Result<Head,
 }
 
 async fn end(
-    mut lease: Lease<'_>,
+    mut lease: Lease<'_, Sqlite>,
     known: &StationKeys,
     commit: &Commit,
     head: Head,
@@ -100,12 +108,12 @@ async fn end(
 }
 
 /// Rolls back what is open. Where that is not certain, the connection is closed, and nothing of it is left either.
-async fn undone(mut lease: Lease<'_>) -> Option<Lease<'_>> {
+async fn undone(mut lease: Lease<'_, Sqlite>) -> Option<Lease<'_, Sqlite>> {
     sqlx::query("ROLLBACK").execute(&mut lease.connection).await.ok().map(|_| lease)
 }
 
 /// Answers whether the transaction was still open, and is now undone.
-async fn roll_back(lease: Lease<'_>) -> bool {
+async fn roll_back(lease: Lease<'_, Sqlite>) -> bool {
     let undone = undone(lease).await;
     let open = undone.is_some();
     undone.into_iter().for_each(Lease::give_back);
@@ -115,45 +123,31 @@ async fn roll_back(lease: Lease<'_>) -> bool {
 /// A `COMMIT` that fails and leaves its transaction open, as one that finds the file busy does, can be undone. After
 /// any other failure SQLite has ended the transaction by itself; the commit mark may have reached the write-ahead log
 /// before, and then a crash would bring it to life.
-async fn commit_failed(lease: Lease<'_>, error: sqlx::Error) -> StoreError {
+async fn commit_failed(lease: Lease<'_, Sqlite>, error: sqlx::Error) -> StoreError {
     if roll_back(lease).await {
-        return classify(OPERATION)(error);
+        return classify::<Sqlite>(OPERATION)(error);
     }
     let detail = "the end of the commit failed, and may have been written";
-    StoreError::new(StoreErrorKind::OutcomeUnknown, NAME, OPERATION, detail).caused_by(error)
+    StoreError::new(StoreErrorKind::OutcomeUnknown, Sqlite::NAME, OPERATION, detail).caused_by(error)
 }
 
 /// Everything between `BEGIN` and `COMMIT`.
 async fn write(
-    connection: &mut SqliteConnection,
+    lease: &mut Lease<'_, Sqlite>,
     known: &StationKeys,
     commit: &Commit,
     stored_head: Head,
 ) -> Result<Head, StoreError> {
-    if stored_head.time > commit.time_first() {
-        let detail =
-            format!("the log is at {} already, the commit at {}", stored_head.time, commit.time_first());
-        return Err(StoreError::new(StoreErrorKind::Conflict, NAME, OPERATION, detail));
-    }
-    let Some(shift) = stored_head.sequence.checked_sub(commit.base.sequence) else {
-        let detail = "the log is shorter than it was when the commit was loaded";
-        return Err(StoreError::new(StoreErrorKind::Conflict, NAME, OPERATION, detail));
-    };
-    let keys = RowKeys::resolve(connection, known, commit, shift, shift == 0).await?;
-    let rows = Rows { commit, keys: &keys, shift, head: head_of(commit, stored_head) };
+    let shift = shift_to::<Sqlite>(stored_head, commit)?;
+    let keys = RowKeys::resolve(lease, known, commit, shift, shift == 0).await?;
+    let rows = CommitRows { commit, keys: &keys, shift, head: head_of(commit, stored_head) };
+    let connection = &mut lease.connection;
     // A station may be of another version than expected though nobody moved the head, where what the commit was made
     // from was not of one moment.
-    run(connection, &rows, &GUARDED, StoreErrorKind::Conflict).await?;
-    run(connection, &rows, &APPENDED, StoreErrorKind::Internal).await.map_err(no_conflict)?;
-    run(connection, &rows, &MOVED, StoreErrorKind::Internal).await?;
+    run(connection, &rows, &guarded(), StoreErrorKind::Conflict).await?;
+    run(connection, &rows, &appended(), StoreErrorKind::Internal).await.map_err(no_conflict)?;
+    run(connection, &rows, &moved(), StoreErrorKind::Internal).await?;
     Ok(rows.head)
-}
-
-/// The head after a commit.
-fn head_of(commit: &Commit, stored_head: Head) -> Head {
-    // A commit of receipts alone adds no step, and so no newer time.
-    let time = if commit.event_count() > 0 { commit.time } else { stored_head.time };
-    Head { sequence: stored_head.sequence + commit.event_count(), time }
 }
 
 /// A small commit in one message to the connection's thread, `BEGIN` included: it holds only where the head stands where
@@ -163,13 +157,13 @@ async fn write_at_once(
     keys: &RowKeys<'_>,
     commit: &Commit,
 ) -> Result<Head, StoreError> {
-    let rows = Rows { commit, keys, shift: 0, head: head_of(commit, commit.base) };
-    let mut script = Script::joined("BEGIN IMMEDIATE;");
-    rows.write_head_from_base(&mut script);
-    for table in GUARDED.iter().chain(&APPENDED) {
-        table(&rows, &mut script)?;
+    let rows = CommitRows { commit, keys, shift: 0, head: head_of(commit, commit.base) };
+    let mut script = Script::joined(commit.base, rows.head);
+    for table in guarded().iter().chain(&appended()) {
+        table(&rows, &mut script).map_err(Defect::in_store::<Sqlite>)?;
     }
-    whole(script.run(connection).await, StoreErrorKind::Conflict)?;
+    let (changed, expected) = script.run(connection).await.map_err(classify::<Sqlite>(OPERATION))?;
+    whole::<Sqlite>(changed, expected, StoreErrorKind::Conflict)?;
     Ok(rows.head)
 }
 
@@ -184,38 +178,22 @@ fn is_small(commit: &Commit) -> bool {
 /// it means if a row finds nothing to change.
 async fn run(
     connection: &mut SqliteConnection,
-    rows: &Rows<'_, '_>,
-    tables: &[WriteTable],
+    rows: &CommitRows<'_, '_>,
+    tables: &[WriteTable<Script>],
     short: StoreErrorKind,
 ) -> Result<(), StoreError> {
-    let script = |table: &WriteTable| {
+    let script = |table: &WriteTable<Script>| {
         let mut script = Script::new();
         table(rows, &mut script).map(|()| script)
     };
     let mut scripts = tables.iter().map(script);
     let mut next = scripts.next();
     while let Some(script) = next {
-        let (written, following) = join(script?.run(connection), async { scripts.next() }).await;
-        whole(written, short)?;
+        let script = script.map_err(Defect::in_store::<Sqlite>)?;
+        let (written, following) = join(script.run(connection), async { scripts.next() }).await;
+        let (changed, expected) = written.map_err(classify::<Sqlite>(OPERATION))?;
+        whole::<Sqlite>(changed, expected, short)?;
         next = following;
     }
     Ok(())
-}
-
-fn whole(written: Result<Written, sqlx::Error>, short: StoreErrorKind) -> Result<(), StoreError> {
-    let Written { changed, expected } = written.map_err(classify(OPERATION))?;
-    if changed == expected {
-        return Ok(());
-    }
-    let detail = format!("{changed} rows were written instead of {expected}");
-    Err(StoreError::new(short, NAME, OPERATION, detail))
-}
-
-/// A key past the head that is taken is no other commit's: that one would have moved the head.
-fn no_conflict(mut error: StoreError) -> StoreError {
-    if error.kind == StoreErrorKind::Conflict {
-        error.kind = StoreErrorKind::Corrupt;
-        error.detail = "there are rows past the head of the log".into();
-    }
-    error
 }

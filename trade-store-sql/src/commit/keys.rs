@@ -1,10 +1,11 @@
 //! The integer keys that stand for the ids in a commit, and whether everything is as the commit expects it.
 
-use super::classify::{NAME, classify};
-use super::commit::OPERATION;
-use super::sql::{cargo_of, json_list};
-use crate::rows::{TRANSIT, WORLD, stored};
-use sqlx::sqlite::SqliteConnection;
+use super::{Defect, OPERATION};
+use crate::dialect::Template;
+use crate::engine::{Engine, Param};
+use crate::lane::Lease;
+use crate::read::columns::{cargo_of, cargo_of_key};
+use crate::rows::{self, Decoded, TRANSIT, WORLD, stored};
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
@@ -13,18 +14,17 @@ use trade_core::store::{Commit, Head, LedgerWrite, StoreError, StoreErrorKind, W
 use trade_core::values::{ShipmentId, StationId, TransactionId};
 
 /// Place in the list of ids, sequence, version.
-pub(super) const TRADE_KEYS_SQL: &str = "SELECT k.key, t.sequence, t.version \
-     FROM json_each(?1) k CROSS JOIN tn_trade t ON t.id = k.value";
-pub(super) const CARGO_KEYS_SQL: &str = concat!(
-    "SELECT k.key, c.sequence, c.version FROM json_each(?1) k CROSS JOIN tn_cargo c ON c.sequence = ",
-    cargo_of!("k.value", "CASE WHEN k.value GLOB 'shipment-*' THEN substr(k.value, 10) END")
-);
-pub(super) const STATION_KEYS_SQL: &str = "SELECT k.key, s.sequence, s.version \
-     FROM json_each(?1) k CROSS JOIN tn_station s ON s.id = k.value";
-
+pub(crate) static TRADE_KEYS_SQL: Template =
+    Template::new("SELECT k.key, t.sequence, t.version FROM {texts:1} {then} tn_trade t ON t.id = k.value");
+pub(crate) static CARGO_KEYS_SQL: Template = Template::new(concat!(
+    "SELECT k.key, c.sequence, c.version FROM {texts:1} {then} tn_cargo c ON c.sequence = ",
+    cargo_of_key!()
+));
+pub(crate) static STATION_KEYS_SQL: Template =
+    Template::new("SELECT k.key, s.sequence, s.version FROM {texts:1} {then} tn_station s ON s.id = k.value");
 /// Keys of stations that are known from commits before. A station is never removed, and never changes its key.
 #[derive(Debug, Default)]
-pub(super) struct StationKeys(Mutex<HashMap<StationId, i64>>);
+pub(crate) struct StationKeys(Mutex<HashMap<StationId, i64>>);
 
 impl StationKeys {
     /// Some megabytes; beyond, it starts afresh.
@@ -39,7 +39,7 @@ impl StationKeys {
     }
 
     /// Learns the stations that a commit made, which left the head where it is now.
-    pub(super) fn learn_created(&self, commit: &Commit, head: Head) {
+    pub(crate) fn learn_created(&self, commit: &Commit, head: Head) {
         let shift = head.sequence - commit.event_count() - commit.base.sequence;
         created(&commit.stations, shift).for_each(|(id, key)| self.learn(id, key));
     }
@@ -55,7 +55,7 @@ impl StationKeys {
 
 /// The keys of everything that a commit names.
 #[derive(Debug)]
-pub(super) struct RowKeys<'c> {
+pub(crate) struct RowKeys<'c> {
     stations: HashMap<&'c StationId, i64>,
     trades: HashMap<&'c TransactionId, i64>,
     cargo: HashMap<&'c ShipmentId, i64>,
@@ -64,7 +64,7 @@ pub(super) struct RowKeys<'c> {
 impl<'c> RowKeys<'c> {
     /// The keys of a commit that changes no trade or shipment, if its stations are known, as if the head were where it
     /// was loaded.
-    pub(super) fn without_looking(known: &StationKeys, commit: &'c Commit) -> Option<Self> {
+    pub(crate) fn without_looking(known: &StationKeys, commit: &'c Commit) -> Option<Self> {
         fn changes<K, T>(write: &Write<K, T>) -> bool {
             write.expected.is_some() && write.value.is_some()
         }
@@ -84,31 +84,29 @@ impl<'c> RowKeys<'c> {
     ///
     /// # Errors
     /// `Conflict` where something is not as expected.
-    pub(super) async fn resolve(
-        connection: &mut SqliteConnection,
+    pub(crate) async fn resolve<E: Engine>(
+        lease: &mut Lease<'_, E>,
         known: &StationKeys,
         commit: &'c Commit,
         shift: u64,
         proven: bool,
     ) -> Result<Self, StoreError> {
         let trades =
-            guarded(connection, TRADE_KEYS_SQL, &commit.trades, TransactionId::as_str, shift, proven).await?;
-        let cargo =
-            guarded(connection, CARGO_KEYS_SQL, &commit.cargo, ShipmentId::as_str, shift, proven).await?;
+            guarded(lease, &TRADE_KEYS_SQL, &commit.trades, TransactionId::as_str, shift, proven).await?;
+        let cargo = guarded(lease, &CARGO_KEYS_SQL, &commit.cargo, ShipmentId::as_str, shift, proven).await?;
         let mut stations = if proven {
             created(&commit.stations, shift).collect()
         } else {
-            guarded(connection, STATION_KEYS_SQL, &commit.stations, StationId::as_str, shift, proven).await?
+            guarded(lease, &STATION_KEYS_SQL, &commit.stations, StationId::as_str, shift, proven).await?
         };
         let mut wanted = stations_named(commit);
         wanted.retain(|id| !stations.contains_key(*id));
         known.copy_to(&mut wanted, &mut stations);
         if !wanted.is_empty() {
             let wanted: Vec<&StationId> = wanted.into_iter().collect();
-            let ids = json_list(wanted.iter().map(|id| id.as_str()));
-            for (id, found) in wanted.iter().zip(find(connection, STATION_KEYS_SQL, ids, wanted.len()).await?)
-            {
-                let (key, _) = found.ok_or_else(|| unresolved("station", id.as_str()))?;
+            let ids: Vec<&str> = wanted.iter().map(|id| id.as_str()).collect();
+            for (id, found) in wanted.iter().zip(find(lease, &STATION_KEYS_SQL, ids).await?) {
+                let (key, _) = found.ok_or_else(|| unresolved("station", id.as_str()).in_store::<E>())?;
                 known.learn(id, key);
                 stations.insert(id, key);
             }
@@ -116,19 +114,19 @@ impl<'c> RowKeys<'c> {
         Ok(Self { stations, trades, cargo })
     }
 
-    pub(super) fn station(&self, id: &StationId) -> Result<i64, StoreError> {
+    pub(crate) fn station(&self, id: &StationId) -> Result<i64, Defect> {
         self.stations.get(id).copied().ok_or_else(|| unresolved("station", id.as_str()))
     }
 
-    pub(super) fn trade(&self, id: &TransactionId) -> Result<i64, StoreError> {
+    pub(crate) fn trade(&self, id: &TransactionId) -> Result<i64, Defect> {
         self.trades.get(id).copied().ok_or_else(|| unresolved("trade", id.as_str()))
     }
 
-    pub(super) fn cargo(&self, id: &ShipmentId) -> Result<i64, StoreError> {
+    pub(crate) fn cargo(&self, id: &ShipmentId) -> Result<i64, Defect> {
         self.cargo.get(id).copied().ok_or_else(|| unresolved("shipment", id.as_str()))
     }
 
-    pub(super) fn place(&self, place: &Place) -> Result<i64, StoreError> {
+    pub(crate) fn place(&self, place: &Place) -> Result<i64, Defect> {
         match place {
             Place::Station(id) => self.station(id),
             Place::Transit => Ok(TRANSIT),
@@ -137,9 +135,8 @@ impl<'c> RowKeys<'c> {
     }
 }
 
-fn unresolved(what: &str, id: &str) -> StoreError {
-    let detail = format!("a row of the commit names {what} {id}, which is neither stored nor part of it");
-    StoreError::new(StoreErrorKind::Internal, NAME, OPERATION, detail)
+fn unresolved(kind: &str, id: &str) -> Defect {
+    Defect(format!("a row of the commit names {kind} {id}, which is neither stored nor part of it"))
 }
 
 /// Every station in a row that the commit writes.
@@ -170,11 +167,11 @@ fn created<K: Eq + Hash, T>(writes: &[Write<K, T>], shift: u64) -> impl Iterator
 }
 
 /// The keys of what a commit writes, of one kind; all of it checked unless it is proven to be as expected.
-async fn guarded<'c, K: Eq + Hash, T>(
-    connection: &mut SqliteConnection,
-    sql: &'static str,
+async fn guarded<'c, E: Engine, K: Eq + Hash + Sync, T: Send + Sync>(
+    lease: &mut Lease<'_, E>,
+    sql: &'static Template,
     writes: &'c [Write<K, T>],
-    text: impl Fn(&K) -> &str,
+    text: fn(&K) -> &str,
     shift: u64,
     proven: bool,
 ) -> Result<HashMap<&'c K, i64>, StoreError> {
@@ -184,11 +181,11 @@ async fn guarded<'c, K: Eq + Hash, T>(
     if asked.is_empty() {
         return Ok(keys);
     }
-    let ids = json_list(asked.iter().map(|write| text(&write.key)));
-    for (write, found) in asked.iter().zip(find(connection, sql, ids, asked.len()).await?) {
+    let ids = asked.iter().map(|write| text(&write.key)).collect();
+    for (write, found) in asked.iter().zip(find(lease, sql, ids).await?) {
         let version = found.map(|(_, version)| version);
         if version != write.expected.map(stored) {
-            return Err(conflict(text(&write.key), version, write.expected));
+            return Err(conflict::<E>(text(&write.key), version, write.expected));
         }
         if let Some((key, _)) = found {
             keys.insert(&write.key, key);
@@ -197,25 +194,28 @@ async fn guarded<'c, K: Eq + Hash, T>(
     Ok(keys)
 }
 
-fn conflict(id: &str, version: Option<i64>, expected: Option<Version>) -> StoreError {
+fn conflict<E: Engine>(id: &str, version: Option<i64>, expected: Option<Version>) -> StoreError {
     let detail = format!("{id} has version {version:?}, not {expected:?}");
-    StoreError::new(StoreErrorKind::Conflict, NAME, OPERATION, detail)
+    StoreError::new(StoreErrorKind::Conflict, E::NAME, OPERATION, detail)
 }
 
 /// Sequence and version of each id of a list, where it is stored.
-async fn find(
-    connection: &mut SqliteConnection,
-    sql: &'static str,
-    ids: String,
-    count: usize,
+async fn find<E: Engine>(
+    lease: &mut Lease<'_, E>,
+    sql: &'static Template,
+    ids: Vec<&str>,
 ) -> Result<Vec<Option<(i64, i64)>>, StoreError> {
-    let rows: Vec<(i64, i64, i64)> =
-        sqlx::query_as(sql).bind(ids).fetch_all(connection).await.map_err(classify(OPERATION))?;
-    let mut found = vec![None; count];
-    for (place, sequence, version) in rows {
-        if let Some(slot) = usize::try_from(place).ok().and_then(|place| found.get_mut(place)) {
+    let mut slots = vec![None; ids.len()];
+    let found = lease.fetch(sql.of(E::DIALECT), &[Param::Texts(ids)]).await?;
+    let read = |row: &E::Row| -> Decoded<_> {
+        let place = rows::number(row, 0)? - E::DIALECT.first_place();
+        Ok((place, rows::number(row, 1)?, rows::number(row, 2)?))
+    };
+    for row in &found {
+        let (place, sequence, version) = read(row).map_err(rows::corrupt::<E>(OPERATION))?;
+        if let Some(slot) = usize::try_from(place).ok().and_then(|place| slots.get_mut(place)) {
             *slot = Some((sequence, version));
         }
     }
-    Ok(found)
+    Ok(slots)
 }

@@ -1,0 +1,243 @@
+//! What every engine writes alike: which rows a commit makes and changes, and with which keys.
+//!
+//! How the rows reach the tables is the engine's affair; so is the transaction around them.
+
+pub(crate) mod keys;
+pub(crate) mod tables;
+
+use crate::engine::Engine;
+use crate::rows::stored;
+use keys::RowKeys;
+use std::borrow::Cow;
+use std::sync::Arc;
+use trade_core::store::{Commit, Head, StoreError, StoreErrorKind};
+
+pub(crate) const OPERATION: &str = "commit";
+
+/// A commit with what its rows need to be written.
+pub(crate) struct CommitRows<'r, 'c> {
+    pub(crate) commit: &'c Commit,
+    pub(crate) keys: &'r RowKeys<'c>,
+    /// How far the head has moved since the commit was loaded.
+    pub(crate) shift: u64,
+    /// Where the log ends after it.
+    pub(crate) head: Head,
+}
+
+/// Rows of a table that are written in the same way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RowSet {
+    NewStations,
+    ChangedStations,
+    Stock,
+    NewTrades,
+    ChangedTrades,
+    NewCargo,
+    ChangedCargo,
+    Receipts,
+    TradeItems,
+    History,
+    Ledger,
+    Log,
+    Moments,
+    Head,
+}
+
+/// How rows are written.
+#[derive(Debug)]
+pub(crate) struct Shape {
+    pub(crate) table: &'static str,
+    pub(crate) columns: &'static [(&'static str, Kind)],
+    pub(crate) written: Written,
+}
+
+/// The kind of a column's values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Int,
+    Text,
+    Bytes,
+}
+
+/// What becomes of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// It is new.
+    Inserted,
+    /// It is new, or takes the place of the one with the same first columns, so many of them.
+    Replaced { key: usize },
+    /// The row whose first column is the first value takes the others.
+    Changed,
+    /// The same, if it has the version that is the last value.
+    ChangedFrom { version: &'static str },
+}
+
+impl RowSet {
+    /// All of them, in the order of [`RowSet::shape`].
+    pub(crate) const ALL: [Self; 14] = [
+        Self::NewStations,
+        Self::ChangedStations,
+        Self::Stock,
+        Self::NewTrades,
+        Self::ChangedTrades,
+        Self::NewCargo,
+        Self::ChangedCargo,
+        Self::Receipts,
+        Self::TradeItems,
+        Self::History,
+        Self::Ledger,
+        Self::Log,
+        Self::Moments,
+        Self::Head,
+    ];
+
+    pub(crate) const fn shape(self) -> &'static Shape {
+        &SHAPES[self as usize]
+    }
+}
+
+macro_rules! shape {
+    ($table:literal, $written:expr, $($column:ident $kind:ident),+) => {
+        Shape { table: $table, columns: &[$((stringify!($column), Kind::$kind)),+], written: $written }
+    };
+}
+
+static SHAPES: [Shape; 14] = [
+    shape!("tn_station", Written::Inserted, sequence Int, id Text, name Text, on_hand_total Text, item_count Int,
+        updated_at Int, version Int),
+    shape!("tn_station", Written::ChangedFrom { version: "version" }, sequence Int, on_hand_total Text, item_count Int,
+        updated_at Int, version Int, expected Int),
+    shape!("tn_stock", Written::Replaced { key: 2 }, station Int, item Text, on_hand Int, reserved Int, incoming Int),
+    shape!("tn_trade", Written::Inserted, sequence Int, id Text, buyer Int, seller Int, item_lines Text, settlement Int,
+        status Int, expires_at Int, created_at Int, updated_at Int, version Int),
+    shape!("tn_trade", Written::Changed, sequence Int, status Int, updated_at Int, version Int),
+    shape!("tn_cargo", Written::Inserted, sequence Int, trade Int, id Text, origin Int, destination Int, item_lines Text,
+        status Int, eta Int, requested_eta Int, location Text, expires_at Int, created_at Int, updated_at Int,
+        version Int),
+    shape!("tn_cargo", Written::Changed, sequence Int, status Int, eta Int, location Text, updated_at Int, version Int),
+    shape!("tn_receipt", Written::Inserted, request Bytes, fingerprint Bytes, time Int, answer Bytes),
+    shape!("tn_trade_item", Written::Inserted, item Text, sequence Int),
+    shape!("tn_cargo_history", Written::Inserted, cargo Int, sequence Int),
+    shape!("tn_ledger", Written::Inserted, sequence Int, place Int, time Int, item Text, quantity Int, from_place Int,
+        to_place Int, reason Int, cargo Int, listed_at Int),
+    shape!("tn_log", Written::Inserted, last Int, record Bytes),
+    shape!("tn_moment", Written::Replaced { key: 1 }, time Int, last Int),
+    shape!("tn_head", Written::Changed, one Int, sequence Int, time Int),
+];
+
+/// A value of a row.
+#[derive(Debug, Clone)]
+pub(crate) enum Cell<'c> {
+    Int(Option<i64>),
+    Text(Option<Cow<'c, str>>),
+    /// An id, shared and not copied.
+    Id(Arc<str>),
+    Bytes(Option<Cow<'c, [u8]>>),
+}
+
+impl Cell<'_> {
+    /// A quantity, a version, a sequence, a code.
+    pub(crate) fn number(value: impl Into<u64>) -> Self {
+        Self::Int(Some(stored(value.into())))
+    }
+
+    /// An id.
+    pub(crate) fn id<'i, I>(id: &'i I) -> Self
+    where
+        Arc<str>: From<&'i I>,
+    {
+        Self::Id(id.into())
+    }
+}
+
+impl From<i64> for Cell<'_> {
+    fn from(number: i64) -> Self {
+        Self::Int(Some(number))
+    }
+}
+
+impl From<Option<i64>> for Cell<'_> {
+    fn from(number: Option<i64>) -> Self {
+        Self::Int(number)
+    }
+}
+
+impl<'c> From<Option<&'c str>> for Cell<'c> {
+    fn from(text: Option<&'c str>) -> Self {
+        Self::Text(text.map(Cow::Borrowed))
+    }
+}
+
+impl From<String> for Cell<'_> {
+    fn from(text: String) -> Self {
+        Self::Text(Some(Cow::Owned(text)))
+    }
+}
+
+impl<'c> From<Option<&'c [u8]>> for Cell<'c> {
+    fn from(bytes: Option<&'c [u8]>) -> Self {
+        Self::Bytes(bytes.map(Cow::Borrowed))
+    }
+}
+
+impl From<Vec<u8>> for Cell<'_> {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Bytes(Some(Cow::Owned(bytes)))
+    }
+}
+
+/// Takes the rows of a commit.
+pub(crate) trait Sink {
+    /// Adds rows of a set, as many values each as its shape has columns. Called once a set.
+    fn add<'r, const N: usize>(&mut self, set: RowSet, rows: impl ExactSizeIterator<Item = [Cell<'r>; N]>);
+}
+
+/// Something in a commit that no store could write: whoever made it has a defect.
+#[derive(Debug)]
+pub(crate) struct Defect(pub(crate) String);
+
+impl Defect {
+    pub(crate) fn in_store<E: Engine>(self) -> StoreError {
+        StoreError::new(StoreErrorKind::Internal, E::NAME, OPERATION, self.0)
+    }
+}
+
+/// The head after a commit.
+pub(crate) fn head_of(commit: &Commit, stored_head: Head) -> Head {
+    // A commit of receipts alone adds no step, and so no newer time.
+    let time = if commit.event_count() > 0 { commit.time } else { stored_head.time };
+    Head { sequence: stored_head.sequence + commit.event_count(), time }
+}
+
+/// How far the stored head has moved since a commit was loaded.
+///
+/// # Errors
+/// `Conflict` where the commit cannot stand behind it.
+pub(crate) fn shift_to<E: Engine>(stored_head: Head, commit: &Commit) -> Result<u64, StoreError> {
+    let conflict = |detail| StoreError::new(StoreErrorKind::Conflict, E::NAME, OPERATION, detail);
+    if stored_head.time > commit.time_first() {
+        let (stored, own) = (stored_head.time, commit.time_first());
+        return Err(conflict(format!("the log is at {stored} already, the commit at {own}")));
+    }
+    let shift = stored_head.sequence.checked_sub(commit.base.sequence);
+    shift.ok_or_else(|| conflict("the log is shorter than it was when the commit was loaded".into()))
+}
+
+/// How rows that were written compare with those that should have been; `short` is what it means if a row found
+/// nothing to change.
+pub(crate) fn whole<E: Engine>(changed: u64, expected: u64, short: StoreErrorKind) -> Result<(), StoreError> {
+    if changed == expected {
+        return Ok(());
+    }
+    let detail = format!("{changed} rows were written instead of {expected}");
+    Err(StoreError::new(short, E::NAME, OPERATION, detail))
+}
+
+/// A key past the head that is taken is no other commit's: that one would have moved the head.
+pub(crate) fn no_conflict(mut error: StoreError) -> StoreError {
+    if error.kind == StoreErrorKind::Conflict {
+        error.kind = StoreErrorKind::Corrupt;
+        error.detail = "there are rows past the head of the log".into();
+    }
+    error
+}

@@ -1,0 +1,338 @@
+//! The rows of a commit, table by table.
+
+use super::keys::RowKeys;
+use super::{Cell, CommitRows, Defect, RowSet, Sink};
+use crate::rows::lines_text;
+use std::collections::HashMap;
+use trade_core::resource::{Cargo, Sequence, Trade, Version};
+use trade_core::store::{LedgerWrite, LogRecord, StockRow, Write};
+use trade_core::values::{ItemId, Label, ShipmentId, StationId, Timestamp, TransactionId};
+
+/// Adds the rows of a table to a sink.
+pub(crate) type WriteTable<S> = fn(&CommitRows<'_, '_>, &mut S) -> Result<(), Defect>;
+
+/// Rows that another commit may have made first, and rows that are changed.
+pub(crate) fn guarded<S: Sink>() -> [WriteTable<S>; 5] {
+    [write_stations, write_stock, write_trades, write_cargo, write_receipts]
+}
+
+/// Rows keyed by sequences past the head, which nobody can have made.
+pub(crate) fn appended<S: Sink>() -> [WriteTable<S>; 4] {
+    [write_trade_items, write_history, write_ledger, write_log]
+}
+
+/// The head, where it was not moved first.
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+pub(crate) fn moved<S: Sink>() -> [WriteTable<S>; 1] {
+    [write_head]
+}
+
+/// What a commit makes and what it changes, each with its key, ascending by it.
+fn split<K, T>(
+    writes: &[Write<K, T>],
+    key: impl Fn(&K) -> Result<i64, Defect>,
+) -> Result<[Vec<(i64, &T)>; 2], Defect> {
+    let (mut new, mut changed) = (Vec::new(), Vec::new());
+    for write in writes {
+        if let Some(value) = &write.value {
+            let rows = if write.expected.is_none() { &mut new } else { &mut changed };
+            rows.push((key(&write.key)?, &**value));
+        }
+    }
+    new.sort_unstable_by_key(|(key, _)| *key);
+    changed.sort_unstable_by_key(|(key, _)| *key);
+    Ok([new, changed])
+}
+
+fn write_stations<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), Defect> {
+    let [new, changed] = split(&rows.commit.stations, |id| rows.keys.station(id))?;
+    sink.add(
+        RowSet::NewStations,
+        new.into_iter().map(|(sequence, station)| {
+            [
+                sequence.into(),
+                Cell::id(&station.station_id),
+                station.name.as_ref().map(Label::as_str).into(),
+                station.on_hand_total.to_string().into(),
+                Cell::number(station.item_count),
+                station.updated_at.millis().into(),
+                Cell::number(station.version),
+            ]
+        }),
+    );
+    let versions: HashMap<&StationId, Version> =
+        rows.commit.stations.iter().filter_map(|write| Some((&write.key, write.expected?))).collect();
+    sink.add(
+        RowSet::ChangedStations,
+        changed.into_iter().map(|(sequence, station)| {
+            [
+                sequence.into(),
+                station.on_hand_total.to_string().into(),
+                Cell::number(station.item_count),
+                station.updated_at.millis().into(),
+                Cell::number(station.version),
+                Cell::number(versions.get(&station.station_id).copied().unwrap_or_default()),
+            ]
+        }),
+    );
+    Ok(())
+}
+
+fn write_stock<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), Defect> {
+    let mut stock = Vec::with_capacity(rows.commit.stock.len());
+    for write in &rows.commit.stock {
+        stock.push((rows.keys.station(&write.row.station_id)?, &write.row));
+    }
+    stock.sort_by_key(|(station, _)| *station);
+    sink.add(
+        RowSet::Stock,
+        stock.into_iter().map(|(station, StockRow { item_id, level, .. })| {
+            [
+                station.into(),
+                Cell::id(item_id),
+                Cell::number(level.on_hand),
+                Cell::number(level.reserved),
+                Cell::number(level.incoming),
+            ]
+        }),
+    );
+    Ok(())
+}
+
+/// A trade with the keys and the text of its row.
+struct TradeRow<'c> {
+    sequence: i64,
+    trade: &'c Trade,
+    buyer: i64,
+    seller: i64,
+    lines: String,
+}
+
+fn write_trades<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), Defect> {
+    let [new, changed] = split(&rows.commit.trades, |id| rows.keys.trade(id))?;
+    let row = |(sequence, trade): (i64, _)| {
+        let trade: &Trade = trade;
+        if trade.shipment_id != ShipmentId::of_trade(&trade.transaction_id) {
+            return Err(Defect(format!("trade {} has a shipment of another name", trade.transaction_id)));
+        }
+        let (buyer, seller) = (rows.keys.station(&trade.buyer)?, rows.keys.station(&trade.seller)?);
+        Ok(TradeRow { sequence, trade, buyer, seller, lines: lines_text(&trade.items)? })
+    };
+    let new = new.into_iter().map(row).collect::<Result<Vec<_>, _>>()?;
+    sink.add(
+        RowSet::NewTrades,
+        new.into_iter().map(|TradeRow { sequence, trade, buyer, seller, lines }| {
+            [
+                sequence.into(),
+                Cell::id(&trade.transaction_id),
+                buyer.into(),
+                seller.into(),
+                lines.into(),
+                Cell::number(trade.settlement.code()),
+                Cell::number(trade.status.code()),
+                trade.expires_at.map(Timestamp::millis).into(),
+                trade.created_at.millis().into(),
+                trade.updated_at.millis().into(),
+                Cell::number(trade.version),
+            ]
+        }),
+    );
+    sink.add(
+        RowSet::ChangedTrades,
+        changed.into_iter().map(|(key, trade)| {
+            [
+                key.into(),
+                Cell::number(trade.status.code()),
+                trade.updated_at.millis().into(),
+                Cell::number(trade.version),
+            ]
+        }),
+    );
+    Ok(())
+}
+
+fn write_trade_items<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), Defect> {
+    let [new, _] = split(&rows.commit.trades, |id| rows.keys.trade(id))?;
+    let items = |(sequence, trade)| {
+        let trade: &Trade = trade;
+        trade.items.iter().map(move |line| (&line.item_id, sequence))
+    };
+    let mut items: Vec<(&ItemId, i64)> = new.into_iter().flat_map(items).collect();
+    items.sort_unstable();
+    // An item may stand on several lines, at different prices.
+    items.dedup();
+    sink.add(RowSet::TradeItems, items.into_iter().map(|(item, sequence)| [Cell::id(item), sequence.into()]));
+    Ok(())
+}
+
+/// A shipment with the keys of its row; what it does not repeat of its trade is absent.
+struct CargoRow<'c> {
+    sequence: i64,
+    cargo: &'c Cargo,
+    trade: Option<i64>,
+    expires_at: Option<Timestamp>,
+    own: Option<OwnColumns>,
+}
+
+struct OwnColumns {
+    origin: i64,
+    destination: i64,
+    lines: String,
+}
+
+fn write_cargo<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), Defect> {
+    let [new, changed] = split(&rows.commit.cargo, |id| rows.keys.cargo(id))?;
+    let trades: HashMap<&TransactionId, &Trade> = match new.is_empty() {
+        true => HashMap::new(),
+        false => rows.commit.trades.iter().filter_map(|w| Some((&w.key, w.value.as_deref()?))).collect(),
+    };
+    let row = |(sequence, cargo)| cargo_row(rows.keys, &trades, sequence, cargo);
+    let new = new.into_iter().map(row).collect::<Result<Vec<_>, _>>()?;
+    sink.add(
+        RowSet::NewCargo,
+        new.into_iter().map(|CargoRow { sequence, cargo, trade, expires_at, own }| {
+            let id = own.is_some().then_some(cargo.shipment_id.as_str());
+            let (origin, destination) =
+                (own.as_ref().map(|own| own.origin), own.as_ref().map(|own| own.destination));
+            [
+                sequence.into(),
+                trade.into(),
+                id.into(),
+                origin.into(),
+                destination.into(),
+                Cell::Text(own.map(|own| own.lines.into())),
+                Cell::number(cargo.status.code()),
+                cargo.eta.millis().into(),
+                cargo.requested_eta.map(Timestamp::millis).into(),
+                cargo.location.as_ref().map(Label::as_str).into(),
+                expires_at.map(Timestamp::millis).into(),
+                cargo.created_at.millis().into(),
+                cargo.updated_at.millis().into(),
+                Cell::number(cargo.version),
+            ]
+        }),
+    );
+    sink.add(
+        RowSet::ChangedCargo,
+        changed.into_iter().map(|(key, cargo)| {
+            [
+                key.into(),
+                Cell::number(cargo.status.code()),
+                cargo.eta.millis().into(),
+                cargo.location.as_ref().map(Label::as_str).into(),
+                cargo.updated_at.millis().into(),
+                Cell::number(cargo.version),
+            ]
+        }),
+    );
+    Ok(())
+}
+
+fn cargo_row<'c>(
+    keys: &RowKeys<'c>,
+    trades: &HashMap<&TransactionId, &'c Trade>,
+    sequence: i64,
+    cargo: &'c Cargo,
+) -> Result<CargoRow<'c>, Defect> {
+    let trade = match &cargo.transaction_id {
+        Some(id) => Some((keys.trade(id)?, trades.get(id))),
+        None => None,
+    };
+    let repeats_nothing = trade.is_some_and(|(key, trade)| {
+        key == sequence - 1
+            && trade.is_some_and(|trade| {
+                cargo.shipment_id == trade.shipment_id
+                    && cargo.origin == trade.seller
+                    && cargo.destination == trade.buyer
+                    && cargo.items == trade.items
+            })
+    });
+    let own = if repeats_nothing {
+        None
+    } else {
+        Some(OwnColumns {
+            origin: keys.station(&cargo.origin)?,
+            destination: keys.station(&cargo.destination)?,
+            lines: lines_text(&cargo.items)?,
+        })
+    };
+    let expires_at = trade.and_then(|(_, trade)| trade?.expires_at);
+    Ok(CargoRow { sequence, cargo, trade: trade.map(|(key, _)| key), expires_at, own })
+}
+
+fn write_history<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), Defect> {
+    let key = |(id, sequence): &(_, Sequence)| Ok((rows.keys.cargo(id)?, sequence + rows.shift));
+    let mut history = rows.commit.history.iter().map(key).collect::<Result<Vec<_>, Defect>>()?;
+    history.sort_unstable();
+    sink.add(
+        RowSet::History,
+        history.into_iter().map(|(cargo, sequence)| [cargo.into(), Cell::number(sequence)]),
+    );
+    Ok(())
+}
+
+fn write_ledger<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), Defect> {
+    let mut entries = Vec::with_capacity(rows.commit.ledger.len());
+    let (mut event, mut place): (Sequence, u64) = (0, 0);
+    for LedgerWrite { entry, listed_at } in &rows.commit.ledger {
+        place = if entry.sequence == event { place + 1 } else { 0 };
+        event = entry.sequence;
+        let cargo = entry.shipment_id.as_ref().map(|id| rows.keys.cargo(id)).transpose()?;
+        let listed_at = listed_at.as_ref().map(|id| rows.keys.station(id)).transpose()?;
+        let (from, to) = (rows.keys.place(&entry.from)?, rows.keys.place(&entry.to)?);
+        entries.push((entry, place, from, to, cargo, listed_at));
+    }
+    sink.add(
+        RowSet::Ledger,
+        entries.into_iter().map(|(entry, place, from, to, cargo, listed_at)| {
+            [
+                Cell::number(entry.sequence + rows.shift),
+                Cell::number(place),
+                entry.time.millis().into(),
+                Cell::id(&entry.item_id),
+                Cell::number(entry.quantity.units()),
+                from.into(),
+                to.into(),
+                Cell::number(entry.reason.code()),
+                cargo.into(),
+                listed_at.into(),
+            ]
+        }),
+    );
+    Ok(())
+}
+
+fn write_receipts<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), Defect> {
+    sink.add(
+        RowSet::Receipts,
+        rows.commit.receipts.iter().map(|receipt| {
+            [
+                Some(&receipt.request.0[..]).into(),
+                Some(&receipt.fingerprint.0[..]).into(),
+                receipt.time.millis().into(),
+                receipt.answer.as_deref().into(),
+            ]
+        }),
+    );
+    Ok(())
+}
+
+/// The records, and the moments they were committed at.
+fn write_log<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), Defect> {
+    let place = |last: Sequence| Cell::number(last + rows.shift);
+    let log = &rows.commit.log;
+    sink.add(RowSet::Log, log.iter().map(|record| [place(record.last), record.step.encode().into()]));
+    let same_time = |a: &LogRecord, b: &LogRecord| a.step.time == b.step.time;
+    let moments: Vec<_> = log.chunk_by(same_time).filter_map(|steps| steps.last()).collect();
+    sink.add(
+        RowSet::Moments,
+        moments.into_iter().map(|record| [record.step.time.millis().into(), place(record.last)]),
+    );
+    Ok(())
+}
+
+fn write_head<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), Defect> {
+    let row = [1.into(), Cell::number(rows.head.sequence), rows.head.time.millis().into()];
+    sink.add(RowSet::Head, [row].into_iter());
+    Ok(())
+}

@@ -1,0 +1,192 @@
+//! How each engine words what the statements of this crate share.
+//!
+//! A statement is written once, as a template. Parameters are `?1`, `?2` …; what engines word differently stands in
+//! braces and is replaced, as the table in [`Dialect::word`] shows. All text is constant: values are bound, never
+//! written into a statement.
+
+use std::fmt::Write;
+use std::sync::{Arc, OnceLock};
+
+/// An engine's way of wording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// SQLite.
+    #[cfg(feature = "sqlite")]
+    Sqlite,
+    /// PostgreSQL, and what speaks its language.
+    #[cfg(feature = "postgres")]
+    Postgres,
+    /// MySQL and MariaDB.
+    #[cfg(feature = "mysql")]
+    MySql,
+}
+
+/// A statement as an engine takes it.
+#[derive(Debug, Clone)]
+pub struct Rendered {
+    /// Its text.
+    pub(crate) text: Arc<str>,
+    /// Where parameters go by their order alone: the number, from 1, of each.
+    pub(crate) order: Vec<usize>,
+}
+
+/// A statement of which each engine has its own wording, made when it is first asked for.
+#[derive(Debug)]
+pub(crate) struct Template {
+    text: &'static str,
+    rendered: [OnceLock<Rendered>; 3],
+}
+
+impl Template {
+    pub(crate) const fn new(text: &'static str) -> Self {
+        Self { text, rendered: [const { OnceLock::new() }; 3] }
+    }
+
+    /// As it is written.
+    #[cfg(test)]
+    pub(crate) fn text(&self) -> &'static str {
+        self.text
+    }
+
+    pub(crate) fn of(&self, dialect: Dialect) -> &Rendered {
+        self.rendered[dialect as usize].get_or_init(|| Rendered::new(dialect, self.text))
+    }
+}
+
+impl Rendered {
+    /// Words a template.
+    pub(crate) fn new(dialect: Dialect, template: &str) -> Self {
+        let mut text = String::with_capacity(template.len());
+        let mut order = Vec::new();
+        let mut rest = template;
+        while let Some(at) = rest.find(['{', '?']) {
+            text.push_str(&rest[..at]);
+            rest = &rest[at..];
+            if let Some(inner) = rest.strip_prefix('{') {
+                let (word, after) = inner.split_once('}').unwrap_or((inner, ""));
+                let worded = Self::new(dialect, &dialect.word(word));
+                text.push_str(&worded.text);
+                order.extend(worded.order);
+                rest = after;
+            } else {
+                let digits = rest[1..].bytes().take_while(u8::is_ascii_digit).count();
+                let number = rest[1..=digits].parse().unwrap_or(0);
+                dialect.parameter(number, &mut text);
+                order.push(number);
+                rest = &rest[1 + digits..];
+            }
+        }
+        text.push_str(rest);
+        Self { text: text.into(), order }
+    }
+}
+
+impl Dialect {
+    fn parameter(self, number: usize, text: &mut String) {
+        // Writing to a string cannot fail.
+        let _ = match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite => write!(text, "?{number}"),
+            #[cfg(feature = "postgres")]
+            Self::Postgres => write!(text, "${number}"),
+            #[cfg(feature = "mysql")]
+            Self::MySql => write!(text, "?"),
+        };
+    }
+
+    /// What stands for a word in braces:
+    ///
+    /// - `index:NAME`: the index that a walk takes, where an engine lets itself be told;
+    /// - `then`: a join that comes after the table before it, where an engine lets itself be told;
+    /// - `texts:N`, `pairs:N`, `integers:N`: a list that is one parameter, as a table `k` of `key` (the place in the
+    ///   list, counted from [`Dialect::first_place`]) and `value`, or `a` and `b`;
+    /// - `bytes:EXPRESSION`: the bytes of a text in hexadecimal;
+    /// - `once`: a `WITH` that is not to be merged into the statement;
+    /// - `int`, `text`, `bytes`: a value that is absent, of that kind.
+    fn word(self, word: &str) -> String {
+        let (name, of) = word.split_once(':').unwrap_or((word, ""));
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite => match (name, of) {
+                ("index", of) => format!(" INDEXED BY {of}"),
+                ("then", _) => "CROSS JOIN".into(),
+                ("texts" | "integers", of) => format!("json_each(?{of}) k"),
+                ("pairs", of) => {
+                    format!("(SELECT key, value ->> 0 AS a, value ->> 1 AS b FROM json_each(?{of})) k")
+                }
+                ("bytes", "") | ("int" | "text", _) => "NULL".into(),
+                ("bytes", of) => format!("unhex({of})"),
+                ("once", _) => "AS MATERIALIZED".into(),
+                _ => unknown(word),
+            },
+            #[cfg(feature = "postgres")]
+            Self::Postgres => match (name, of) {
+                ("index", _) => String::new(),
+                ("then", _) => "JOIN".into(),
+                ("texts", of) => format!("unnest(CAST(?{of} AS text[])) WITH ORDINALITY k (value, key)"),
+                ("integers", of) => format!("unnest(CAST(?{of} AS bigint[])) WITH ORDINALITY k (value, key)"),
+                ("pairs", of) => format!(
+                    "(SELECT u.key, split_part(u.value, ' ', 1) AS a, split_part(u.value, ' ', 2) AS b \
+                     FROM unnest(CAST(?{of} AS text[])) WITH ORDINALITY u (value, key)) k"
+                ),
+                ("bytes", "") => "CAST(NULL AS bytea)".into(),
+                ("int", _) => "CAST(NULL AS bigint)".into(),
+                ("text", _) => "CAST(NULL AS text)".into(),
+                ("bytes", of) => format!("decode({of}, 'hex')"),
+                ("once", _) => "AS MATERIALIZED".into(),
+                _ => unknown(word),
+            },
+            #[cfg(feature = "mysql")]
+            Self::MySql => match (name, of) {
+                ("index", of) => format!(" FORCE INDEX ({of})"),
+                ("then", _) => "STRAIGHT_JOIN".into(),
+                ("texts", of) => format!(
+                    "JSON_TABLE(?{of}, '$[*]' COLUMNS (`key` FOR ORDINALITY, \
+                     value VARCHAR(128) CHARACTER SET ascii COLLATE ascii_bin PATH '$')) k"
+                ),
+                ("integers", of) => format!(
+                    "JSON_TABLE(?{of}, '$[*]' COLUMNS (`key` FOR ORDINALITY, value BIGINT PATH '$')) k"
+                ),
+                ("pairs", of) => format!(
+                    "JSON_TABLE(?{of}, '$[*]' COLUMNS (`key` FOR ORDINALITY, \
+                     a VARCHAR(128) CHARACTER SET ascii COLLATE ascii_bin PATH '$[0]', \
+                     b VARCHAR(128) CHARACTER SET ascii COLLATE ascii_bin PATH '$[1]')) k"
+                ),
+                ("bytes", "") | ("int" | "text", _) => "NULL".into(),
+                ("bytes", of) => format!("unhex({of})"),
+                ("once", _) => "AS".into(),
+                _ => unknown(word),
+            },
+        }
+    }
+
+    /// The place of a list's first element.
+    pub(crate) fn first_place(self) -> i64 {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite => 0,
+            #[cfg(feature = "postgres")]
+            Self::Postgres => 1,
+            #[cfg(feature = "mysql")]
+            Self::MySql => 1,
+        }
+    }
+
+    /// Begins a transaction that reads several times as of one moment.
+    pub(crate) fn begin_snapshot(self) -> &'static str {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite => "BEGIN",
+            #[cfg(feature = "postgres")]
+            Self::Postgres => "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            // Readers' sessions are at REPEATABLE READ.
+            #[cfg(feature = "mysql")]
+            Self::MySql => "START TRANSACTION READ ONLY",
+        }
+    }
+}
+
+/// A word that is misspelt is a statement that no engine takes: every statement is run by the tests.
+fn unknown(word: &str) -> String {
+    format!("<{word}>")
+}

@@ -1,0 +1,173 @@
+//! Shipments: one, lists, and the history of one.
+
+use super::columns::{cargo_columns, cargo_joins, cargo_of};
+use super::trades::{examined_by, span};
+use crate::dialect::{Rendered, Template};
+use crate::engine::{Engine, Param};
+use crate::lane::Lane;
+use crate::plan::{CargoNarrowing, Plan, one_more, page};
+use crate::rows;
+use crate::snapshot::Snapshot;
+use std::sync::Arc;
+use trade_core::resource::{Cargo, Sequence};
+use trade_core::store::{CargoFilter, CargoQuery, Page, StoreError};
+use trade_core::values::ShipmentId;
+
+/// The walk by one end: the shipments of the trades that have this station on that side, which are their neighbours,
+/// and the transfers.
+macro_rules! walk_by_end {
+    ($side:literal, $trade_index:literal, $end:literal, $cargo_index:literal, $parameter:literal) => {
+        concat!(
+            "SELECT sequence FROM (SELECT * FROM (SELECT sequence + 1 AS sequence FROM tn_trade{index:",
+            $trade_index,
+            "} WHERE ",
+            $side,
+            " = (SELECT sequence FROM tn_station WHERE id = ",
+            $parameter,
+            ") AND sequence > ?1 - 1 AND sequence < ?2 - 1 ORDER BY tn_trade.sequence DESC LIMIT ?3) trades UNION \
+             SELECT * FROM (SELECT sequence FROM tn_cargo{index:",
+            $cargo_index,
+            "} WHERE ",
+            $end,
+            " = (SELECT sequence FROM tn_station WHERE id = ",
+            $parameter,
+            ") AND sequence > ?1 AND sequence < ?2 ORDER BY sequence DESC LIMIT ?3) transfers) shipments \
+             ORDER BY sequence DESC LIMIT ?3"
+        )
+    };
+}
+
+/// The walk of a narrowing. Parameters: 1 and 2 the span, 3 how many rows to examine, 4 to 7 the filters.
+pub(crate) fn walk(narrowing: Option<CargoNarrowing>) -> &'static str {
+    match narrowing {
+        None => {
+            "SELECT sequence FROM tn_cargo WHERE sequence > ?1 AND sequence < ?2 ORDER BY sequence DESC LIMIT ?3"
+        }
+        Some(CargoNarrowing::Origin) => {
+            walk_by_end!("seller", "tn_trade_by_seller", "origin", "tn_cargo_by_origin", "?4")
+        }
+        Some(CargoNarrowing::Destination) => {
+            walk_by_end!("buyer", "tn_trade_by_buyer", "destination", "tn_cargo_by_destination", "?5")
+        }
+        // 0 and 1 are `pending` and `in_transit`, the two that are not final.
+        Some(CargoNarrowing::Late) => {
+            "SELECT sequence FROM (\
+             SELECT * FROM (SELECT sequence FROM tn_cargo{index:tn_cargo_by_status} \
+             WHERE status = 0 AND sequence > ?1 AND sequence < ?2 ORDER BY sequence DESC LIMIT ?3) pending UNION ALL \
+             SELECT * FROM (SELECT sequence FROM tn_cargo{index:tn_cargo_by_status} \
+             WHERE status = 1 AND sequence > ?1 AND sequence < ?2 ORDER BY sequence DESC LIMIT ?3) moving) open_ones \
+             ORDER BY sequence DESC LIMIT ?3"
+        }
+        Some(CargoNarrowing::Status) => {
+            "SELECT sequence FROM tn_cargo{index:tn_cargo_by_status} \
+             WHERE status = ?7 AND sequence > ?1 AND sequence < ?2 ORDER BY sequence DESC LIMIT ?3"
+        }
+    }
+}
+
+fn check(narrowing: CargoNarrowing) -> &'static str {
+    match narrowing {
+        CargoNarrowing::Origin => " AND o.id = ?4",
+        CargoNarrowing::Destination => " AND d.id = ?5",
+        CargoNarrowing::Late => " AND c.status IN (0, 1) AND c.eta < ?6",
+        CargoNarrowing::Status => " AND c.status = ?7",
+    }
+}
+
+/// The template that reads a page; 8 is its limit. A trade whose shipment stands elsewhere than beside it (its own
+/// walk finds it) is passed over.
+pub(crate) fn page_sql(plan: &Plan<CargoNarrowing>) -> String {
+    let by_neighbour = match plan.walk {
+        Some(CargoNarrowing::Origin) => " AND o.id = ?4",
+        Some(CargoNarrowing::Destination) => " AND d.id = ?5",
+        _ => "",
+    };
+    let checks: String = plan.checks.iter().map(|narrowing| check(*narrowing)).collect();
+    [
+        concat!("SELECT ", cargo_columns!(), " FROM ("),
+        walk(plan.walk),
+        concat!(") w {then} tn_cargo c ON c.sequence = w.sequence", cargo_joins!(), " WHERE 1 = 1"),
+        by_neighbour,
+        &checks,
+        " ORDER BY w.sequence DESC LIMIT ?8",
+    ]
+    .concat()
+}
+
+pub(crate) async fn list<E: Engine>(
+    readers: &Lane<E>,
+    query: &CargoQuery,
+) -> Result<Page<Arc<Cargo>, Sequence>, StoreError> {
+    let (filter, plan): (&CargoFilter, _) = (&query.filter, Plan::of_cargo(&query.filter));
+    let mut snapshot = Snapshot::begin(readers, "list cargo").await?;
+    let span = span(&mut snapshot, filter.created, query.before).await?;
+    let parameters = [
+        span.after.into(),
+        span.before.into(),
+        plan.examined_max(query.limit).into(),
+        filter.origin.as_ref().map(|id| id.as_str()).into(),
+        filter.destination.as_ref().map(|id| id.as_str()).into(),
+        filter.late_at.map(|time| time.millis()).into(),
+        filter.status.map(|status| i64::from(status.code())).into(),
+        one_more(query.limit).into(),
+    ];
+    let sql = Rendered::new(E::DIALECT, &page_sql(&plan));
+    let found = snapshot.fetch(&sql, &parameters).await?;
+    let mut examined = None;
+    if found.len() <= query.limit {
+        examined = examined_by(&mut snapshot, walk(plan.walk), &parameters).await?;
+    }
+    let damaged = rows::corrupt::<E>(snapshot.operation());
+    snapshot.end().await?;
+    let keyed = |row: &E::Row| Ok((rows::count(row, 0)?, Arc::new(rows::cargo(row)?)));
+    let found: Result<Vec<_>, _> = found.iter().map(keyed).collect();
+    Ok(page(found.map_err(damaged)?, query.limit, examined))
+}
+
+/// One shipment.
+pub(crate) static ONE_SQL: Template = Template::new(concat!(
+    "SELECT ",
+    cargo_columns!(),
+    " FROM tn_cargo c",
+    cargo_joins!(),
+    " WHERE c.sequence = ",
+    cargo_of!("?1", "?2")
+));
+
+/// The history of one shipment, its creation first.
+pub(crate) static HISTORY_SQL: Template = Template::new(concat!(
+    "WITH shipment (sequence) {once} (SELECT ",
+    cargo_of!("?1", "?2"),
+    ") SELECT sequence FROM shipment WHERE sequence > ?3 UNION ALL SELECT * FROM (\
+     SELECT sequence FROM tn_cargo_history WHERE cargo = (SELECT sequence FROM shipment) AND sequence > ?3 \
+     ORDER BY sequence LIMIT ?4) later LIMIT ?4"
+));
+
+pub(crate) async fn one<E: Engine>(
+    readers: &Lane<E>,
+    id: &ShipmentId,
+) -> Result<Option<Arc<Cargo>>, StoreError> {
+    let mut lease = readers.lease("read a shipment").await?;
+    let parameters: [Param<'_>; 2] = [id.as_str().into(), rows::trade_in_name(id).into()];
+    let found = lease.fetch(ONE_SQL.of(E::DIALECT), &parameters).await?;
+    let damaged = rows::corrupt::<E>(lease.operation);
+    lease.give_back();
+    found.first().map(|row| rows::cargo(row).map(Arc::new)).transpose().map_err(damaged)
+}
+
+pub(crate) async fn history<E: Engine>(
+    readers: &Lane<E>,
+    id: &ShipmentId,
+    after: Sequence,
+    limit: usize,
+) -> Result<Vec<Sequence>, StoreError> {
+    let mut lease = readers.lease("read a shipment's history").await?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let parameters: [Param<'_>; 4] =
+        [id.as_str().into(), rows::trade_in_name(id).into(), rows::stored(after).into(), limit.into()];
+    let found = lease.fetch(HISTORY_SQL.of(E::DIALECT), &parameters).await?;
+    let damaged = rows::corrupt::<E>(lease.operation);
+    lease.give_back();
+    let sequences: Result<Vec<_>, _> = found.iter().map(|row| rows::count(row, 0)).collect();
+    sequences.map_err(damaged)
+}

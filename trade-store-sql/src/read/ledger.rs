@@ -1,0 +1,129 @@
+//! The stock ledger.
+
+use super::columns::{ledger_columns, ledger_joins};
+use crate::dialect::Template;
+use crate::engine::{Engine, Param};
+use crate::lane::Lane;
+use crate::plan::{EXAMINED_MAX, one_more, page};
+use crate::rows::{self, Decoded};
+use crate::snapshot::Snapshot;
+use trade_core::resource::LedgerEntry;
+use trade_core::store::{LedgerPosition, LedgerQuery, Page, StoreError};
+use trade_core::values::StationId;
+
+/// One part of a station's walk. Not every engine sees that a comparison of pairs is a span of an index: the sequence
+/// alone is one to all of them.
+macro_rules! part {
+    ($index:literal, $place:literal) => {
+        concat!(
+            "SELECT * FROM (SELECT sequence, place FROM tn_ledger{index:",
+            $index,
+            "} WHERE ",
+            $place,
+            " > 0 AND ",
+            $place,
+            " = (SELECT sequence FROM tn_station WHERE id = ?1) \
+             AND sequence <= ?2 AND (sequence < ?2 OR place < ?3) \
+             ORDER BY sequence DESC, place DESC LIMIT ?4) ",
+            $place
+        )
+    };
+}
+
+/// The rows that leave or enter a station or are listed at it, newest first. Parameters: 1 the station, 2 and 3 the
+/// position before which they stand, 4 how many to examine.
+macro_rules! walk {
+    () => {
+        concat!(
+            "SELECT sequence, place FROM (",
+            part!("tn_ledger_by_origin", "from_place"),
+            " UNION ALL ",
+            part!("tn_ledger_by_destination", "to_place"),
+            " UNION ALL ",
+            part!("tn_ledger_by_list", "listed_at"),
+            ") rows_of_station ORDER BY sequence DESC, place DESC LIMIT ?4"
+        )
+    };
+}
+
+macro_rules! page {
+    ($check:literal) => {
+        concat!(
+            "SELECT ",
+            ledger_columns!(),
+            " FROM (",
+            walk!(),
+            ") w {then} tn_ledger l ON l.sequence = w.sequence AND l.place = w.place",
+            ledger_joins!(),
+            $check,
+            " ORDER BY w.sequence DESC, w.place DESC LIMIT ?5"
+        )
+    };
+}
+
+/// A page of one station.
+pub(crate) static STATION_SQL: Template = Template::new(page!(""));
+/// Those of one item; the others on the walk are passed over.
+pub(crate) static STATION_ITEM_SQL: Template = Template::new(page!(" WHERE l.item = ?6"));
+/// The last row of a walk that ended early.
+pub(crate) static EXAMINED_SQL: Template = Template::new(concat!(
+    "SELECT sequence, place FROM (",
+    walk!(),
+    ") w ORDER BY sequence DESC, place DESC LIMIT 1 OFFSET ?5"
+));
+/// A page of the whole ledger.
+pub(crate) static AFTER_SQL: Template = Template::new(concat!(
+    "SELECT ",
+    ledger_columns!(),
+    " FROM (SELECT sequence, place FROM tn_ledger WHERE sequence >= ?1 AND (sequence > ?1 OR place > ?2) \
+     ORDER BY sequence, place LIMIT ?3) w {then} tn_ledger l ON l.sequence = w.sequence AND l.place = w.place",
+    ledger_joins!(),
+    " ORDER BY l.sequence, l.place"
+));
+
+pub(crate) async fn of_station<E: Engine>(
+    readers: &Lane<E>,
+    station: &StationId,
+    query: &LedgerQuery,
+) -> Result<Page<LedgerEntry, LedgerPosition>, StoreError> {
+    let before = query.before.map_or((i64::MAX, 0), |at| (rows::stored(at.sequence), i64::from(at.index)));
+    let (sql, examined_max) = match query.item {
+        None => (&STATION_SQL, one_more(query.limit)),
+        Some(_) => (&STATION_ITEM_SQL, EXAMINED_MAX.max(one_more(query.limit))),
+    };
+    let mut parameters: Vec<Param<'_>> =
+        vec![station.as_str().into(), before.0.into(), before.1.into(), examined_max.into()];
+    let walk = parameters.len();
+    parameters.push(one_more(query.limit).into());
+    parameters.extend(query.item.as_ref().map(|item| Param::from(item.as_str())));
+    let mut snapshot = Snapshot::begin(readers, "read a station's ledger").await?;
+    let found = snapshot.fetch(sql.of(E::DIALECT), &parameters).await?;
+    let mut examined = Vec::new();
+    if query.item.is_some() && found.len() <= query.limit {
+        parameters.truncate(walk);
+        parameters.push((examined_max - 1).into());
+        examined = snapshot.fetch(EXAMINED_SQL.of(E::DIALECT), &parameters).await?;
+    }
+    let damaged = rows::corrupt::<E>(snapshot.operation());
+    snapshot.end().await?;
+    let examined = examined.first().map(rows::ledger_position).transpose().map_err(damaged)?;
+    Ok(page(entries::<E>(&found).map_err(damaged)?, query.limit, examined))
+}
+
+pub(crate) async fn after<E: Engine>(
+    readers: &Lane<E>,
+    after: LedgerPosition,
+    limit: usize,
+) -> Result<Page<LedgerEntry, LedgerPosition>, StoreError> {
+    let mut lease = readers.lease("read the ledger").await?;
+    let parameters: [Param<'_>; 3] =
+        [rows::stored(after.sequence).into(), i64::from(after.index).into(), one_more(limit).into()];
+    let found = lease.fetch(AFTER_SQL.of(E::DIALECT), &parameters).await?;
+    let damaged = rows::corrupt::<E>(lease.operation);
+    lease.give_back();
+    Ok(page(entries::<E>(&found).map_err(damaged)?, limit, None))
+}
+
+fn entries<E: Engine>(found: &[E::Row]) -> Decoded<Vec<(LedgerPosition, LedgerEntry)>> {
+    found.iter().map(|row| Ok((rows::ledger_position(row)?, rows::ledger_entry(row)?))).collect()
+}

@@ -1,0 +1,84 @@
+//! The log, its head, and the receipts beside it.
+
+use crate::dialect::Template;
+use crate::engine::{Engine, Param};
+use crate::lane::{Lane, Lease};
+use crate::rows;
+use std::sync::Arc;
+use trade_core::resource::Sequence;
+use trade_core::step::Step;
+use trade_core::store::{Head, LogRecord, StoreError, StoreErrorKind};
+use trade_core::values::Timestamp;
+
+pub(crate) static HEAD_SQL: Template = Template::new("SELECT sequence, time FROM tn_head WHERE one = 1");
+
+/// Records after a sequence, up to those before which there are fewer bytes than asked for.
+pub(crate) static READ_SQL: Template = Template::new(
+    "SELECT last, record FROM (SELECT last, record, sum(length(record)) OVER (ORDER BY last) - length(record) AS earlier \
+     FROM (SELECT last, record FROM tn_log WHERE last > ?1 ORDER BY last LIMIT ?2) records) sums \
+     WHERE earlier < ?3 OR earlier = 0 ORDER BY last",
+);
+
+pub(crate) async fn head<E: Engine>(readers: &Lane<E>, operation: &'static str) -> Result<Head, StoreError> {
+    let mut lease = readers.lease(operation).await?;
+    let head = head_by(&mut lease).await?;
+    lease.give_back();
+    Ok(head)
+}
+
+/// The head as a connection sees it.
+pub(crate) async fn head_by<E: Engine>(lease: &mut Lease<'_, E>) -> Result<Head, StoreError> {
+    let found = lease.fetch(HEAD_SQL.of(E::DIALECT), &[]).await?;
+    head_of::<E>(&found, lease.operation)
+}
+
+/// The head in an answer.
+pub(crate) fn head_of<E: Engine>(found: &[E::Row], operation: &'static str) -> Result<Head, StoreError> {
+    let row = found.first().ok_or_else(|| {
+        StoreError::new(StoreErrorKind::Corrupt, E::NAME, operation, "there is no head of the log")
+    })?;
+    rows::head(row).map_err(rows::corrupt::<E>(operation))
+}
+
+pub(crate) async fn read<E: Engine>(
+    readers: &Lane<E>,
+    after: Sequence,
+    records_max: usize,
+    bytes_max: usize,
+) -> Result<Vec<LogRecord>, StoreError> {
+    const OPERATION: &str = "read the log";
+    let limit = |limit| i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut lease = readers.lease(OPERATION).await?;
+    let parameters: [Param<'_>; 3] =
+        [rows::stored(after).into(), limit(records_max).into(), limit(bytes_max).into()];
+    let found = lease.fetch(READ_SQL.of(E::DIALECT), &parameters).await?;
+    lease.give_back();
+    let damaged = rows::corrupt::<E>(OPERATION);
+    let record = |row: &E::Row| {
+        let last = rows::count(row, 0).map_err(damaged)?;
+        let broken = |error| {
+            let detail = format!("the log record that ends at {last} cannot be read");
+            StoreError::new(StoreErrorKind::Corrupt, E::NAME, OPERATION, detail).caused_by(error)
+        };
+        let step = Step::decode(rows::bytes(row, 1).map_err(damaged)?).map_err(broken)?;
+        Ok(LogRecord { last, step: Arc::new(step) })
+    };
+    found.iter().map(record).collect()
+}
+
+pub(crate) async fn prune_receipts<E: Engine>(
+    writer: &Lane<E>,
+    before: Timestamp,
+    limit: usize,
+) -> Result<u64, StoreError> {
+    // MySQL deletes from no table that it reads, but for one it has read to its end.
+    static SQL: Template = Template::new(
+        "DELETE FROM tn_receipt WHERE request IN (SELECT request FROM \
+         (SELECT request FROM tn_receipt WHERE time < ?1 ORDER BY time LIMIT ?2) r)",
+    );
+    let mut lease = writer.lease("prune receipts").await?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let removed = lease.execute(SQL.of(E::DIALECT), &[before.millis().into(), limit.into()]).await?;
+    lease.give_back();
+    Ok(removed)
+}

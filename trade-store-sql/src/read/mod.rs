@@ -1,0 +1,9 @@
+//! What every engine reads alike.
+
+pub(crate) mod cargo;
+pub(crate) mod columns;
+pub(crate) mod inventory;
+pub(crate) mod ledger;
+pub(crate) mod load;
+pub(crate) mod log;
+pub(crate) mod trades;

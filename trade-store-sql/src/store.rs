@@ -1,0 +1,174 @@
+//! A network in a database: the traits of the core, over any engine.
+
+use crate::commit::keys::StationKeys;
+use crate::engine::Engine;
+use crate::lane::Lane;
+use crate::read::{cargo, inventory, ledger, load, log, trades};
+use async_trait::async_trait;
+use std::sync::Arc;
+use trade_core::resource::{Cargo, Inventory, LedgerEntry, Sequence, Trade};
+use trade_core::store::{
+    CargoQuery, CargoRepository, Commit, EventLog, Head, Held, InventoryPage, InventoryQuery,
+    InventoryRepository, Keys, LedgerPosition, LedgerQuery, Loaded, LogRecord, Page, Store, StoreError,
+    TradeQuery, TradeRepository,
+};
+use trade_core::values::{ShipmentId, StationId, Timestamp, TransactionId};
+
+/// Keeps a network in a database; which kind of database is its [`Engine`].
+#[derive(Debug)]
+pub struct SqlStore<E: Engine> {
+    pub(crate) lanes: Lanes<E>,
+    pub(crate) stations: StationKeys,
+    pub(crate) state: E::State,
+}
+
+/// Connections, by what they are for.
+#[derive(Debug)]
+pub(crate) struct Lanes<E: Engine> {
+    pub(crate) writer: Lane<E>,
+    /// Loads what commands can touch. They do not queue behind those who merely read.
+    pub(crate) loader: Lane<E>,
+    /// Looks where the log ends.
+    pub(crate) watcher: Lane<E>,
+    /// Single reads, and the log.
+    pub(crate) readers: Lane<E>,
+    /// Lists, where these are read from a replica.
+    pub(crate) replica: Option<Lane<E>>,
+}
+
+impl<E: Engine> Lanes<E> {
+    /// Where lists are read.
+    pub(crate) fn lists(&self) -> &Lane<E> {
+        self.replica.as_ref().unwrap_or(&self.readers)
+    }
+}
+
+impl<E: Engine> SqlStore<E> {
+    pub(crate) fn new(lanes: Lanes<E>, state: E::State) -> Self {
+        Self { lanes, stations: StationKeys::default(), state }
+    }
+
+    /// Closes every connection. Operations that run end in order, those that come after are refused as `Unavailable`.
+    pub async fn close(&self) {
+        E::stop(&self.state).await;
+        let Lanes { writer, loader, watcher, readers, replica } = &self.lanes;
+        for lane in [watcher, loader, readers].into_iter().chain(replica) {
+            lane.close().await;
+        }
+        writer.close().await;
+    }
+}
+
+#[async_trait]
+impl<E: Engine> TradeRepository for SqlStore<E> {
+    async fn trade(&self, id: &TransactionId) -> Result<Option<Arc<Trade>>, StoreError> {
+        trades::one(&self.lanes.readers, id).await
+    }
+
+    async fn trades(&self, query: &TradeQuery) -> Result<Page<Arc<Trade>, Sequence>, StoreError> {
+        trades::list(self.lanes.lists(), query).await
+    }
+
+    async fn expired_trades(&self, now: Timestamp, limit: usize) -> Result<Vec<TransactionId>, StoreError> {
+        trades::expired(&self.lanes.readers, now, limit).await
+    }
+}
+
+#[async_trait]
+impl<E: Engine> CargoRepository for SqlStore<E> {
+    async fn cargo(&self, id: &ShipmentId) -> Result<Option<Arc<Cargo>>, StoreError> {
+        cargo::one(&self.lanes.readers, id).await
+    }
+
+    async fn cargo_list(&self, query: &CargoQuery) -> Result<Page<Arc<Cargo>, Sequence>, StoreError> {
+        cargo::list(self.lanes.lists(), query).await
+    }
+
+    async fn cargo_history(
+        &self,
+        id: &ShipmentId,
+        after: Sequence,
+        limit: usize,
+    ) -> Result<Vec<Sequence>, StoreError> {
+        cargo::history(&self.lanes.readers, id, after, limit).await
+    }
+}
+
+#[async_trait]
+impl<E: Engine> InventoryRepository for SqlStore<E> {
+    async fn inventory(
+        &self,
+        id: &StationId,
+        query: &InventoryQuery,
+    ) -> Result<Option<InventoryPage>, StoreError> {
+        inventory::one(&self.lanes.readers, id, query).await
+    }
+
+    async fn inventory_list(
+        &self,
+        before: Option<Sequence>,
+        limit: usize,
+        items_max: usize,
+    ) -> Result<Page<Inventory, Sequence>, StoreError> {
+        inventory::list(self.lanes.lists(), before, limit, items_max).await
+    }
+
+    async fn ledger(
+        &self,
+        station: &StationId,
+        query: &LedgerQuery,
+    ) -> Result<Page<LedgerEntry, LedgerPosition>, StoreError> {
+        ledger::of_station(self.lanes.lists(), station, query).await
+    }
+
+    async fn ledger_after(
+        &self,
+        after: LedgerPosition,
+        limit: usize,
+    ) -> Result<Page<LedgerEntry, LedgerPosition>, StoreError> {
+        ledger::after(&self.lanes.readers, after, limit).await
+    }
+}
+
+#[async_trait]
+impl<E: Engine> EventLog for SqlStore<E> {
+    async fn head(&self) -> Result<Head, StoreError> {
+        log::head(&self.lanes.watcher, "head").await
+    }
+
+    async fn read(
+        &self,
+        after: Sequence,
+        records_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<LogRecord>, StoreError> {
+        log::read(&self.lanes.readers, after, records_max, bytes_max).await
+    }
+
+    async fn changed(&self, after: Sequence) -> Result<(), StoreError> {
+        E::changed(self, after).await
+    }
+}
+
+#[async_trait]
+impl<E: Engine> Store for SqlStore<E> {
+    fn name(&self) -> &'static str {
+        E::NAME
+    }
+
+    async fn load(&self, keys: &Keys) -> Result<Loaded, StoreError> {
+        load::load(&self.lanes.loader, keys).await
+    }
+
+    async fn commit(&self, commit: &Commit) -> Result<Head, StoreError> {
+        E::commit(self, commit).await
+    }
+
+    async fn hold(&self) -> Result<Box<dyn Held + '_>, StoreError> {
+        E::hold(self).await
+    }
+
+    async fn prune_receipts(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        log::prune_receipts(&self.lanes.writer, before, limit).await
+    }
+}
