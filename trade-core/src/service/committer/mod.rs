@@ -7,6 +7,10 @@
 //! The view is kept from group to group. It is what the store holds as long as nobody else writes, and the head of the
 //! log, which every load answers, tells whether somebody did: then all of it is loaded afresh.
 //!
+//! Where others write to the same rows, a commit that hopes to be first is often not. After a conflict the committer
+//! takes turns with them for some groups: it holds the head of the log first, and then loads and decides, with everyone
+//! who came while it waited. It hopes again once nobody wrote between its groups.
+//!
 //! What keeps an answer honest:
 //! - A caller hears of success only after the commit.
 //! - A refusal that was decided with steps before it that are not stored yet depends on them, and is answered only after
@@ -18,6 +22,7 @@
 
 mod group;
 mod pending;
+mod rivalry;
 
 pub(super) use pending::Pending;
 
@@ -25,8 +30,9 @@ use super::{ServiceError, ServiceOptions};
 use crate::bus::EventBus;
 use crate::clock::{Clock, IdSource};
 use crate::command::RequestId;
-use crate::store::{Head, Store, StoreError, StoreErrorKind};
+use crate::store::{Head, Held, Store, StoreError, StoreErrorKind};
 use group::{Closed, Group};
+use rivalry::Rivalry;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -51,6 +57,7 @@ pub(super) struct Committer {
     open: Group,
     /// What is being stored.
     flight: Option<Flight>,
+    rivalry: Rivalry,
 }
 
 /// A group on its way into the store.
@@ -86,13 +93,26 @@ impl Committer {
         options: ServiceOptions,
     ) -> Self {
         let open = Group::new(RequestId(ids.next().into_bytes()));
-        Self { store, bus, clock, ids, options, landed: None, open, flight: None }
+        Self {
+            store,
+            bus,
+            clock,
+            ids,
+            options,
+            landed: None,
+            open,
+            flight: None,
+            rivalry: Rivalry::default(),
+        }
     }
 
     /// Works until every sender is gone, the queue is empty, and everyone was answered.
     pub(super) async fn run(mut self, mut queue: mpsc::UnboundedReceiver<Pending>) {
         loop {
             match self.next(&mut queue).await {
+                Next::Decide(commands) if self.rivalry.takes_turns() && self.is_idle() => {
+                    self.take_turn(commands, &mut queue).await;
+                }
                 Next::Decide(commands) => self.decide(commands).await,
                 Next::Land(outcome) => self.land(outcome).await,
                 Next::End => return,
@@ -139,6 +159,26 @@ impl Committer {
                 self.settle(group, Some(error)).await;
             }
             Err(error) => fail(commands, error),
+        }
+    }
+
+    /// Holds the head of the log, and then decides and stores commands with those that came meanwhile.
+    async fn take_turn(&mut self, mut commands: Vec<Pending>, queue: &mut mpsc::UnboundedReceiver<Pending>) {
+        self.start_over();
+        let store = self.store.clone();
+        let attempt = match store.hold().await {
+            Ok(held) => {
+                let lines: u32 = commands.iter().map(|pending| pending.lines).sum();
+                commands.extend(waiting(queue, self.options.group_lines_max.saturating_sub(lines)));
+                self.attempt(commands, Some(held)).await
+            }
+            Err(error) => Attempt::Again(commands, error),
+        };
+        match attempt {
+            Attempt::Done => {}
+            Attempt::Again(again, error) | Attempt::Failed(again, error) => {
+                self.settle(again, Some(error)).await
+            }
         }
     }
 
@@ -191,6 +231,7 @@ impl Committer {
                 }
             }
             Err(error) => {
+                self.rivalry.met(&error);
                 let again = self.start_over();
                 let group = closed.undecided(error.kind == StoreErrorKind::OutcomeUnknown);
                 self.settle(group, Some(error)).await;
@@ -218,7 +259,7 @@ impl Committer {
     }
 
     /// Brings a group to its end, one attempt after the other. `error` is that of the first, if it was made.
-    async fn settle(&self, group: Vec<Pending>, error: Option<StoreError>) {
+    async fn settle(&mut self, group: Vec<Pending>, error: Option<StoreError>) {
         if group.is_empty() {
             return;
         }
@@ -239,18 +280,19 @@ impl Committer {
     }
 
     async fn settle_together(
-        &self,
+        &mut self,
         mut group: Vec<Pending>,
         first: Option<StoreError>,
     ) -> Result<(), (Vec<Pending>, StoreError)> {
         let mut backoff = BACKOFF_FIRST;
         let mut attempts_left = self.options.attempts_max.max(1);
-        let mut hold = false;
+        let store = self.store.clone();
         let mut failed = first;
         loop {
+            // After an error others may be at the same rows, or an attempt still on its way: from then on nobody commits
+            // between our load and our commit.
+            let hold = failed.is_some() || self.rivalry.takes_turns();
             if let Some(error) = failed {
-                // Others are at the same rows: from now on nobody commits between our load and our commit.
-                hold = true;
                 attempts_left -= 1;
                 if attempts_left == 0 {
                     return Err((group, error));
@@ -259,7 +301,11 @@ impl Committer {
                 tokio::time::sleep(backoff).await;
                 backoff = (backoff * 2).min(BACKOFF_MAX);
             }
-            match self.attempt(group, hold).await {
+            let attempt = match if hold { store.hold().await.map(Some) } else { Ok(None) } {
+                Ok(held) => self.attempt(group, held).await,
+                Err(error) => not_tried(group, error),
+            };
+            match attempt {
                 Attempt::Done => return Ok(()),
                 Attempt::Failed(failed, error) => return Err((failed, error)),
                 Attempt::Again(again, error) => {
@@ -270,21 +316,12 @@ impl Committer {
         }
     }
 
-    async fn attempt(&self, commands: Vec<Pending>, hold: bool) -> Attempt {
+    async fn attempt(&mut self, commands: Vec<Pending>, held: Option<Box<dyn Held + '_>>) -> Attempt {
         let mut group = Group::new(self.attempt_id());
-        let held = if hold { Some(self.store.hold().await) } else { None };
-        let loaded = match held.transpose() {
-            Ok(held) => group.load(&*self.store, &commands, None).await.map(|()| held),
-            Err(error) => Err(error),
-        };
-        let held = match loaded {
-            Ok(held) => held,
-            // What became of an earlier attempt must still be found out.
-            Err(error) if error.is_retryable() || commands.iter().any(Pending::may_have_landed) => {
-                return Attempt::Again(commands, error);
-            }
-            Err(error) => return Attempt::Failed(commands, error),
-        };
+        if let Err(error) = group.load(&*self.store, &commands, None).await {
+            return not_tried(commands, error);
+        }
+        self.rivalry.loaded(group.draft.view.head());
         let now = self.clock.now();
         commands.into_iter().for_each(|pending| group.decide(pending, now));
         group.settled().into_iter().for_each(group::Decided::answer);
@@ -298,10 +335,12 @@ impl Committer {
         };
         match committed {
             Ok(head) => {
+                self.rivalry.committed(head);
                 self.acknowledge(closed, head);
                 Attempt::Done
             }
             Err(error) => {
+                self.rivalry.met(&error);
                 let again = closed.undecided(error.kind == StoreErrorKind::OutcomeUnknown);
                 if error.is_retryable() {
                     Attempt::Again(again, error)
@@ -313,10 +352,27 @@ impl Committer {
     }
 }
 
+/// An attempt that ended before anything was decided.
+fn not_tried(commands: Vec<Pending>, error: StoreError) -> Attempt {
+    // What became of an earlier attempt must still be found out.
+    if error.is_retryable() || commands.iter().any(Pending::may_have_landed) {
+        Attempt::Again(commands, error)
+    } else {
+        Attempt::Failed(commands, error)
+    }
+}
+
 /// A command with those that wait behind it, up to so many lines.
 fn gather(first: Pending, queue: &mut mpsc::UnboundedReceiver<Pending>, room: u32) -> Vec<Pending> {
-    let mut lines = first.lines;
+    let room = room.saturating_sub(first.lines);
     let mut commands = vec![first];
+    commands.extend(waiting(queue, room));
+    commands
+}
+
+/// Those that wait, up to so many lines.
+fn waiting(queue: &mut mpsc::UnboundedReceiver<Pending>, room: u32) -> Vec<Pending> {
+    let (mut lines, mut commands) = (0, Vec::new());
     while lines < room
         && let Ok(next) = queue.try_recv()
     {
