@@ -77,6 +77,10 @@ pub(super) fn every_text(set: RowSet) -> impl Iterator<Item = &'static str> {
 const HEAD_FROM: &str = "UPDATE OR FAIL tn_head SET time = ?2, \
     sequence = CASE WHEN sequence = ?3 AND time = ?4 THEN ?1 ELSE -1 END WHERE one = 1;";
 
+/// Whether the statement before it changed as many rows as it should have: the table's check refuses anything else.
+const WHOLE: &str =
+    "UPDATE OR FAIL tn_head SET sequence = CASE WHEN changes() = ? THEN sequence ELSE -1 END WHERE one = 1;";
+
 /// Statements that are run one after the other, each of whose rows is expected to change one row.
 #[derive(Debug)]
 pub(super) struct Script {
@@ -98,9 +102,9 @@ impl Script {
         Self { joined: false, parts: Vec::new(), rows: 0 }
     }
 
-    /// A script of one text, for few rows, that begins a transaction and moves the head, if that is where it is
-    /// expected.
-    pub(super) fn joined(from: Head, to: Head) -> Self {
+    /// A script of one text, for few rows: a whole transaction that moves the head, if that is where it is expected, and
+    /// looks itself whether every row it changes was found.
+    pub(super) fn transaction(from: Head, to: Head) -> Self {
         let mut values = RowValues::with_capacity(4);
         for number in [stored(to.sequence), to.time.millis(), stored(from.sequence), from.time.millis()] {
             values.add(Cell::Int(Some(number)));
@@ -108,8 +112,22 @@ impl Script {
         Self {
             joined: true,
             parts: vec![(Text::Own(format!("BEGIN IMMEDIATE;{HEAD_FROM}")), values)],
-            rows: 1,
+            rows: 0,
         }
+    }
+
+    /// Runs a transaction to its end. An error comes with whether it had begun.
+    pub(super) async fn run_whole(
+        self,
+        connection: &mut SqliteConnection,
+    ) -> Result<(), (sqlx::Error, bool)> {
+        let Some((Text::Own(text), values)) = self.parts.into_iter().next() else { return Ok(()) };
+        let arguments = values.0.map_err(|error| (sqlx::Error::Encode(error), false))?;
+        let query = sqlx::query_with(AssertSqlSafe(text + "COMMIT"), arguments);
+        let mut results = connection.fetch_many(query);
+        results.try_next().await.map_err(|error| (error, false))?;
+        while results.try_next().await.map_err(|error| (error, true))?.is_some() {}
+        Ok(())
     }
 
     /// Runs it, and answers how many rows it inserted or changed, and how many it should have.
@@ -121,16 +139,7 @@ impl Script {
                 Text::Shared(text) => sqlx::query_with(AssertSqlSafe(text.clone()), arguments),
                 Text::Own(text) => sqlx::query_with(AssertSqlSafe(text), arguments),
             };
-            if self.joined {
-                // The first statement changes nothing, and SQLite counts for it what the one before it did.
-                let mut results = connection.fetch_many(query);
-                results.try_next().await?;
-                while let Some(result) = results.try_next().await? {
-                    changed += result.left().map_or(0, |done| done.rows_affected());
-                }
-            } else {
-                changed += query.execute(&mut *connection).await?.rows_affected();
-            }
+            changed += query.execute(&mut *connection).await?.rows_affected();
         }
         Ok((changed, self.rows))
     }
@@ -143,6 +152,11 @@ impl Sink for Script {
         mut rows: impl ExactSizeIterator<Item = [Cell<'r>; N]>,
     ) {
         self.rows += rows.len() as u64;
+        let found = if let Written::Inserted | Written::Replaced { .. } = set.shape().written {
+            0
+        } else {
+            rows.len()
+        };
         while rows.len() > 0 {
             let count = rows.len().min(SHAPES[SHAPES.len() - 1]);
             let shape = SHAPES.partition_point(|places| *places < count);
@@ -161,6 +175,13 @@ impl Sink for Script {
                     values.add(Cell::Int(None));
                 }
             }
+        }
+        if self.joined
+            && found > 0
+            && let Some((Text::Own(text), values)) = self.parts.last_mut()
+        {
+            text.push_str(WHOLE);
+            values.add(Cell::number(found as u64));
         }
     }
 }

@@ -61,11 +61,11 @@ pub(super) async fn commit(
         && commit.base.time <= commit.time_first()
         && let Some(keys) = RowKeys::without_looking(known, commit)
     {
-        let written = write_at_once(&mut lease.connection, &keys, commit).await;
-        match written {
-            Ok(head) => return end(lease, known, commit, head).await,
+        match write_at_once(&mut lease.connection, &keys, commit).await {
+            Ok(head) => return Ok(ended(lease, known, commit, head)),
             // It was not as hoped. Whatever it was: taken step by step, it is told exactly.
-            Err(error) => lease = undone(lease).await.ok_or(error)?,
+            Err((error, true)) => lease = undone(lease).await.ok_or_else(|| maybe_written(error))?,
+            Err((error, false)) => return Err(error),
         }
     }
     finish(locked(lease, known).await?, commit).await
@@ -98,13 +98,15 @@ async fn end(
     head: Head,
 ) -> Result<Head, StoreError> {
     match sqlx::query("COMMIT").execute(&mut lease.connection).await {
-        Ok(_) => {
-            lease.give_back();
-            known.learn_created(commit, head);
-            Ok(head)
-        }
+        Ok(_) => Ok(ended(lease, known, commit, head)),
         Err(error) => Err(commit_failed(lease, error).await),
     }
+}
+
+fn ended(lease: Lease<'_, Sqlite>, known: &StationKeys, commit: &Commit, head: Head) -> Head {
+    lease.give_back();
+    known.learn_created(commit, head);
+    head
 }
 
 /// Rolls back what is open. Where that is not certain, the connection is closed, and nothing of it is left either.
@@ -124,9 +126,11 @@ async fn roll_back(lease: Lease<'_, Sqlite>) -> bool {
 /// any other failure SQLite has ended the transaction by itself; the commit mark may have reached the write-ahead log
 /// before, and then a crash would bring it to life.
 async fn commit_failed(lease: Lease<'_, Sqlite>, error: sqlx::Error) -> StoreError {
-    if roll_back(lease).await {
-        return classify::<Sqlite>(OPERATION)(error);
-    }
+    let error = classify::<Sqlite>(OPERATION)(error);
+    if roll_back(lease).await { error } else { maybe_written(error) }
+}
+
+fn maybe_written(error: StoreError) -> StoreError {
     let detail = "the end of the commit failed, and may have been written";
     StoreError::new(StoreErrorKind::OutcomeUnknown, Sqlite::NAME, OPERATION, detail).caused_by(error)
 }
@@ -150,20 +154,20 @@ async fn write(
     Ok(rows.head)
 }
 
-/// A small commit in one message to the connection's thread, `BEGIN` included: it holds only where the head stands where
-/// the commit was loaded.
+/// A small commit in one message to the connection's thread, `BEGIN` and `COMMIT` included: it holds only where the
+/// head stands where the commit was loaded. An error comes with whether the transaction had begun.
 async fn write_at_once(
     connection: &mut SqliteConnection,
     keys: &RowKeys<'_>,
     commit: &Commit,
-) -> Result<Head, StoreError> {
+) -> Result<Head, (StoreError, bool)> {
     let rows = CommitRows { commit, keys, shift: 0, head: head_of(commit, commit.base) };
-    let mut script = Script::joined(commit.base, rows.head);
+    let mut script = Script::transaction(commit.base, rows.head);
     for table in guarded().iter().chain(&appended()) {
-        table(&rows, &mut script).map_err(Defect::in_store::<Sqlite>)?;
+        table(&rows, &mut script).map_err(|defect| (defect.in_store::<Sqlite>(), false))?;
     }
-    let (changed, expected) = script.run(connection).await.map_err(classify::<Sqlite>(OPERATION))?;
-    whole::<Sqlite>(changed, expected, StoreErrorKind::Conflict)?;
+    let run = script.run_whole(connection).await;
+    run.map_err(|(error, begun)| (classify::<Sqlite>(OPERATION)(error), begun))?;
     Ok(rows.head)
 }
 
