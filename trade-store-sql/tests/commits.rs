@@ -76,6 +76,19 @@ async fn a_commit_whose_stations_changed_is_a_conflict() {
 }
 
 #[tokio::test]
+async fn a_station_of_another_version_is_a_conflict_wherever_the_head_stands() {
+    let (_folder, store) = network().await;
+    for sales in [1, 40] {
+        let sales: Vec<_> = (0..sales).map(|n| tea(&format!("T-{n}"), "ceres", "luna")).collect();
+        let mut commit = decided(&store, at(1), &sales).await;
+        commit.stations[0].expected = Some(7);
+        assert_refused(&store, &commit, StoreErrorKind::Conflict).await;
+        let held = store.hold().await.unwrap();
+        assert_eq!(held.commit(&commit).await.unwrap_err().kind, StoreErrorKind::Conflict);
+    }
+}
+
+#[tokio::test]
 async fn what_was_only_read_guards_a_commit_too() {
     let (_folder, store) = network().await;
     let mut commit = decided(&store, at(1), &[tea("T-1", "ceres", "luna")]).await;
