@@ -74,8 +74,8 @@ pub(super) fn every_text(set: RowSet) -> impl Iterator<Item = &'static str> {
 }
 
 /// The head, found where a commit expects it: the table's check refuses any other.
-const HEAD_FROM: &str = "UPDATE OR FAIL tn_head SET time = ?2, \
-    sequence = CASE WHEN sequence = ?3 AND time = ?4 THEN ?1 ELSE -1 END WHERE one = 1;";
+const HEAD_FROM: &str = "UPDATE OR FAIL tn_head SET \
+    sequence = CASE WHEN sequence = ? AND time = ? THEN ? ELSE -1 END, time = ? WHERE one = 1;";
 
 /// Whether the statement before it changed as many rows as it should have: the table's check refuses anything else.
 const WHOLE: &str =
@@ -106,7 +106,7 @@ impl Script {
     /// looks itself whether every row it changes was found.
     pub(super) fn transaction(from: Head, to: Head) -> Self {
         let mut values = RowValues::with_capacity(4);
-        for number in [stored(to.sequence), to.time.millis(), stored(from.sequence), from.time.millis()] {
+        for number in [stored(from.sequence), from.time.millis(), stored(to.sequence), to.time.millis()] {
             values.add(Cell::Int(Some(number)));
         }
         Self {

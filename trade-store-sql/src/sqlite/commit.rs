@@ -156,7 +156,7 @@ async fn write(
 
 /// A small commit in one message to the connection's thread, `BEGIN` and `COMMIT` included: it holds only where the
 /// head stands where the commit was loaded. An error comes with whether the transaction had begun.
-async fn write_at_once(
+pub(super) async fn write_at_once(
     connection: &mut SqliteConnection,
     keys: &RowKeys<'_>,
     commit: &Commit,

@@ -1,6 +1,8 @@
 //! What a store does when SQLite fails under it.
 
 use super::SqliteStore;
+use super::commit::write_at_once;
+use crate::commit::keys::RowKeys;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Executor};
 use std::sync::Arc;
@@ -39,6 +41,20 @@ async fn on_writer(store: &SqliteStore, sql: String) {
     let connection: &mut SqliteConnection = &mut lease.connection;
     connection.execute(AssertSqlSafe(sql)).await.unwrap();
     lease.give_back();
+}
+
+#[tokio::test]
+async fn a_small_commit_is_written_at_once() {
+    let (_folder, store) = store().await;
+    let commit = opening(&store, "ceres", 3).await;
+    let keys = RowKeys::without_looking(&store.stations, &commit).unwrap();
+    let mut lease = store.lanes.writer.lease("test").await.unwrap();
+    let head = write_at_once(&mut lease.connection, &keys, &commit).await.unwrap();
+    assert_eq!(head.sequence, 1);
+    assert_eq!(store.head().await.unwrap(), head);
+    let (error, begun) = write_at_once(&mut lease.connection, &keys, &commit).await.unwrap_err();
+    assert!(begun, "{error}");
+    assert_eq!(store.head().await.unwrap(), head);
 }
 
 #[tokio::test]
