@@ -8,6 +8,7 @@ pub mod api;
 pub mod database;
 pub mod database_server;
 pub mod load;
+pub mod proxy;
 pub mod server;
 pub mod sse;
 pub mod world;
