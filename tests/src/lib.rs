@@ -7,6 +7,7 @@ pub mod address;
 pub mod api;
 pub mod database;
 pub mod database_server;
+pub mod engine;
 pub mod load;
 pub mod proxy;
 pub mod server;
