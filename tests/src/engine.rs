@@ -131,28 +131,40 @@ impl StoreFactory for Factory {
 macro_rules! on_every_engine {
     ($($case:ident),+ $(,)?) => {
         $(mod $case {
-            use $crate::engine::Engine;
-
-            async fn on(engine: Engine) {
-                super::$case(engine.site().await).await;
-            }
-
             #[tokio::test(flavor = "multi_thread")]
             async fn on_sqlite() {
-                on(Engine::Sqlite).await;
+                super::$case($crate::engine::Engine::Sqlite.site().await).await;
             }
 
-            #[tokio::test(flavor = "multi_thread")]
-            #[ignore = "TRADE_TEST_POSTGRES_URL"]
-            async fn on_postgres() {
-                on(Engine::Postgres).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread")]
-            #[ignore = "TRADE_TEST_MYSQL_URL"]
-            async fn on_mysql() {
-                on(Engine::Mysql).await;
-            }
+            $crate::__on_servers!($case);
         })+
+    };
+}
+
+/// The same for the engines that need a server.
+#[macro_export]
+macro_rules! on_every_server {
+    ($($case:ident),+ $(,)?) => {
+        $(mod $case {
+            $crate::__on_servers!($case);
+        })+
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __on_servers {
+    ($case:ident) => {
+        #[tokio::test(flavor = "multi_thread")]
+        #[ignore = "TRADE_TEST_POSTGRES_URL"]
+        async fn on_postgres() {
+            super::$case($crate::engine::Engine::Postgres.site().await).await;
+        }
+
+        #[tokio::test(flavor = "multi_thread")]
+        #[ignore = "TRADE_TEST_MYSQL_URL"]
+        async fn on_mysql() {
+            super::$case($crate::engine::Engine::Mysql.site().await).await;
+        }
     };
 }

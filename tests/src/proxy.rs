@@ -13,6 +13,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
+/// How long connections may take to end.
+const IDLE_MAX: Duration = Duration::from_secs(30);
+
 /// Which way bytes go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
@@ -83,6 +86,8 @@ struct Plan {
     bytes: [u64; 2],
     strikes: u64,
     connections: u64,
+    /// Connections that have not ended.
+    open: u64,
 }
 
 /// What is to be done with a packet.
@@ -167,8 +172,8 @@ impl Proxy {
     /// Arms a strike, instead of one that is armed still.
     pub fn arm(&self, strike: Strike) {
         let mut plan = self.shared.plan();
-        let Plan { strikes, connections, .. } = *plan;
-        *plan = Plan { strike: Some(strike), strikes, connections, ..Plan::default() };
+        let Plan { strikes, connections, open, .. } = *plan;
+        *plan = Plan { strike: Some(strike), strikes, connections, open, ..Plan::default() };
     }
 
     /// Takes a strike back that has not happened; answers whether there was one.
@@ -184,6 +189,16 @@ impl Proxy {
     /// How many connections were taken.
     pub fn connections(&self) -> u64 {
         self.shared.plan().connections
+    }
+
+    /// Waits until no connection is left: then nothing is on its way to the server any more.
+    pub async fn idle(&self) {
+        let idle = async {
+            while self.shared.plan().open > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(IDLE_MAX, idle).await.expect("the connections end");
     }
 
     /// Opens, holds or shuts the way for all connections.
@@ -203,9 +218,17 @@ async fn accept(listener: TcpListener, upstream: (String, u16), shared: Arc<Shar
     let mut links = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
         while links.try_join_next().is_some() {}
-        shared.plan().connections += 1;
-        let number = shared.plan().connections;
-        links.spawn(connect(client, upstream.clone(), number, shared.clone()));
+        let number = {
+            let mut plan = shared.plan();
+            plan.connections += 1;
+            plan.open += 1;
+            plan.connections
+        };
+        let (upstream, shared) = (upstream.clone(), shared.clone());
+        links.spawn(async move {
+            connect(client, upstream, number, shared.clone()).await;
+            shared.plan().open -= 1;
+        });
     }
 }
 

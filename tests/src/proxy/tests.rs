@@ -76,6 +76,8 @@ async fn undisturbed_bytes_and_ends_come_through_in_both_directions() {
     pass(&mut server, &mut client, &["still here"]).await;
     drop(server);
     assert_eq!(end(&mut client).await, (Ok(()), String::new()));
+    drop(client);
+    wire.proxy.idle().await;
     assert_eq!((wire.proxy.connections(), wire.proxy.strikes()), (1, 0));
 }
 
