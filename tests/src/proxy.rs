@@ -1,12 +1,14 @@
 //! A TCP proxy that disturbs, in front of a database server.
 //!
-//! It is told what to do by a [`Strike`]: which connection (the first on which a marker is sent, such as the statement
-//! that begins a transaction), after how much (packets, as the proxy reads them, or bytes) in which direction, and what
-//! happens then. A strike happens once. Beside that the whole way can be closed, or held up, for as long as one likes.
+//! It is told what to do by a [`Strike`]: on which connection (the first on which a word is sent, such as the statement
+//! that begins a transaction, or one that was sent it before, as prepared statements are), after how much (packets, as
+//! the proxy reads them, or bytes) in which direction, and what happens then. A strike happens once. Beside that the whole
+//! way can be closed, or held up, for as long as one likes.
 
 mod link;
 
 use link::Link;
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -40,7 +42,16 @@ pub enum Fault {
     Silence,
 }
 
-/// When a strike happens, counted from the packet that holds the marker, that one included.
+/// Which connection is meant: the first whose client sends a packet …
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Meant {
+    /// … with a word in it, in whatever case.
+    Sends(&'static str),
+    /// … after it has sent the word of [`Proxy::remember`] at some time.
+    Remembered,
+}
+
+/// When a strike happens, counted from the packet that makes out the connection, that one included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum After {
     /// So many packets of the direction have come through whole.
@@ -52,8 +63,7 @@ pub enum After {
 /// One disturbance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Strike {
-    /// What the client must send for a connection to be meant, in whatever case. Empty: the next packet of anyone.
-    pub marker: &'static str,
+    pub meant: Meant,
     pub direction: Direction,
     pub after: After,
     pub fault: Fault,
@@ -79,8 +89,11 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Plan {
     strike: Option<Strike>,
-    /// The connection that sent the marker.
+    /// The connection that is meant, once it is made out.
     meant: Option<u64>,
+    /// The word to remember, and the connections on which it was sent.
+    word: Option<&'static str>,
+    remembered: HashSet<u64>,
     /// Packets and bytes that came through since, by direction.
     packets: [u64; 2],
     bytes: [u64; 2],
@@ -104,8 +117,15 @@ enum Verdict {
 impl Plan {
     /// Judges a packet of a connection.
     fn judge(&mut self, connection: u64, direction: Direction, packet: &[u8]) -> Verdict {
+        if direction == Direction::ToServer && self.word.is_some_and(|word| holds(packet, word)) {
+            self.remembered.insert(connection);
+        }
         let Some(strike) = self.strike else { return Verdict::Pass };
-        if self.meant.is_none() && direction == Direction::ToServer && holds(packet, strike.marker) {
+        let is_meant = match strike.meant {
+            Meant::Sends(word) => holds(packet, word),
+            Meant::Remembered => self.remembered.contains(&connection),
+        };
+        if self.meant.is_none() && direction == Direction::ToServer && is_meant {
             self.meant = Some(connection);
         }
         if self.meant != Some(connection) {
@@ -137,7 +157,7 @@ impl Plan {
 
 /// Whether a packet holds a word, in whatever case.
 fn holds(packet: &[u8], word: &str) -> bool {
-    word.is_empty() || packet.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+    packet.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 impl Shared {
@@ -172,8 +192,14 @@ impl Proxy {
     /// Arms a strike, instead of one that is armed still.
     pub fn arm(&self, strike: Strike) {
         let mut plan = self.shared.plan();
-        let Plan { strikes, connections, open, .. } = *plan;
-        *plan = Plan { strike: Some(strike), strikes, connections, open, ..Plan::default() };
+        plan.strike = Some(strike);
+        plan.meant = None;
+        (plan.packets, plan.bytes) = ([0; 2], [0; 2]);
+    }
+
+    /// Remembers from now on which connections have sent a word, in whatever case.
+    pub fn remember(&self, word: &'static str) {
+        self.shared.plan().word = Some(word);
     }
 
     /// Takes a strike back that has not happened; answers whether there was one.
@@ -227,7 +253,9 @@ async fn accept(listener: TcpListener, upstream: (String, u16), shared: Arc<Shar
         let (upstream, shared) = (upstream.clone(), shared.clone());
         links.spawn(async move {
             connect(client, upstream, number, shared.clone()).await;
-            shared.plan().open -= 1;
+            let mut plan = shared.plan();
+            plan.open -= 1;
+            plan.remembered.remove(&number);
         });
     }
 }

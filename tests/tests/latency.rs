@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tests::address::Address;
 use tests::api::{Api, one_unit};
 use tests::engine::{Engine, Site};
-use tests::proxy::{After, Direction, Fault, Proxy, Strike};
+use tests::proxy::{After, Direction, Fault, Meant, Proxy, Strike};
 use tests::server::{Server, assert_verified};
 use tests::sse::Stream;
 use tokio::sync::mpsc;
@@ -107,7 +107,7 @@ async fn events_arrive_though_notifications_do_not(fault: Fault) {
     let proxy = Proxy::start(address.host()).await;
     // The answer to LISTEN comes through; what would follow it is the first notification.
     let (direction, after) = (Direction::ToClient, After::Packets(1));
-    proxy.arm(Strike { marker: "LISTEN", direction, after, fault });
+    proxy.arm(Strike { meant: Meant::Sends("LISTEN"), direction, after, fault });
     let near = Server::start(site.url()).await;
     let far = Server::start(&address.by_way_of(proxy.port()).to_string()).await;
     let delays = delays(&near, &far).await;

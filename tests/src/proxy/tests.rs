@@ -29,7 +29,7 @@ impl Wire {
     }
 
     fn arm(&self, direction: Direction, after: After, fault: Fault) {
-        self.proxy.arm(Strike { marker: "begin", direction, after, fault });
+        self.proxy.arm(Strike { meant: Meant::Sends("begin"), direction, after, fault });
     }
 }
 
@@ -141,7 +141,7 @@ async fn a_strike_may_cut_through_a_packet() {
 }
 
 #[tokio::test]
-async fn only_the_connection_with_the_marker_is_meant_and_only_once() {
+async fn only_the_connection_with_the_word_is_meant_and_only_once() {
     let wire = Wire::new().await;
     let (mut idle, mut idle_server) = wire.connect().await;
     let (mut client, mut server) = wire.connect().await;
@@ -154,6 +154,22 @@ async fn only_the_connection_with_the_marker_is_meant_and_only_once() {
     pass(&mut idle, &mut idle_server, &["begin", "insert", "commit"]).await;
     assert_eq!(wire.proxy.strikes(), 1);
     assert!(!wire.proxy.disarm());
+}
+
+#[tokio::test]
+async fn a_connection_is_known_by_what_it_sent_before() {
+    let wire = Wire::new().await;
+    wire.proxy.remember("insert");
+    let (mut reader, mut reader_server) = wire.connect().await;
+    let (mut writer, mut writer_server) = wire.connect().await;
+    pass(&mut reader, &mut reader_server, &["select"]).await;
+    pass(&mut writer, &mut writer_server, &["prepare INSERT"]).await;
+    let (direction, after) = (Direction::ToServer, After::Packets(1));
+    wire.proxy.arm(Strike { meant: Meant::Remembered, direction, after, fault: Fault::Close });
+    pass(&mut reader, &mut reader_server, &["select", "select"]).await;
+    pass(&mut writer, &mut writer_server, &["execute"]).await;
+    writer.write_all(b"execute").await.expect("it is sent");
+    assert_eq!(end(&mut writer_server).await, (Ok(()), String::new()));
 }
 
 #[tokio::test]
