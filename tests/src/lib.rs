@@ -3,8 +3,13 @@
 // Everything here runs in tests only: what fails, fails the test that called it.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
+pub mod address;
 pub mod api;
+pub mod database;
+pub mod database_server;
+pub mod engine;
 pub mod load;
+pub mod proxy;
 pub mod server;
 pub mod sse;
 pub mod world;

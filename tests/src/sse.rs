@@ -20,6 +20,11 @@ pub struct Stream {
 impl Stream {
     /// Opens a stream, from behind `last_event_id` where it is given, and reads the head of the answer.
     pub async fn open(url: &str, path: &str, last_event_id: Option<u64>) -> Self {
+        Self::try_open(url, path, last_event_id).await.unwrap_or_else(|status| panic!("{status}"))
+    }
+
+    /// The same; an answer that is no stream is told by its first line.
+    pub async fn try_open(url: &str, path: &str, last_event_id: Option<u64>) -> Result<Self, String> {
         let address = url.strip_prefix("http://").expect("an http URL");
         let mut socket = TcpStream::connect(address).await.expect("the server takes connections");
         let resume = last_event_id.map(|id| format!("Last-Event-ID: {id}\r\n")).unwrap_or_default();
@@ -28,9 +33,11 @@ impl Stream {
         socket.write_all(request.as_bytes()).await.expect("the request can be sent");
         let mut stream = Self { lines: BufReader::new(socket) };
         let status = stream.line().await.expect("an answer");
-        assert!(status.starts_with("HTTP/1.1 200"), "{status}");
+        if !status.starts_with("HTTP/1.1 200") {
+            return Err(status);
+        }
         while !stream.line().await.expect("a head").is_empty() {}
-        stream
+        Ok(stream)
     }
 
     /// The next event, comments passed over; none when the stream ends.

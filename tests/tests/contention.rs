@@ -2,7 +2,9 @@
 
 use reqwest::StatusCode;
 use serde_json::json;
-use tests::{api::Api, api::one_unit, server::Server, world::World};
+use tests::api::{Api, one_unit};
+use tests::engine::Site;
+use tests::server::{Server, assert_verified};
 
 async fn ten_of_sixty_four(store: &str) {
     let server = Server::start(store).await;
@@ -36,9 +38,9 @@ async fn ten_of_sixty_four_clients_get_the_ten_units_in_memory() {
     ten_of_sixty_four("memory:").await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn ten_of_sixty_four_clients_get_the_ten_units_on_sqlite() {
-    let world = World::new();
-    ten_of_sixty_four(&world.sqlite()).await;
-    tests::server::assert_verified(&world.sqlite()).await;
+async fn ten_of_sixty_four_clients_get_the_ten_units(site: Site) {
+    ten_of_sixty_four(site.url()).await;
+    assert_verified(site.url()).await;
 }
+
+tests::on_every_engine!(ten_of_sixty_four_clients_get_the_ten_units);

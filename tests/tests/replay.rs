@@ -2,13 +2,16 @@
 
 use std::process::{Output, Stdio};
 use std::time::Duration;
+use tests::engine::{Engine, Site};
 use tests::server::{Server, assert_verified, replay_binary, root};
-use tests::world::World;
 use tokio::process::Command;
-use trade_core::store::{InventoryQuery, InventoryRepository, TradeFilter, TradeQuery, TradeRepository};
-use trade_store_sql::SqliteStore;
+use trade_core::store::{InventoryQuery, TradeFilter, TradeQuery};
 
+/// The invoices: the sample, or a file of one's own.
 fn sample() -> String {
+    if let Ok(file) = std::env::var("TRADE_TEST_REPLAY_FILE") {
+        return file;
+    }
     let folder = root().join("examples/data");
     let files = std::fs::read_dir(folder).expect("the sample is there").filter_map(Result::ok);
     let mut files = files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|e| e == "csv"));
@@ -36,8 +39,9 @@ async fn finish(mut command: Command) -> Output {
 
 /// What two networks that did the same have in common: every level, and every trade without times, versions, and
 /// sequences.
-async fn state(store: &str) -> (Vec<String>, Vec<String>) {
-    let store = SqliteStore::open(store).await.expect("the store opens");
+async fn state(site: &Site) -> (Vec<String>, Vec<String>) {
+    let opened = site.open().await;
+    let store = opened.store();
     let mut levels = Vec::new();
     let mut before = None;
     loop {
@@ -72,35 +76,38 @@ async fn state(store: &str) -> (Vec<String>, Vec<String>) {
         }
     }
     trades.sort();
-    store.close().await;
+    opened.close().await;
     (levels, trades)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_replay_that_is_killed_and_started_again_ends_as_an_undisturbed_one() {
-    let (calm, disturbed) = (World::new(), World::new());
-    finish(replay(&["--store", &calm.sqlite(), &sample()])).await;
+async fn a_replay_that_is_killed_and_started_again_ends_as_an_undisturbed_one(site: Site) {
+    let (calm, disturbed) = (site.engine().site().await, site);
+    finish(replay(&["--store", calm.url(), &sample()])).await;
     for delay_ms in [30, 90, 150, 250, 400] {
-        let mut child = replay(&["--store", &disturbed.sqlite(), &sample()]).spawn().expect("it starts");
+        let mut child = replay(&["--store", disturbed.url(), &sample()]).spawn().expect("it starts");
         tokio::time::sleep(Duration::from_millis(delay_ms)).await;
         child.kill().await.expect("it can be killed");
     }
-    finish(replay(&["--store", &disturbed.sqlite(), &sample()])).await;
-    let (levels, trades) = state(&calm.sqlite()).await;
+    finish(replay(&["--store", disturbed.url(), &sample()])).await;
+    let (levels, trades) = state(&calm).await;
     assert!(levels.len() > 100 && trades.len() > 50, "{} levels, {} trades", levels.len(), trades.len());
-    assert_eq!(state(&disturbed.sqlite()).await, (levels, trades));
-    assert_verified(&disturbed.sqlite()).await;
+    assert_eq!(state(&disturbed).await, (levels, trades));
+    assert_verified(disturbed.url()).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_replay_through_a_server_ends_as_one_through_the_library() {
-    let (library, served) = (World::new(), World::new());
-    finish(replay(&["--store", &library.sqlite(), &sample()])).await;
-    let server = Server::start(&served.sqlite()).await;
+async fn a_replay_through_a_server_ends_as_one_through_the_library(site: Site) {
+    let (library, served) = (Engine::Sqlite.site().await, site);
+    finish(replay(&["--store", library.url(), &sample()])).await;
+    let server = Server::start(served.url()).await;
     finish(replay(&["--url", server.url(), &sample()])).await;
     // Once more: everything is known already.
     finish(replay(&["--url", server.url(), &sample()])).await;
     assert!(server.stop("TERM").await.success());
-    assert_eq!(state(&served.sqlite()).await, state(&library.sqlite()).await);
-    assert_verified(&served.sqlite()).await;
+    assert_eq!(state(&served).await, state(&library).await);
+    assert_verified(served.url()).await;
 }
+
+tests::on_every_engine!(
+    a_replay_that_is_killed_and_started_again_ends_as_an_undisturbed_one,
+    a_replay_through_a_server_ends_as_one_through_the_library,
+);

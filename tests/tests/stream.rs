@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tests::api::{Api, one_unit};
+use tests::engine::Site;
 use tests::server::Server;
 use tests::sse::{Frame, Stream};
 use tests::world::World;
@@ -24,11 +25,9 @@ fn sequence(frame: &Frame) -> u64 {
     data["sequence"].as_u64().expect("an event has a sequence")
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_resumes_a_thousand_times_sees_every_event_once_and_in_order() {
+async fn a_client_that_resumes_a_thousand_times_sees_every_event_once_and_in_order(site: Site) {
     const RESUMES: u64 = 1_000;
-    let world = World::new();
-    let server = Server::start(&world.sqlite()).await;
+    let server = Server::start(site.url()).await;
     let api = two_stations(&server).await;
     let stop = Arc::new(AtomicBool::new(false));
     let writer = {
@@ -66,6 +65,8 @@ async fn a_client_that_resumes_a_thousand_times_sees_every_event_once_and_in_ord
         position += 1;
     }
 }
+
+tests::on_every_engine!(a_client_that_resumes_a_thousand_times_sees_every_event_once_and_in_order);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_three_idle_seconds_the_next_event_comes_at_once() {

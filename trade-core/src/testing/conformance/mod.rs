@@ -358,7 +358,7 @@ macro_rules! __trade_core_case_test {
 ///
 /// A store that needs a server takes the variable with its address as well:
 ///
-/// ```ignore
+/// ```text
 /// conformance_suite!(postgres, Postgres::at(server_url("TRADE_TEST_POSTGRES_URL")), needs = "TRADE_TEST_POSTGRES_URL");
 /// ```
 ///

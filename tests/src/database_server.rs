@@ -1,0 +1,176 @@
+//! A database server of a test's own, to be killed.
+
+use crate::server::root;
+use std::ffi::OsStr;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// How long a server may take to be ready, repairing what a kill left included, and to end.
+const START_MAX: Duration = Duration::from_secs(60);
+const STOP_MAX: Duration = Duration::from_secs(30);
+const PORTS_TRIED: usize = 5;
+
+/// The servers that `tests/servers` knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Product {
+    Postgres,
+    Mariadb,
+}
+
+impl Product {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::Mariadb => "mariadb",
+        }
+    }
+}
+
+/// A server in a folder of its own. It is ended with this, and its folder removed.
+#[derive(Debug)]
+pub struct DatabaseServer {
+    product: Product,
+    folder: TempDir,
+    port: u16,
+    process: Option<Child>,
+}
+
+impl DatabaseServer {
+    /// Makes and starts an empty server on a free port of the loopback interface.
+    pub fn start(product: Product) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let status =
+            script(["prepare".as_ref(), product.name().as_ref(), folder.path().as_os_str()]).status();
+        assert!(status.expect("tests/servers runs").success(), "{} cannot be prepared", product.name());
+        let mut server = Self { product, folder, port: 0, process: None };
+        // Another program may be faster to take a port that was free.
+        for _ in 0..PORTS_TRIED {
+            server.port = free_port();
+            if server.spawn() {
+                return server;
+            }
+        }
+        panic!("{} does not start:\n{}", product.name(), server.log());
+    }
+
+    /// The URL of a database on it that is there from the start.
+    pub fn url(&self) -> String {
+        let output = script(["url", self.product.name(), &self.port.to_string()].map(AsRef::as_ref)).output();
+        let output = output.expect("tests/servers runs");
+        String::from_utf8(output.stdout).expect("a URL is text").trim().to_owned()
+    }
+
+    /// Ends it as a power cut would: all of its processes at once, with nothing said to anyone.
+    pub fn kill(&mut self) {
+        let mut process = self.process.take().expect("it is running");
+        // PostgreSQL serves each connection by a process, which outlives the one that is killed here. While that one
+        // stands still, it makes no more of them.
+        signal("STOP", process.id());
+        let workers = children(process.id());
+        process.kill().expect("it can be killed");
+        process.wait().expect("its end can be awaited");
+        for worker in &workers {
+            signal("KILL", *worker);
+        }
+        wait_until("the workers are gone", STOP_MAX, || {
+            workers.iter().all(|worker| !Path::new(&format!("/proc/{worker}")).exists())
+        });
+    }
+
+    /// Starts it again, at the same port, on what is stored.
+    pub fn restart(&mut self) {
+        assert!(self.process.is_none(), "it was killed before");
+        assert!(self.spawn(), "{} does not start again:\n{}", self.product.name(), self.log());
+    }
+
+    /// Starts the process, and answers whether it took the port and is ready.
+    fn spawn(&mut self) -> bool {
+        let port = self.port.to_string();
+        let arguments: [&OsStr; 4] =
+            ["run".as_ref(), self.product.name().as_ref(), self.folder.path().as_os_str(), port.as_ref()];
+        let log = self.folder.path().join("log");
+        std::fs::write(&log, "").expect("the log can be emptied");
+        let mut process = script(arguments).spawn().expect("tests/servers runs");
+        let begin = Instant::now();
+        while begin.elapsed() < START_MAX {
+            if process.try_wait().expect("its state can be read").is_some() {
+                return false;
+            }
+            if is_ready(&self.log()) {
+                self.process = Some(process);
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = process.kill();
+        let _ = process.wait();
+        false
+    }
+
+    fn log(&self) -> String {
+        let bytes = std::fs::read(self.folder.path().join("log")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+impl Drop for DatabaseServer {
+    fn drop(&mut self) {
+        let Some(mut process) = self.process.take() else { return };
+        // Both end at once at this signal, and PostgreSQL gives its shared memory back, which it cannot when killed.
+        signal("QUIT", process.id());
+        let begin = Instant::now();
+        while begin.elapsed() < STOP_MAX {
+            if !matches!(process.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = process.kill();
+        let _ = process.wait();
+    }
+}
+
+fn script<const N: usize>(arguments: [&OsStr; N]) -> Command {
+    let mut command = Command::new(root().join("tests/servers"));
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// What both products say once they take connections.
+fn is_ready(log: &str) -> bool {
+    log.contains("ready for connections") || log.contains("ready to accept connections")
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").port()
+}
+
+fn signal(name: &str, pid: u32) {
+    // It may be gone already.
+    let _ = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).stderr(Stdio::null()).status();
+}
+
+/// The processes whose parent is `parent`.
+fn children(parent: u32) -> Vec<u32> {
+    let entries = std::fs::read_dir("/proc").expect("Linux's /proc").filter_map(Result::ok);
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| parent_of(*pid) == Some(parent)).collect()
+}
+
+/// `/proc/<pid>/stat` is the pid, the name in parentheses, the state, and the parent (proc(5)).
+fn parent_of(pid: u32) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}
+
+fn wait_until(what: &str, patience: Duration, holds: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < patience, "{what}: not within {patience:?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -1,0 +1,66 @@
+//! The stores that need a server keep the whole contract, and the suite notices every saboteur on them.
+
+use async_trait::async_trait;
+use std::sync::Arc;
+use std::time::Duration;
+use tests::engine::{Engine, Factory};
+use trade_core::memory::MemoryStore;
+use trade_core::store::Store;
+use trade_core::testing::conformance::{CASES, Case, StoreFactory};
+use trade_core::testing::saboteurs::{Sabotage, SabotagedFactory};
+
+trade_core::conformance_suite!(postgres, Factory::new(Engine::Postgres), needs = "TRADE_TEST_POSTGRES_URL");
+trade_core::conformance_suite!(mysql, Factory::new(Engine::Mysql), needs = "TRADE_TEST_MYSQL_URL");
+
+/// A case that hangs has noticed something as well.
+const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE_IN_MEMORY: Duration = Duration::from_secs(5);
+
+#[derive(Debug)]
+struct Memory;
+
+#[async_trait]
+impl StoreFactory for Memory {
+    async fn open(&self) -> Arc<dyn Store> {
+        Arc::new(MemoryStore::new())
+    }
+
+    async fn reopen(&self) -> Option<Arc<dyn Store>> {
+        None
+    }
+}
+
+/// Whether no case of the suite notices a sabotage of an engine's store. The case that is likely to is found in memory,
+/// where stores cost nothing; where it was another handle that noticed, all are asked.
+fn is_unnoticed(engine: Engine, sabotage: Sabotage) -> bool {
+    let notices_in_memory = |case: &&Case| {
+        case.check(Arc::new(SabotagedFactory::new(Memory, sabotage)), PATIENCE_IN_MEMORY).is_err()
+    };
+    let notices = |case: &Case| {
+        let factory = SabotagedFactory::new(Factory::new(engine), sabotage);
+        case.check(Arc::new(factory), PATIENCE).is_err()
+    };
+    let likely = CASES.iter().find(notices_in_memory);
+    !likely.into_iter().chain(CASES).any(notices)
+}
+
+fn every_saboteur_is_noticed(engine: Engine) {
+    // Their panics are expected, and too many to read.
+    std::panic::set_hook(Box::new(|_| {}));
+    let unnoticed: Vec<_> =
+        Sabotage::ALL.iter().filter(|sabotage| is_unnoticed(engine, **sabotage)).collect();
+    let _ = std::panic::take_hook();
+    assert!(unnoticed.is_empty(), "no case notices {unnoticed:?}");
+}
+
+#[test]
+#[ignore = "TRADE_TEST_POSTGRES_URL"]
+fn every_saboteur_is_noticed_on_postgres() {
+    every_saboteur_is_noticed(Engine::Postgres);
+}
+
+#[test]
+#[ignore = "TRADE_TEST_MYSQL_URL"]
+fn every_saboteur_is_noticed_on_mysql() {
+    every_saboteur_is_noticed(Engine::Mysql);
+}

@@ -1,0 +1,134 @@
+//! Connections to the database that break at every point of a commit: no acknowledged command is lost, none is applied
+//! twice, and nobody is told "refused" about one that landed.
+
+use std::collections::HashSet;
+use std::time::Duration;
+use tests::address::Address;
+use tests::engine::{Site, open};
+use tests::proxy::{After, Direction, Fault, Meant, Proxy, Strike};
+use tests::server::assert_verified;
+use trade_core::service::TradeService;
+use trade_core::testing::strategies::World;
+use trade_core::testing::workload::Workload;
+
+/// How many connections are struck: `TRADE_TEST_CUTS`, or so many. There are [`KINDS`] strikes that differ.
+const CUTS: usize = 50;
+/// How long a strike waits for a commit that it can meet, before another takes its place.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How late what was on its way arrives.
+const LATE: Duration = Duration::from_millis(40);
+
+const FAULTS: [Fault; 5] =
+    [Fault::Reset, Fault::Close, Fault::HalfClose, Fault::Late(LATE), Fault::Delay(LATE)];
+
+/// What a commit begins with that holds the head of the log …
+const HELD: Meant = Meant::Sends("BEGIN");
+/// … and what every commit changes. It may be sent once and then be prepared, so who sent it is remembered.
+const HEAD_CHANGE: &str = "UPDATE tn_head";
+
+const MOMENTS: usize = 24;
+const KINDS: usize = FAULTS.len() * 2 * MOMENTS;
+
+/// The moments of a commit, from its first packet to the last; a packet may be cut in two.
+fn moment(number: usize) -> (Meant, After) {
+    let count = number as u64 / 4;
+    match number % 4 {
+        0 => (Meant::Remembered, After::Packets(count)),
+        1 => (Meant::Remembered, After::Bytes(3 + 97 * count)),
+        2 => (HELD, After::Packets(2 * count)),
+        _ => (HELD, After::Packets(2 * count + 1)),
+    }
+}
+
+fn cuts() -> usize {
+    std::env::var("TRADE_TEST_CUTS").map_or(CUTS, |count| count.parse().expect("TRADE_TEST_CUTS is a number"))
+}
+
+/// The strikes, each different from the others before they repeat, and any few of them spread over all.
+fn strike(number: usize) -> Strike {
+    // A prime that does not divide their number.
+    let number = number * 7_919 % KINDS;
+    let direction = if number.is_multiple_of(2) { Direction::ToServer } else { Direction::ToClient };
+    let (meant, after) = moment(number / 2 / FAULTS.len());
+    Strike { meant, direction, after, fault: FAULTS[number / 2 % FAULTS.len()] }
+}
+
+/// Strikes one connection after the other, for ever, and notes the strikes that met one.
+async fn strike_on(proxy: &Proxy, next: &mut usize, met: &mut Vec<Strike>) -> std::convert::Infallible {
+    loop {
+        let (before, strike) = (proxy.strikes(), strike(*next));
+        *next += 1;
+        proxy.arm(strike);
+        let struck = async {
+            while proxy.strikes() == before {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, struck).await.is_ok() {
+            met.push(strike);
+        }
+        // The next commit goes well, and its successors find connections again.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Two services ask through the proxy, while it strikes; what they were told is compared with what is stored.
+async fn storm(proxy: &Proxy, site: &Site, seed: u64, next: &mut usize, met: &mut Vec<Strike>) {
+    let through = Address::parse(site.url()).by_way_of(proxy.port()).to_string();
+    let stores = [open(&through).await, open(&through).await];
+    let mut services = Vec::new();
+    for store in &stores {
+        services.push(TradeService::start(store.store()).await.expect("it starts"));
+    }
+    let workload = Workload { world: World { trades: 60, ..World::SMALL }, ..Workload::new(seed, 300) };
+    let finished = tokio::select! {
+        finished = workload.run(&services) => finished,
+        never = strike_on(proxy, next, met) => match never {},
+    };
+    proxy.disarm();
+    for service in services {
+        service.shutdown().await;
+    }
+    for store in &stores {
+        store.close().await;
+    }
+    // What was late has arrived when the server has ended its connections.
+    proxy.idle().await;
+    let (taken, refused, uncertain) = finished.counts();
+    assert!(taken > 100, "{taken} taken, {refused} refused, {uncertain} left open");
+    let direct = site.open().await;
+    finished.assert_true(&*direct.store()).await;
+    direct.close().await;
+    assert_verified(site.url()).await;
+}
+
+async fn every_answer_is_true_where_connections_break(site: Site) {
+    let proxy = Proxy::start(Address::parse(site.url()).host()).await;
+    proxy.remember(HEAD_CHANGE);
+    let (mut next, mut met) = (0, Vec::new());
+    for seed in 0.. {
+        let before = met.len();
+        storm(&proxy, &site.engine().site().await, seed, &mut next, &mut met).await;
+        assert!(met.len() > before, "every storm strikes");
+        if met.len() >= cuts() {
+            break;
+        }
+    }
+    for meant in [Meant::Remembered, HELD] {
+        for direction in [Direction::ToServer, Direction::ToClient] {
+            let is_met = met.iter().any(|strike| (strike.meant, strike.direction) == (meant, direction));
+            assert!(is_met, "no commit was struck by {meant:?}, {direction:?}");
+        }
+    }
+}
+
+tests::on_every_server!(every_answer_is_true_where_connections_break);
+
+#[test]
+fn the_strikes_differ_and_few_of_them_are_spread_over_all() {
+    let all: HashSet<_> = (0..KINDS).map(strike).collect();
+    assert_eq!(all.len(), KINDS);
+    let few = (0..CUTS).map(strike);
+    let few: HashSet<_> = few.map(|strike| (strike.meant, strike.direction, strike.fault)).collect();
+    assert_eq!(few.len(), 2 * 2 * FAULTS.len());
+}

@@ -1,0 +1,138 @@
+//! A database that goes away under a running server, and comes back.
+
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+use tests::address::Address;
+use tests::api::{Api, Reply, one_unit};
+use tests::engine::Site;
+use tests::proxy::{Proxy, Way};
+use tests::server::{Server, assert_verified, binary, run};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+
+/// What "within a bounded time" is at the most; a client gives up after 30 s.
+const ANSWER_MAX: Duration = Duration::from_secs(25);
+const RECOVERY_MAX: Duration = Duration::from_secs(60);
+
+/// A server whose way to its database can be closed.
+struct Distant {
+    proxy: Proxy,
+    server: Server,
+    api: Api,
+    site: Site,
+}
+
+impl Distant {
+    async fn start(site: Site) -> Self {
+        let address = Address::parse(site.url());
+        let proxy = Proxy::start(address.host()).await;
+        let server = Server::start(&address.by_way_of(proxy.port()).to_string()).await;
+        let api = Api::new(server.url());
+        api.station("a", "fuel", 1_000).await;
+        api.station("b", "fuel", 0).await;
+        Self { proxy, server, api, site }
+    }
+
+    async fn trade(&self, id: &str) -> Reply {
+        self.api.post("/api/trades", &one_unit(id, "a", "b", "fuel")).await
+    }
+}
+
+/// An answer that says that the store is away, and when to ask again.
+fn assert_unavailable(reply: &Reply) {
+    assert_eq!((reply.status, reply.code()), (StatusCode::SERVICE_UNAVAILABLE, "store-unavailable"));
+    let retry_after = reply.headers.get("retry-after").expect("when to ask again");
+    retry_after.to_str().expect("text").parse::<u32>().expect("in seconds");
+}
+
+async fn a_store_that_is_away_is_told_in_time_and_is_used_again_when_it_is_back(site: Site) {
+    let distant = Distant::start(site).await;
+    for way in [Way::Shut, Way::Held] {
+        assert!(distant.trade(&format!("before-{way:?}")).await.status.is_success());
+        distant.proxy.set_way(way);
+        // Those that ask at the same time are answered in the same time.
+        let asked = Instant::now();
+        let ids: Vec<_> = (0..20).map(|n| format!("{way:?}-{n}")).collect();
+        let replies = futures::future::join_all(ids.iter().map(|id| distant.trade(id))).await;
+        replies.iter().for_each(assert_unavailable);
+        for path in ["/api/trades", "/api/trades/T-1", "/api/inventory/a", "/api/updates"] {
+            assert_unavailable(&distant.api.get(path).await);
+        }
+        assert!(asked.elapsed() < 5 * ANSWER_MAX, "{way:?}: {:?}", asked.elapsed());
+        assert_eq!(distant.api.get("/health/ready").await.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(distant.api.get("/health/live").await.status, StatusCode::OK);
+        distant.proxy.set_way(Way::Open);
+        let back = Instant::now();
+        while !distant.trade(&format!("after-{way:?}")).await.status.is_success() {
+            assert!(back.elapsed() < RECOVERY_MAX, "{way:?}: the server does not find its store again");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(distant.api.get("/health/ready").await.status, StatusCode::OK);
+    }
+    assert!(distant.server.stop("TERM").await.success());
+    distant.proxy.set_way(Way::Shut);
+    distant.proxy.idle().await;
+    assert_verified(distant.site.url()).await;
+}
+
+/// A server at its most talkative, on a store that goes away: neither form of the password is in what it wrote.
+async fn a_password_is_in_no_log(site: Site) {
+    let address = Address::parse(site.url());
+    let proxy = Proxy::start(address.host()).await;
+    let through = address.by_way_of(proxy.port()).to_string();
+    let mut child = tokio::process::Command::new(binary())
+        .args(["--listen", "127.0.0.1:0", "--store", &through, "--log", "trace", "--log-format", "json"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("it starts");
+    let mut log = child.stderr.take().expect("it is piped");
+    let reading = tokio::spawn(async move {
+        let mut text = Vec::new();
+        log.read_to_end(&mut text).await.map(|_| text)
+    });
+    let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+    let ready = tokio::time::timeout(RECOVERY_MAX, lines.next_line()).await.expect("it is ready in time");
+    let ready = ready.expect("it can be read").expect("it does not end");
+    let api = Api::new(ready.strip_prefix("listening on ").expect("the ready line"));
+    api.station("a", "fuel", 1).await;
+    proxy.set_way(Way::Shut);
+    let station = json!({"stationId": "b"});
+    let reply = api.send(Method::POST, "/api/inventory", Some(&station)).await.expect("an answer");
+    assert_unavailable(&reply);
+    child.kill().await.expect("it can be killed");
+    let log = reading.await.expect("it ends").expect("it can be read");
+    let log = String::from_utf8_lossy(&log);
+    assert!(log.lines().count() > 10, "{log}");
+    assert_free_of_password(&log, &address);
+}
+
+fn assert_free_of_password(text: &str, address: &Address) {
+    let encoded = address.password().expect("the tests' servers ask for a password");
+    let plain = encoded.replace("%40", "@");
+    for secret in [encoded, &plain] {
+        let found = text.lines().find(|line| line.contains(secret));
+        assert!(found.is_none(), "{found:?}");
+    }
+}
+
+/// Who cannot be let in is told so in one line, without the password that was tried.
+async fn a_wrong_password_is_told_without_it(site: Site) {
+    let address = Address::parse(site.url());
+    let password = address.password().expect("the tests' servers ask for a password").to_owned();
+    let wrong = site.url().replace(&password, "hunter2");
+    let output = run(&["--listen", "127.0.0.1:0", "--store", &wrong]).await;
+    let error = String::from_utf8(output.stderr).expect("errors are text");
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(!error.contains("hunter2"), "{error}");
+    assert!(error.lines().any(|line| line.contains("cannot be opened")), "{error}");
+}
+
+tests::on_every_server!(
+    a_store_that_is_away_is_told_in_time_and_is_used_again_when_it_is_back,
+    a_password_is_in_no_log,
+    a_wrong_password_is_told_without_it,
+);
