@@ -1,7 +1,7 @@
 //! Stores of [`trade_core`] in SQL databases.
 //!
-//! An engine is a feature and a folder: [`SqliteStore`] (feature `sqlite`) keeps a network in one file. What the
-//! engines share stands beside them: the form of a row (`rows`), which index a list is read by (`plan`), what is read
+//! An engine is a feature and a folder: `SqliteStore` (feature `sqlite`) keeps a network in one file, `PostgresStore`
+//! (feature `postgres`) in a database that several servers may share. What the engines share stands beside them: the form of a row (`rows`), which index a list is read by (`plan`), what is read
 //! (`read`) and written (`commit`), each statement once, as a template that `dialect` words for the engine.
 
 #![warn(missing_docs)]
@@ -11,7 +11,10 @@ mod commit;
 mod dialect;
 mod engine;
 mod lane;
+mod migrations;
 mod plan;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod read;
 mod rows;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
@@ -21,6 +24,8 @@ mod snapshot;
 mod sqlite;
 mod store;
 
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresStore;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub use server::ServerOptions;
 #[cfg(feature = "sqlite")]
