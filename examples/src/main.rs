@@ -9,6 +9,7 @@ use settings::Task;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
+use trade_store_sql::ServerOptions;
 
 /// What became of the program: its exit code, and for a failure the one line that says why.
 type Ended = Result<(), Failure>;
@@ -72,6 +73,6 @@ fn run(task: impl Future<Output = Ended>) -> Ended {
 }
 
 /// Opens the store of a setting.
-async fn open(url: &str, missing: Missing) -> Result<Opened, Failure> {
-    Ok(Opened::open(url, missing).await?)
+async fn open(url: &str, missing: Missing, options: &ServerOptions) -> Result<Opened, Failure> {
+    Ok(Opened::open(url, missing, options).await?)
 }

@@ -3,8 +3,10 @@
 use examples::store::names_no_file;
 use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
+use trade_store_sql::ServerOptions;
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
@@ -15,7 +17,11 @@ usage: trade-network [OPTIONS]                 serves until SIGTERM or Ctrl-C
 
 options (flag, else environment variable, else default):
   --listen ADDRESS    TRADE_LISTEN      127.0.0.1:8080 (port 0 picks a free one)
-  --store URL         TRADE_STORE       sqlite://trade-network.db (or memory:)
+  --store URL         TRADE_STORE       sqlite://trade-network.db (or postgres://user:password@host/database,
+                                        mysql://user:password@host/database, memory:)
+  --store-read URL    TRADE_STORE_READ  no other (or a replica of postgres:// or mysql:// that lists are read from)
+  --store-connections COUNT             8 (that read; TRADE_STORE_CONNECTIONS; for postgres:// and mysql://)
+  --store-poll MILLISECONDS             100 (how often to look for what other servers wrote; TRADE_STORE_POLL; as above)
   --log FILTER        TRADE_LOG         info (such as warn or info,trade_core=debug)
   --log-format FORM   TRADE_LOG_FORMAT  pretty (or json)
   --auth MODE         TRADE_AUTH        auto (or required, off)
@@ -43,6 +49,7 @@ pub(crate) enum Task {
 pub(crate) struct Settings {
     pub(crate) listen: Vec<SocketAddr>,
     pub(crate) store: String,
+    pub(crate) server: ServerOptions,
     pub(crate) log: EnvFilter,
     pub(crate) log_format: LogFormat,
 }
@@ -116,6 +123,9 @@ pub(crate) fn read(
         Setting::new("--log", "TRADE_LOG", "info"),
         Setting::new("--log-format", "TRADE_LOG_FORMAT", "pretty"),
         Setting::new("--auth", "TRADE_AUTH", "auto"),
+        Setting::new("--store-read", "TRADE_STORE_READ", ""),
+        Setting::new("--store-connections", "TRADE_STORE_CONNECTIONS", "8"),
+        Setting::new("--store-poll", "TRADE_STORE_POLL", "100"),
     ];
     let mut subcommand: Option<String> = None;
     let mut parser = lexopt::Parser::from_args(arguments);
@@ -138,10 +148,10 @@ pub(crate) fn read(
 
 fn task(
     subcommand: Option<&str>,
-    settings: &[Setting; 5],
+    settings: &[Setting; 8],
     environment: &impl Fn(&str) -> Option<OsString>,
 ) -> Result<Task, String> {
-    let [listen, store, log, log_format, auth] = settings;
+    let [listen, store, log, log_format, auth, server @ ..] = settings;
     match subcommand {
         None => {
             let listen = addresses(&listen.value(environment)?)?;
@@ -149,6 +159,7 @@ fn task(
             Ok(Task::Serve(Box::new(Settings {
                 listen,
                 store: address(store.value(environment)?)?,
+                server: server_options(server, environment)?,
                 log: filter(&log.value(environment)?)?,
                 log_format: format_of(&log_format.value(environment)?)?,
             })))
@@ -162,6 +173,29 @@ fn task(
         Some(later @ ("keys" | "import-legacy")) => Err(format!("{later} is not available in this build")),
         Some(other) => Err(format!("unknown subcommand {other:?}; see --help")),
     }
+}
+
+/// How a store of a server connects.
+fn server_options(
+    [read, connections, poll]: &[Setting; 3],
+    environment: &impl Fn(&str) -> Option<OsString>,
+) -> Result<ServerOptions, String> {
+    let mut options = ServerOptions::default();
+    let read = read.value(environment)?;
+    if !read.text.is_empty() {
+        if !["postgres:", "postgresql:", "mysql:", "mariadb:"].iter().any(|scheme| read.text.starts_with(scheme)) {
+            return Err(format!("{}: must be an address of postgres:// or mysql://", read.origin));
+        }
+        options.read_url = Some(read.text);
+    }
+    options.readers_max = number(&connections.value(environment)?, 1..=1_000)?;
+    options.poll_interval = Duration::from_millis(number(&poll.value(environment)?, 1..=60_000)? as u64);
+    Ok(options)
+}
+
+fn number(value: &Value, range: std::ops::RangeInclusive<usize>) -> Result<usize, String> {
+    let number = value.text.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| value.refused(&format!("must be a number from {} to {}", range.start(), range.end())))
 }
 
 fn addresses(value: &Value) -> Result<Vec<SocketAddr>, String> {
@@ -270,6 +304,11 @@ mod tests {
             ("verify --store sqlite://", "--store"),
             ("--log-format xml", "--log-format"),
             ("--auth maybe", "--auth"),
+            ("--store-read sqlite://a.db", "--store-read"),
+            ("--store-connections 0", "--store-connections"),
+            ("--store-connections many", "--store-connections"),
+            ("--store-poll 0", "--store-poll"),
+            ("verify --store-poll 5", "--store-poll"),
             ("--auth required", "not available"),
             ("serve", "serve"),
             ("verify again", "again"),
@@ -310,6 +349,19 @@ mod tests {
             }
         }
         assert!(read_with("--listen 127.0.0.2:0 --auth off", &[]).is_ok());
+    }
+
+    #[test]
+    fn a_store_of_a_server_is_told_how_to_connect() {
+        let options = served("", &[]).server;
+        assert_eq!((options.readers_max, options.read_url), (8, None));
+        assert_eq!(options.poll_interval, Duration::from_millis(100));
+        let replica = "postgres://ada:s3cret@replica/x";
+        let options = served(&format!("--store-read {replica} --store-poll 5"), &[("TRADE_STORE_CONNECTIONS", "3")]);
+        assert_eq!((options.server.readers_max, options.server.read_url.as_deref()), (3, Some(replica)));
+        assert_eq!(options.server.poll_interval, Duration::from_millis(5));
+        let error = read_with("--store-read redis://ada:s3cret@h", &[]).unwrap_err();
+        assert!(!error.contains("s3cret"), "{error}");
     }
 
     #[test]

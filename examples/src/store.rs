@@ -5,7 +5,7 @@ use std::sync::Arc;
 use trade_core::memory::MemoryStore;
 use trade_core::store::{Store, StoreError};
 use trade_store_mongo::MongoStore;
-use trade_store_sql::SqliteStore;
+use trade_store_sql::{MySqlStore, PostgresStore, ServerOptions, SqliteStore};
 
 /// An open store, to be closed once nobody uses it any more.
 #[derive(Debug, Clone)]
@@ -14,6 +14,10 @@ pub enum Opened {
     Memory(Arc<MemoryStore>),
     /// In an SQLite file.
     Sqlite(Arc<SqliteStore>),
+    /// In a PostgreSQL database.
+    Postgres(Arc<PostgresStore>),
+    /// In a MySQL or MariaDB database.
+    MySql(Arc<MySqlStore>),
 }
 
 /// Whether a store that is not there yet is made.
@@ -45,51 +49,46 @@ impl std::fmt::Display for OpenError {
 impl Error for OpenError {}
 
 impl Opened {
-    /// Opens the store at an address.
+    /// Opens the store at an address; `options` are for stores of a server.
     ///
     /// # Errors
     /// [`OpenError::Address`] if this build has no such store, [`OpenError::Store`] if it cannot be opened.
-    pub async fn open(url: &str, missing: Missing) -> Result<Self, OpenError> {
-        let not_yet = |engine: &str| {
-            OpenError::Address(format!(
-                "the store {} is not available: this build has no {engine} store yet; use sqlite:// or memory:",
-                without_password(url)
-            ))
+    pub async fn open(url: &str, missing: Missing, options: &ServerOptions) -> Result<Self, OpenError> {
+        let address = without_password(url);
+        let unopened = |error: StoreError| {
+            OpenError::Store(format!("the store {address} cannot be opened: {}", causes(&error)))
         };
+        let mut options = options.clone();
+        options.migrate &= missing == Missing::Create;
         match url.split_once(':').map(|(scheme, _)| scheme) {
             Some("memory") if url == "memory:" => Ok(Self::Memory(Arc::new(MemoryStore::new()))),
             Some("sqlite") if names_no_file(url) => Err(OpenError::Address(format!(
-                "the store {} names no file; use sqlite://path/to/file.db, or memory:",
-                without_password(url)
+                "the store {address} names no file; use sqlite://path/to/file.db, or memory:"
             ))),
             Some("sqlite") => {
                 let opened = match missing {
                     Missing::Create => SqliteStore::open(url).await,
                     Missing::Refuse => SqliteStore::open(&existing_only(url)).await,
                 };
-                opened.map(|store| Self::Sqlite(Arc::new(store))).map_err(|error| {
-                    OpenError::Store(format!(
-                        "the store {} cannot be opened: {}",
-                        without_password(url),
-                        causes(&error)
-                    ))
-                })
+                opened.map(|store| Self::Sqlite(Arc::new(store))).map_err(unopened)
             }
-            Some("postgres" | "postgresql") => Err(not_yet("PostgreSQL")),
-            Some("mysql" | "mariadb") => Err(not_yet("MySQL")),
-            Some("mongodb" | "mongodb+srv") => match MongoStore::connect(url).await {
-                Ok(_) => Err(not_yet("MongoDB")),
-                Err(error) => {
-                    let address = without_password(url);
-                    Err(OpenError::Address(format!(
-                        "the store {address} is not available: {}",
-                        causes(&error)
-                    )))
-                }
-            },
+            Some("postgres" | "postgresql") => {
+                let opened = PostgresStore::connect_with(url, &options).await;
+                opened.map(|store| Self::Postgres(Arc::new(store))).map_err(unopened)
+            }
+            Some("mysql" | "mariadb") => {
+                let opened = MySqlStore::connect_with(url, &options).await;
+                opened.map(|store| Self::MySql(Arc::new(store))).map_err(unopened)
+            }
+            Some("mongodb" | "mongodb+srv") => {
+                let detail = match MongoStore::connect(url).await {
+                    Ok(_) => "this build has no MongoDB store yet".to_owned(),
+                    Err(error) => causes(&error),
+                };
+                Err(OpenError::Address(format!("the store {address} is not available: {detail}")))
+            }
             _ => Err(OpenError::Address(format!(
-                "{:?} is no store: use sqlite://path/to/file.db or memory:",
-                without_password(url)
+                "{address:?} is no store: use sqlite://path/to/file.db, postgres://…, mysql://… or memory:"
             ))),
         }
     }
@@ -99,14 +98,18 @@ impl Opened {
         match self {
             Self::Memory(store) => store.clone(),
             Self::Sqlite(store) => store.clone(),
+            Self::Postgres(store) => store.clone(),
+            Self::MySql(store) => store.clone(),
         }
     }
 
-    /// Finishes what the store is doing and lets go of its files.
+    /// Finishes what the store is doing and lets go of its files and connections.
     pub async fn close(&self) {
         match self {
             Self::Memory(_) => {}
             Self::Sqlite(store) => store.close().await,
+            Self::Postgres(store) => store.close().await,
+            Self::MySql(store) => store.close().await,
         }
     }
 }
@@ -158,18 +161,26 @@ pub fn causes(error: &StoreError) -> String {
 mod tests {
     use super::*;
 
+    async fn refused(url: &str) -> OpenError {
+        let mut options = ServerOptions::default();
+        options.connect_timeout = std::time::Duration::from_millis(500);
+        Opened::open(url, Missing::Create, &options).await.unwrap_err()
+    }
+
     #[tokio::test]
-    async fn an_engine_that_is_not_built_in_is_refused_without_its_password() {
-        for url in [
-            "postgres://ada:s3cret@db/x",
-            "mysql://ada:s3cret@db/x",
-            "mongodb://ada:s3cret@a,b/x?w=1",
-            "redis://:s3cret@h",
-        ] {
-            let error = Opened::open(url, Missing::Create).await.unwrap_err();
-            assert!(matches!(error, OpenError::Address(_)), "{error}");
+    async fn what_cannot_be_opened_is_refused_without_its_password() {
+        // Nobody listens on port 1.
+        for url in ["postgres://ada:s3cret@127.0.0.1:1/x", "mysql://ada:s3cret@127.0.0.1:1/x?password=s3cret"] {
+            let error = refused(url).await;
+            assert!(matches!(error, OpenError::Store(_)), "{error}");
             let line = error.to_string();
+            assert!(line.contains("127.0.0.1:1"), "{line}");
             assert!(!line.contains("s3cret") && !line.contains('\n'), "{line}");
+        }
+        for url in ["mongodb://ada:s3cret@a,b/x?w=1", "redis://:s3cret@h"] {
+            let error = refused(url).await;
+            assert!(matches!(error, OpenError::Address(_)), "{error}");
+            assert!(!error.to_string().contains("s3cret"), "{error}");
         }
     }
 
@@ -177,7 +188,7 @@ mod tests {
     async fn a_missing_file_is_not_made_where_it_is_refused() {
         let path = std::env::temp_dir().join(format!("no-such-store-{}.db", std::process::id()));
         let url = format!("sqlite://{}?mode=rwc", path.display());
-        let error = Opened::open(&url, Missing::Refuse).await.unwrap_err();
+        let error = Opened::open(&url, Missing::Refuse, &ServerOptions::default()).await.unwrap_err();
         assert!(matches!(error, OpenError::Store(_)), "{error}");
         assert!(!path.exists());
     }

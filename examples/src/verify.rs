@@ -2,6 +2,7 @@
 
 use crate::{Ended, Failure, open, say};
 use examples::store::{Missing, causes};
+use trade_store_sql::ServerOptions;
 use trade_core::verify::{Report, VerifyError, verify};
 
 /// Checks the store, and prints what was looked at.
@@ -11,7 +12,7 @@ pub(crate) async fn run(url: String) -> Ended {
             "memory: holds nothing once its process has ended; name another --store".into(),
         ));
     }
-    let opened = open(&url, Missing::Refuse).await?;
+    let opened = open(&url, Missing::Refuse, &ServerOptions::default()).await?;
     let verified = verify(&*opened.store()).await;
     opened.close().await;
     match verified {

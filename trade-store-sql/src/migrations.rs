@@ -34,6 +34,19 @@ impl<const N: usize> Migrations<N> {
         Ok(applied.len())
     }
 
+    /// Refuses a schema that lacks a step.
+    ///
+    /// # Errors
+    /// `Unsupported` where it does.
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    pub(crate) fn refuse_older<E: Engine>(&self, known: usize) -> Result<(), StoreError> {
+        if known == N {
+            return Ok(());
+        }
+        let detail = format!("the schema has version {known}, this program needs {N}, and is not to change it");
+        Err(StoreError::new(StoreErrorKind::Unsupported, E::NAME, OPERATION, detail))
+    }
+
     /// The steps after the first `known`, with version and checksum.
     pub(crate) fn missing(&self, known: usize) -> impl Iterator<Item = (i64, Vec<u8>, &'static str)> {
         (1_i64..).zip(self.0).skip(known).map(|(version, sql)| (version, checksum_of(sql), sql))

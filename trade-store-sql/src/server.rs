@@ -27,6 +27,9 @@ pub struct ServerOptions {
     /// The address of a replica that may lag behind, from which lists are read: never single resources, the feed, or
     /// what commands are decided on.
     pub read_url: Option<String>,
+    /// Whether a schema that is missing or older is brought up to date. Otherwise it is refused as `Unsupported`: for
+    /// users who may change rows, and no tables.
+    pub migrate: bool,
 }
 
 impl Default for ServerOptions {
@@ -38,6 +41,7 @@ impl Default for ServerOptions {
             lock_timeout: Duration::from_secs(5),
             poll_interval: Duration::from_millis(100),
             read_url: None,
+            migrate: true,
         }
     }
 }

@@ -16,6 +16,7 @@ use trade_core::resource::{Inventory, LedgerEntry, Place};
 use trade_core::service::{Answer, ServiceError, TradeService};
 use trade_core::store::{InventoryQuery, LedgerQuery, Store, StoreError, StoreErrorKind};
 use trade_core::values::{ItemId, StationId, TransactionId};
+use trade_store_sql::ServerOptions;
 
 const LEDGER_PAGE: usize = 5_000;
 
@@ -29,7 +30,7 @@ pub(crate) struct Library {
 
 impl Library {
     pub(crate) async fn open(url: &str) -> Result<Self, OpenError> {
-        let opened = Opened::open(url, Missing::Create).await?;
+        let opened = Opened::open(url, Missing::Create, &ServerOptions::default()).await?;
         let store = opened.store();
         let service = TradeService::start(store.clone()).await;
         let service = service.map_err(|error| OpenError::Store(causes(&error)))?;

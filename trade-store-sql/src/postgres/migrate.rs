@@ -21,14 +21,18 @@ const TRIES: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(100);
 const UNDEFINED_TABLE: &str = "42P01";
 
-/// Applies what is missing, each step whole or not at all. Where nothing is, it only reads.
+/// Applies what is missing, each step whole or not at all. Where nothing is, or nothing is to be changed, it only reads.
 ///
 /// # Errors
-/// `Unsupported` where the schema is of another program, or where the server takes no writes.
-pub(super) async fn migrate(connection: &mut PgConnection) -> Result<(), StoreError> {
+/// `Unsupported` where the schema is of another program, where it is older and not to be changed, or where the server
+/// takes no writes.
+pub(super) async fn migrate(connection: &mut PgConnection, may_change: bool) -> Result<(), StoreError> {
     let mut tries = 0;
     loop {
         let known = MIGRATIONS.known::<Postgres>(&applied(connection).await?)?;
+        if !may_change {
+            return MIGRATIONS.refuse_older::<Postgres>(known);
+        }
         refuse_read_only(connection).await?;
         let Some((version, checksum, sql)) = MIGRATIONS.missing(known).next() else { return Ok(()) };
         tries += 1;

@@ -65,7 +65,7 @@ impl PostgresStore {
         let replica = options.read_url.as_deref().map(|url| PostgresOptions::new(url, options, true));
         let lanes = options.lanes::<Postgres>(&primary, replica.transpose()?);
         let mut lease = lanes.writer.lease("connect").await?;
-        migrate::migrate(&mut lease.connection).await?;
+        migrate::migrate(&mut lease.connection, options.migrate).await?;
         lease.give_back();
         Ok(Self::new(lanes, Wake::start(primary, options.poll_interval)))
     }
