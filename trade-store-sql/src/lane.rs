@@ -120,6 +120,12 @@ impl<E: Engine> Lease<'_, E> {
         answered::<E, _>(self.lane.patience, self.operation, answer).await
     }
 
+    /// How long an answer may take.
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    pub(crate) fn answer_max(&self) -> Duration {
+        self.lane.patience.answer
+    }
+
     /// Gives the connection back after an operation that left nothing open.
     pub(crate) fn give_back(self) {
         if !self.lane.free.is_closed() {

@@ -1,7 +1,7 @@
 //! Stores of [`trade_core`] in SQL databases.
 //!
-//! An engine is a feature and a folder: [`SqliteStore`] (feature `sqlite`) keeps a network in one file. What the
-//! engines share stands beside them: the form of a row (`rows`), which index a list is read by (`plan`), what is read
+//! An engine is a feature and a folder: `SqliteStore` (feature `sqlite`) keeps a network in one file, `MySqlStore`
+//! (feature `mysql`) in a MySQL or MariaDB database. What the engines share stands beside them: the form of a row (`rows`), which index a list is read by (`plan`), what is read
 //! (`read`) and written (`commit`), each statement once, as a template that `dialect` words for the engine.
 
 #![warn(missing_docs)]
@@ -11,6 +11,9 @@ mod commit;
 mod dialect;
 mod engine;
 mod lane;
+mod migrations;
+#[cfg(feature = "mysql")]
+mod mysql;
 mod plan;
 mod read;
 mod rows;
@@ -21,6 +24,8 @@ mod snapshot;
 mod sqlite;
 mod store;
 
+#[cfg(feature = "mysql")]
+pub use mysql::MySqlStore;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub use server::ServerOptions;
 #[cfg(feature = "sqlite")]

@@ -22,7 +22,6 @@ pub(crate) fn appended<S: Sink>() -> [WriteTable<S>; 4] {
 }
 
 /// The head, where it was not moved first.
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
 pub(crate) fn moved<S: Sink>() -> [WriteTable<S>; 1] {
     [write_head]
 }

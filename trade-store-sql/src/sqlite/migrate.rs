@@ -4,15 +4,13 @@
 //! the same file is not disturbed, nor disturbs.
 
 use super::Sqlite;
-use crate::engine::{Engine, classify};
-use sha2::{Digest, Sha256};
+use crate::engine::classify;
+use crate::migrations::{Migrations, OPERATION};
 use sqlx::sqlite::SqliteConnection;
-use trade_core::store::{StoreError, StoreErrorKind};
+use trade_core::store::StoreError;
 
-const OPERATION: &str = "migrate";
-
-/// Every step from an empty file on; its place here, from 1, is its version. A step that was released never changes.
-const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/sqlite/0001_trade_network.sql")];
+static MIGRATIONS: Migrations<1> =
+    Migrations([include_str!("../../migrations/sqlite/0001_trade_network.sql")]);
 
 /// Refuses a schema of a later program, by reading alone.
 pub(super) async fn refuse_newer(connection: &mut SqliteConnection) -> Result<(), StoreError> {
@@ -46,24 +44,7 @@ async fn applied(connection: &mut SqliteConnection) -> Result<usize, StoreError>
             .fetch_all(&mut *connection)
             .await
             .map_err(classify::<Sqlite>(OPERATION))?;
-    let refused = |detail| Err(StoreError::new(StoreErrorKind::Unsupported, Sqlite::NAME, OPERATION, detail));
-    for (index, (version, checksum)) in steps.iter().enumerate() {
-        match MIGRATIONS.get(index) {
-            None => {
-                let known = MIGRATIONS.len();
-                return refused(format!(
-                    "the file has schema version {version}, this program knows versions up to {known}: use a newer one"
-                ));
-            }
-            Some(sql) if *checksum != checksum_of(sql) => {
-                return refused(format!(
-                    "schema version {version} of the file is not the one this program knows"
-                ));
-            }
-            Some(_) => {}
-        }
-    }
-    Ok(steps.len())
+    MIGRATIONS.known::<Sqlite>(&steps)
 }
 
 async fn apply(connection: &mut SqliteConnection, known: usize) -> Result<(), sqlx::Error> {
@@ -72,19 +53,15 @@ async fn apply(connection: &mut SqliteConnection, known: usize) -> Result<(), sq
             .execute(&mut *connection)
             .await?;
     }
-    for (version, sql) in (1_i64..).zip(MIGRATIONS).skip(known) {
+    for (version, checksum, sql) in MIGRATIONS.missing(known) {
         sqlx::raw_sql(sql).execute(&mut *connection).await?;
         sqlx::query("INSERT INTO tn_schema (version, checksum) VALUES (?, ?)")
             .bind(version)
-            .bind(checksum_of(sql))
+            .bind(checksum)
             .execute(&mut *connection)
             .await?;
     }
     // `BEGIN IMMEDIATE` is satisfied with a file that may only be read; a statement that could change a row is not.
     sqlx::query("DELETE FROM tn_schema WHERE version < 0").execute(&mut *connection).await?;
     Ok(())
-}
-
-fn checksum_of(sql: &str) -> Vec<u8> {
-    Sha256::digest(sql.as_bytes()).to_vec()
 }
