@@ -183,7 +183,10 @@ fn server_options(
     let mut options = ServerOptions::default();
     let read = read.value(environment)?;
     if !read.text.is_empty() {
-        if !["postgres:", "postgresql:", "mysql:", "mariadb:"].iter().any(|scheme| read.text.starts_with(scheme)) {
+        if !["postgres:", "postgresql:", "mysql:", "mariadb:"]
+            .iter()
+            .any(|scheme| read.text.starts_with(scheme))
+        {
             return Err(format!("{}: must be an address of postgres:// or mysql://", read.origin));
         }
         options.read_url = Some(read.text);
@@ -195,7 +198,8 @@ fn server_options(
 
 fn number(value: &Value, range: std::ops::RangeInclusive<usize>) -> Result<usize, String> {
     let number = value.text.parse().ok().filter(|number| range.contains(number));
-    number.ok_or_else(|| value.refused(&format!("must be a number from {} to {}", range.start(), range.end())))
+    number
+        .ok_or_else(|| value.refused(&format!("must be a number from {} to {}", range.start(), range.end())))
 }
 
 fn addresses(value: &Value) -> Result<Vec<SocketAddr>, String> {
@@ -357,7 +361,8 @@ mod tests {
         assert_eq!((options.readers_max, options.read_url), (8, None));
         assert_eq!(options.poll_interval, Duration::from_millis(100));
         let replica = "postgres://ada:s3cret@replica/x";
-        let options = served(&format!("--store-read {replica} --store-poll 5"), &[("TRADE_STORE_CONNECTIONS", "3")]);
+        let options =
+            served(&format!("--store-read {replica} --store-poll 5"), &[("TRADE_STORE_CONNECTIONS", "3")]);
         assert_eq!((options.server.readers_max, options.server.read_url.as_deref()), (3, Some(replica)));
         assert_eq!(options.server.poll_interval, Duration::from_millis(5));
         let error = read_with("--store-read redis://ada:s3cret@h", &[]).unwrap_err();

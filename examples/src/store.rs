@@ -170,7 +170,8 @@ mod tests {
     #[tokio::test]
     async fn what_cannot_be_opened_is_refused_without_its_password() {
         // Nobody listens on port 1.
-        for url in ["postgres://ada:s3cret@127.0.0.1:1/x", "mysql://ada:s3cret@127.0.0.1:1/x?password=s3cret"] {
+        for url in ["postgres://ada:s3cret@127.0.0.1:1/x", "mysql://ada:s3cret@127.0.0.1:1/x?password=s3cret"]
+        {
             let error = refused(url).await;
             assert!(matches!(error, OpenError::Store(_)), "{error}");
             let line = error.to_string();

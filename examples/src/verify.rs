@@ -2,8 +2,8 @@
 
 use crate::{Ended, Failure, open, say};
 use examples::store::{Missing, causes};
-use trade_store_sql::ServerOptions;
 use trade_core::verify::{Report, VerifyError, verify};
+use trade_store_sql::ServerOptions;
 
 /// Checks the store, and prints what was looked at.
 pub(crate) async fn run(url: String) -> Ended {

@@ -7,6 +7,7 @@ use examples::store::{Missing, Opened};
 use std::sync::{Arc, Mutex, PoisonError};
 use trade_core::store::Store;
 use trade_core::testing::conformance::{StoreFactory, server_url};
+use trade_store_sql::ServerOptions;
 
 /// What keeps a network, and can be opened by several processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +80,9 @@ impl Site {
 
 /// Opens a store as the server does.
 pub async fn open(url: &str) -> Opened {
-    Opened::open(url, Missing::Create).await.unwrap_or_else(|error| panic!("{error}"))
+    Opened::open(url, Missing::Create, &ServerOptions::default())
+        .await
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Makes stores of an engine for the conformance suite.

@@ -43,7 +43,8 @@ impl<const N: usize> Migrations<N> {
         if known == N {
             return Ok(());
         }
-        let detail = format!("the schema has version {known}, this program needs {N}, and is not to change it");
+        let detail =
+            format!("the schema has version {known}, this program needs {N}, and is not to change it");
         Err(StoreError::new(StoreErrorKind::Unsupported, E::NAME, OPERATION, detail))
     }
 
