@@ -6,6 +6,7 @@
 
 mod arguments;
 mod client;
+mod database;
 mod engine;
 mod environment;
 mod process;
