@@ -59,6 +59,24 @@ impl Database {
         }
         Ok(Self { url: server.database(&name), name, server })
     }
+
+    /// The bytes it takes on disk.
+    pub(crate) async fn bytes(&self) -> Result<u64, Failure> {
+        let bytes: i64 = match self.server.kind {
+            Kind::Postgres => {
+                let mut connection = PgConnection::connect(&self.url).await?;
+                let size = "SELECT pg_database_size(current_database())";
+                sqlx::query_scalar(size).fetch_one(&mut connection).await?
+            }
+            Kind::MySql => {
+                let mut connection = MySqlConnection::connect(&self.url).await?;
+                let size = "SELECT CAST(COALESCE(SUM(data_length + index_length), 0) AS SIGNED) \
+                    FROM information_schema.tables WHERE table_schema = DATABASE()";
+                sqlx::query_scalar(size).fetch_one(&mut connection).await?
+            }
+        };
+        Ok(bytes.try_into()?)
+    }
 }
 
 impl Drop for Database {

@@ -1,7 +1,7 @@
 //! The rows of the table, each with what it is compared to and the bound it has to reach.
 
 mod backlog;
-mod by_hand;
+mod databases;
 mod http;
 mod idle;
 mod latency;
@@ -108,6 +108,8 @@ pub(crate) const WORKS: &[Work] = works![
     "stored-start" [Need::Durable] => stored::start,
     "latency-half" [] => latency::at_half,
     "overload" [] => overload::refusals,
-    "postgres-by-hand" [Need::Server(Kind::Postgres), Need::Pgbench] => by_hand::postgres,
-    "mysql-by-hand" [Need::Server(Kind::MySql)] => by_hand::mysql,
+    "postgres-callers-1024" [Need::Server(Kind::Postgres)] => databases::postgres,
+    "postgres-pgbench" [Need::Server(Kind::Postgres), Need::Pgbench] => databases::pgbench,
+    "postgres-two-servers" [Need::Server(Kind::Postgres)] => databases::two_servers,
+    "mysql-callers-1024" [Need::Server(Kind::MySql)] => databases::mysql,
 ];
