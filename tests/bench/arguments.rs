@@ -1,13 +1,14 @@
 //! The command line.
 
 use crate::engine::Engine;
+use crate::worker::Part;
 use lexopt::{Arg, Parser, ValueExt};
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) const USAGE: &str = "\
-usage: ./tests/bench/run [--engine sqlite|memory] [--only NAME[,NAME]] [--rounds N] [--seconds S] [--json FILE]
-                         [--large] [--list]
+usage: ./tests/bench/run [--engine sqlite|postgres|mysql|memory] [--only NAME[,NAME]] [--rounds N] [--seconds S]
+                         [--json FILE] [--large] [--list]
 
   --engine   the store that is measured (sqlite)
   --only     these rows, by their names or the beginnings of them; --list names them
@@ -30,6 +31,8 @@ pub(crate) struct Arguments {
     pub(crate) help: bool,
     /// Only tells which programs the rows asked for need beside ours.
     pub(crate) needs: bool,
+    /// This process is a part of the load of another.
+    pub(crate) worker: Option<Part>,
 }
 
 impl Arguments {
@@ -48,7 +51,9 @@ impl Arguments {
             list: false,
             help: false,
             needs: false,
+            worker: None,
         };
+        let mut part = Part { url: String::new(), callers: 1, first: 0 };
         while let Some(argument) = parser.next()? {
             match argument {
                 Arg::Long("engine") => arguments.engine = parser.value()?.parse()?,
@@ -63,11 +68,15 @@ impl Arguments {
                 Arg::Long("list") => arguments.list = true,
                 Arg::Long("help") => arguments.help = true,
                 Arg::Long("needs") => arguments.needs = true,
+                Arg::Long("worker") => part.url = parser.value()?.string()?,
+                Arg::Long("callers") => part.callers = parser.value()?.parse()?,
+                Arg::Long("first") => part.first = parser.value()?.parse()?,
                 // Cargo tells every benchmark that it is one.
                 Arg::Long("bench") => {}
                 _ => return Err(argument.unexpected()),
             }
         }
+        arguments.worker = Some(part).filter(|part| !part.url.is_empty());
         Ok(arguments)
     }
 

@@ -1,6 +1,7 @@
 //! Where and when a run was made, and with what.
 
 use serde_json::{Value, json};
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 use trade_core::clock::{Clock, SystemClock};
@@ -24,6 +25,8 @@ impl Environment {
             ("commit", output("git", &["describe", "--always", "--dirty"])),
             ("rustc", output("rustc", &["--version"])),
             ("SQLite", rusqlite::version().to_owned()),
+            ("PostgreSQL", version("postgres")),
+            ("MariaDB", version("mariadbd")),
             ("nginx", output("nginx", &["-v"])),
             ("nchan", output("dpkg-query", &["-W", "-f=${Version}", "libnginx-mod-nchan"])),
             ("node", output("node", &["--version"])),
@@ -72,13 +75,18 @@ fn memory() -> String {
 }
 
 /// The first line a program prints, on either output.
-fn output(program: &str, arguments: &[&str]) -> String {
+fn output(program: impl AsRef<OsStr>, arguments: &[&str]) -> String {
     let Ok(output) = Command::new(program).args(arguments).current_dir(tests::server::root()).output() else {
         return "not installed".to_owned();
     };
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text);
     text.lines().next().unwrap_or(UNKNOWN).trim().to_owned()
+}
+
+fn version(program: &str) -> String {
+    let path = crate::database::program(program);
+    path.map_or_else(|| "not installed".to_owned(), |path| output(path, &["--version"]))
 }
 
 fn npm_version(package: &str) -> String {

@@ -6,14 +6,17 @@
 
 mod arguments;
 mod client;
+mod database;
 mod engine;
 mod environment;
 mod process;
 mod reference;
 mod report;
 mod rows;
+mod worker;
 
 use arguments::{Arguments, USAGE};
+use database::Kind;
 use environment::Environment;
 use futures::FutureExt;
 use report::{Failure, Outcome, Report};
@@ -49,7 +52,13 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(run(arguments, &works)) {
+    let outcome = runtime.block_on(async {
+        match &arguments.worker {
+            Some(part) => worker::run(&arguments, part).await.map(|()| ExitCode::SUCCESS),
+            None => run(arguments, &works).await,
+        }
+    });
+    match outcome {
         Ok(code) => code,
         Err(error) => {
             eprintln!("{error}");
@@ -62,8 +71,10 @@ fn main() -> ExitCode {
 fn list(works: &[&Work], arguments: &Arguments) {
     if arguments.needs {
         // What only tells something needs nothing.
-        let works = works.iter().filter(|_| !arguments.list && !arguments.help);
-        works.flat_map(|work| work.needs).for_each(|need| println!("{}", need.name()));
+        if !arguments.list && !arguments.help {
+            let needs = works.iter().flat_map(|work| work.needs).map(|need| need.name());
+            needs.chain(arguments.engine.server().map(Kind::name)).for_each(|need| println!("{need}"));
+        }
     } else if arguments.help {
         println!("{USAGE}");
     } else {
@@ -98,7 +109,8 @@ async fn run(arguments: Arguments, works: &[&Work]) -> Result<ExitCode, Failure>
 }
 
 async fn measure(work: &Work, setup: &Setup) -> Outcome {
-    let missing = work.needs.iter().find_map(|need| need.missing(&setup.arguments));
+    let missing = setup.arguments.engine.server().and_then(Kind::missing);
+    let missing = missing.or_else(|| work.needs.iter().find_map(|need| need.missing(&setup.arguments)));
     if let Some(why) = missing {
         return Outcome::LeftOut(why);
     }

@@ -13,6 +13,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub(crate) struct Process {
     child: Child,
     name: &'static str,
+    /// The signal that asks it to end.
+    end: &'static str,
 }
 
 impl Process {
@@ -20,7 +22,7 @@ impl Process {
     pub(crate) fn start(command: &mut Command, name: &'static str, port: u16) -> Result<Self, Failure> {
         let spawned = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).spawn();
         let child = spawned.map_err(|error| format!("{name} cannot be started: {error}"))?;
-        let mut process = Self { child, name };
+        let mut process = Self { child, name, end: "-TERM" };
         let begin = Instant::now();
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
             if let Some(status) = process.child.try_wait()? {
@@ -32,6 +34,13 @@ impl Process {
             std::thread::sleep(PAUSE);
         }
         Ok(process)
+    }
+
+    /// The same, asked to end by another signal than `-TERM`.
+    #[must_use]
+    pub(crate) fn ended_by(mut self, signal: &'static str) -> Self {
+        self.end = signal;
+        self
     }
 
     /// The resident memory of it and its children, in bytes.
@@ -48,7 +57,7 @@ impl Drop for Process {
     fn drop(&mut self) {
         // Asked first: a program with children of its own ends them then.
         let children = children(self.child.id());
-        signal("-TERM", self.child.id());
+        signal(self.end, self.child.id());
         let begin = Instant::now();
         while begin.elapsed() < STOP_MAX {
             if !matches!(self.child.try_wait(), Ok(None)) {

@@ -4,16 +4,12 @@
 //! For each trade: the levels and versions of both stations, the trade, its item, its shipment, its ledger row, a
 //! receipt, a record of the log, and every index that the lists are served by; for each commit: the head.
 
-use super::ByHand;
+use super::{ByHand, LEAD_TIME_MS, RECORD_BYTES, lines, now_ms, request};
 use crate::report::Failure;
 use rusqlite::{Connection, Statement, params};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tests::load::{Ends, ITEMS, OPENING_UNITS, Shape};
-
-/// The size of a record of the log: that of a trade of one line.
-const RECORD_BYTES: usize = 500;
-const LEAD_TIME_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 
 const SCHEMA: &str = "
 CREATE TABLE head (one INTEGER PRIMARY KEY, sequence INTEGER NOT NULL, time INTEGER NOT NULL);
@@ -116,11 +112,6 @@ impl ByHand for SqliteByHand {
     }
 }
 
-fn now_ms() -> Result<i64, Failure> {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
-    Ok(i64::try_from(since.as_millis())?)
-}
-
 struct Statements<'c> {
     begin: Statement<'c>,
     commit: Statement<'c>,
@@ -170,16 +161,12 @@ impl<'c> Statements<'c> {
         self.give.execute(params![quantity, buyer, item])?;
         self.version.execute([seller])?;
         self.version.execute([buyer])?;
-        let lines = format!(
-            r#"[{{"itemId":"{item}","quantity":1,"unitPrice":{{"amount":"2.55","currency":"GBP"}}}}]"#
-        );
-        self.trade.execute(params![sequence, Shape::trade_name(number), seller, buyer, lines, time])?;
+        let id = Shape::trade_name(number);
+        self.trade.execute(params![sequence, id, seller, buyer, lines(&item), time])?;
         self.trade_item.execute(params![item, sequence])?;
         self.cargo.execute(params![sequence + 1, sequence, seller, buyer, time + LEAD_TIME_MS, time])?;
         self.ledger.execute(params![sequence + 2, time, item, quantity, seller, buyer])?;
-        // Begins with the time, as the ids of fresh requests do.
-        let request = ((u128::from(time.cast_unsigned()) << 80) | u128::from(number)).to_be_bytes();
-        self.receipt.execute(params![request.as_slice(), time])?;
+        self.receipt.execute(params![request(time, number).as_slice(), time])?;
         self.log.execute(params![sequence + EVENTS - 1, self.record])?;
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The rows of the table, each with what it is compared to and the bound it has to reach.
 
 mod backlog;
+mod databases;
 mod http;
 mod idle;
 mod latency;
@@ -11,7 +12,8 @@ mod stored;
 mod stream;
 
 use crate::arguments::Arguments;
-use crate::reference::{express, nchan};
+use crate::database::Kind;
+use crate::reference::{express, nchan, pgbench};
 use crate::report::{Failure, Row};
 use futures::future::{FutureExt, LocalBoxFuture};
 use stored::Stored;
@@ -40,6 +42,10 @@ pub(crate) enum Need {
     Nchan,
     /// Express with better-sqlite3.
     Express,
+    /// A database server.
+    Server(Kind),
+    /// pgbench, which comes with PostgreSQL.
+    Pgbench,
 }
 
 impl Need {
@@ -49,6 +55,8 @@ impl Need {
             Self::Durable => "durable",
             Self::Nchan => "nchan",
             Self::Express => "express",
+            Self::Server(kind) => kind.name(),
+            Self::Pgbench => "pgbench",
         }
     }
 
@@ -59,6 +67,8 @@ impl Need {
             Self::Durable => Some(format!("the {} store keeps nothing on disk", arguments.engine.name())),
             Self::Nchan => nchan::missing(),
             Self::Express => express::missing(),
+            Self::Server(kind) => kind.missing(),
+            Self::Pgbench => pgbench::missing(),
         }
     }
 }
@@ -98,4 +108,8 @@ pub(crate) const WORKS: &[Work] = works![
     "stored-start" [Need::Durable] => stored::start,
     "latency-half" [] => latency::at_half,
     "overload" [] => overload::refusals,
+    "postgres-callers-1024" [Need::Server(Kind::Postgres)] => databases::postgres,
+    "postgres-pgbench" [Need::Server(Kind::Postgres), Need::Pgbench] => databases::pgbench,
+    "postgres-two-servers" [Need::Server(Kind::Postgres)] => databases::two_servers,
+    "mysql-callers-1024" [Need::Server(Kind::MySql)] => databases::mysql,
 ];

@@ -30,7 +30,7 @@ pub(super) struct Served {
 impl Served {
     /// Starts it, on one processor where that is asked for.
     pub(super) async fn start(engine: Engine, pinned: bool) -> Result<Self, Failure> {
-        let place = engine.place()?;
+        let place = engine.place().await?;
         let server = match pinned {
             true => Server::start_on(PROCESSOR, &place.url).await,
             false => Server::start(&place.url).await,

@@ -26,7 +26,7 @@ impl Stored {
         opened.network.settle(trades).await;
         let place = opened.close().await;
         let seconds = begin.elapsed().as_secs_f64();
-        eprintln!("{trades} trades stored in {seconds:.0} s, {} MiB", place.bytes()? >> 20);
+        eprintln!("{trades} trades stored in {seconds:.0} s, {} MiB", place.bytes().await? >> 20);
         Ok(Self { place, trades })
     }
 }
