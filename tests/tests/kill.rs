@@ -153,7 +153,7 @@ async fn follow(url: &str, to: u64) {
 async fn every_answer_survives_kills_of_the_database(product: Product) {
     let mut database = DatabaseServer::start(product);
     let url = database.url();
-    let server = Server::start(&url).await;
+    let server = Server::start_silent(&url).await;
     let api = Api::new(server.url());
     open_stations(&api).await;
     let (told, stop) = (Told::default(), Arc::<AtomicBool>::default());
