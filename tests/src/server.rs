@@ -61,19 +61,24 @@ pub struct Server {
 impl Server {
     /// Starts a server on a store, on a free port of the loopback interface.
     pub async fn start(store: &str) -> Self {
-        Self::spawn(Command::new(binary()), store).await
+        Self::spawn(Command::new(binary()), store, "warn").await
+    }
+
+    /// The same for a server whose store is going to fail: what it says about that is expected, and too much to read.
+    pub async fn start_silent(store: &str) -> Self {
+        Self::spawn(Command::new(binary()), store, "off").await
     }
 
     /// The same, on one processor only.
     pub async fn start_on(processor: usize, store: &str) -> Self {
         let mut pinned = Command::new("taskset");
         pinned.args(["--cpu-list", &processor.to_string()]).arg(binary());
-        Self::spawn(pinned, store).await
+        Self::spawn(pinned, store, "warn").await
     }
 
-    async fn spawn(mut command: Command, store: &str) -> Self {
+    async fn spawn(mut command: Command, store: &str, log: &str) -> Self {
         let mut child = command
-            .args(["--listen", "127.0.0.1:0", "--store", store, "--log", "warn"])
+            .args(["--listen", "127.0.0.1:0", "--store", store, "--log", log])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)

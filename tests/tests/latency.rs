@@ -109,7 +109,7 @@ async fn events_arrive_though_notifications_do_not(fault: Fault) {
     let (direction, after) = (Direction::ToClient, After::Packets(1));
     proxy.arm(Strike { meant: Meant::Sends("LISTEN"), direction, after, fault });
     let near = Server::start(site.url()).await;
-    let far = Server::start(&address.by_way_of(proxy.port()).to_string()).await;
+    let far = Server::start_silent(&address.by_way_of(proxy.port()).to_string()).await;
     let delays = delays(&near, &far).await;
     assert_eq!(proxy.strikes(), 1, "there was a listening connection, and it was struck");
     tell(site.engine(), &format!("the same with {fault:?} for the listening connection"), &delays);
