@@ -2,13 +2,13 @@
 
 #![cfg(feature = "mysql")]
 // A test that fails says so; so do its helpers.
-#![allow(clippy::unwrap_used, dead_code)]
+#![allow(clippy::unwrap_used)]
 
-#[path = "common/mysql.rs"]
-mod mysql_database;
+mod common;
 
 use async_trait::async_trait;
-use mysql_database::Database;
+use common::Site;
+use common::mysql::Database;
 use std::sync::{Arc, Mutex};
 use tokio::sync::OnceCell;
 use trade_core::store::Store;
