@@ -101,7 +101,6 @@ impl Dialect {
     /// - `texts:N`, `pairs:N`, `integers:N`: a list that is one parameter, as a table `k` of `key` (the place in the
     ///   list, counted from [`Dialect::first_place`]) and `value`, or `a` and `b`;
     /// - `bytes:EXPRESSION`: the bytes of a text in hexadecimal;
-    /// - `once`: a `WITH` that is not to be merged into the statement;
     /// - `oldest`: which receipts are removed: older than parameter 1, up to parameter 2 of them;
     /// - `int`, `text`, `bytes`: a value that is absent, of that kind.
     fn word(self, word: &str) -> String {
@@ -118,7 +117,6 @@ impl Dialect {
                 ("bytes", "") | ("int" | "text", _) => "NULL".into(),
                 ("bytes", of) => format!("unhex({of})"),
                 ("oldest", _) => OLDEST_RECEIPTS.into(),
-                ("once", _) => "AS MATERIALIZED".into(),
                 _ => unknown(word),
             },
             #[cfg(feature = "postgres")]
@@ -136,7 +134,6 @@ impl Dialect {
                 ("text", _) => "CAST(NULL AS text)".into(),
                 ("bytes", of) => format!("decode({of}, 'hex')"),
                 ("oldest", _) => OLDEST_RECEIPTS.into(),
-                ("once", _) => "AS MATERIALIZED".into(),
                 _ => unknown(word),
             },
             #[cfg(feature = "mysql")]
@@ -159,7 +156,6 @@ impl Dialect {
                 ("bytes", of) => format!("unhex({of})"),
                 // What it deletes from, it cannot read as well.
                 ("oldest", _) => "time < ?1 ORDER BY time LIMIT ?2".into(),
-                ("once", _) => "AS".into(),
                 _ => unknown(word),
             },
         }

@@ -350,6 +350,38 @@ fn push_hexadecimal(sql: &mut String, bytes: &[u8]) {
     sql.push('\'');
 }
 
+/// Changes a few rows of every table whose rows are changed, each to what it is not.
+#[cfg(test)]
+pub(super) async fn change_some(state: &State, lease: &mut Lease<'_, MySql>) {
+    let number = |number: i64| Cell::Int(Some(number));
+    let place = |text: &'static str| Cell::from(Some(text));
+    let mut script = Script::beginning(state, Head::EMPTY, Head::EMPTY);
+    let stations = (1..41_i32)
+        .map(i64::from)
+        .map(|n| [n.into(), place("7"), number(40), number(9), number(2), number(1)]);
+    script.add(RowSet::ChangedStations, stations);
+    let trades =
+        (0..40_i32).map(i64::from).map(|n| [number(10_000 + 4 * n), number(1), number(9), number(2)]);
+    script.add(RowSet::ChangedTrades, trades);
+    let odd = "“dock” \\ 4's \u{1f680}\"";
+    let cargo = (0..40_i32).map(i64::from).map(|n| {
+        let location = Cell::from((n % 3 > 0).then_some(if n % 3 == 1 { odd } else { "dock 4" }));
+        [number(10_001 + 4 * n), number(1), number(9), location, number(9), number(2)]
+    });
+    script.add(RowSet::ChangedCargo, cargo);
+    let stock =
+        (1..41_i32).map(i64::from).map(|n| [number(n), place("i-1"), number(6), number(1), number(n)]);
+    script.add(RowSet::Stock, stock);
+    script.run(lease).await.unwrap();
+    let sql =
+        "SELECT location FROM tn_cargo WHERE sequence BETWEEN 10001 AND 10009 ORDER BY sequence; COMMIT";
+    let found =
+        MySql::fetch(&mut lease.connection, &crate::dialect::Rendered::new(MySql::DIALECT, sql), &[]).await;
+    let found = found.unwrap();
+    let locations = found.iter().map(|row| crate::rows::Columns::text(row, 0).unwrap());
+    assert_eq!(locations.collect::<Vec<_>>(), [None, Some(odd), Some("dock 4")]);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

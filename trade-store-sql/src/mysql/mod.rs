@@ -11,6 +11,9 @@ mod batch;
 mod classify;
 mod commit;
 #[cfg(test)]
+#[path = "../../tests/common/mysql_database.rs"]
+mod database;
+#[cfg(test)]
 mod faults;
 mod migrate;
 #[cfg(test)]
