@@ -20,7 +20,6 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::Mutex;
 use trade_core::command::{Command, CreateStation, Fingerprint, Request, RequestId};
-use trade_core::event::Event;
 use trade_core::memory::MemoryStore;
 use trade_core::resource::{Cargo, Inventory, LedgerEntry, Sequence, Trade, Version};
 use trade_core::service::TradeService;
@@ -171,7 +170,7 @@ fn write_commit(commit: &Commit) -> Result<Vec<u8>, serde_json::Error> {
 async fn read_commit(memory: &MemoryStore, line: &[u8]) -> Result<Commit, StoreError> {
     let entry: Entry = serde_json::from_slice(line).map_err(corrupt)?;
     let mut last = memory.head().await?.sequence;
-    let (mut log, mut events, mut keys): (Vec<_>, Vec<Event>, _) = (Vec::new(), Vec::new(), Keys::default());
+    let (mut log, mut keys): (Vec<LogRecord>, _) = (Vec::new(), Keys::default());
     for bytes in &entry.steps {
         let step = Step::decode(bytes).map_err(corrupt)?;
         keys.trades.extend(step.trade.iter().map(|trade| trade.transaction_id.clone()));
@@ -181,7 +180,6 @@ async fn read_commit(memory: &MemoryStore, line: &[u8]) -> Result<Commit, StoreE
             keys.stock
                 .extend(station.items.iter().map(|item| (station.station_id.clone(), item.item_id.clone())));
         }
-        events.extend(step.events(last + 1));
         last += step.event_count();
         log.push(LogRecord { last, step: Arc::new(step) });
     }
@@ -192,8 +190,10 @@ async fn read_commit(memory: &MemoryStore, line: &[u8]) -> Result<Commit, StoreE
     };
     let receipts = entry.receipts.into_iter().map(receipt).collect::<Result<_, _>>()?;
     let mut view = View::new(&keys, memory.load(&keys).await?);
-    events.iter().for_each(|event| view.evolve(event));
-    Ok(view.commit(Timestamp::from_millis(entry.time).map_err(corrupt)?, log, &events, receipts))
+    for record in &log {
+        view.evolve_step(&record.step, record.first());
+    }
+    Ok(view.commit(Timestamp::from_millis(entry.time).map_err(corrupt)?, log, receipts))
 }
 
 fn error(kind: StoreErrorKind, detail: &str) -> StoreError {

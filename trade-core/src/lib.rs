@@ -15,6 +15,7 @@ pub mod bus;
 pub mod clock;
 pub mod command;
 pub mod event;
+mod hash;
 pub mod memory;
 pub mod record;
 pub mod rejection;

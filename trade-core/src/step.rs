@@ -46,6 +46,14 @@ impl Step {
         u64::from(self.trade.is_some()) + u64::from(self.cargo.is_some()) + self.stations.len() as u64
     }
 
+    /// The lines of all its events.
+    pub(crate) fn lines(&self) -> usize {
+        let trade = self.trade.as_ref().map_or(0, |trade| trade.items.len());
+        let cargo = self.cargo.as_ref().map_or(0, |cargo| cargo.items.len());
+        let stations = self.stations.iter().map(|station| station.items.len());
+        trade + cargo + stations.sum::<usize>() + self.movements.len()
+    }
+
     /// The events of the step, from `first` on: trade, cargo, stations.
     pub fn events(&self, first: Sequence) -> Vec<Event> {
         let trade = self.trade.iter().map(|trade| {
@@ -62,9 +70,8 @@ impl Step {
                 if cargo.version == 1 { EventType::CargoCreated } else { EventType::CargoUpdated };
             (event_type, EventData::Cargo(cargo.clone()))
         });
-        let first_station = first + self.event_count() - self.stations.len() as u64;
         let stations = self.stations.iter().enumerate().map(|(index, inventory)| {
-            let movements = if index == 0 { self.ledger(first_station) } else { Vec::new() };
+            let movements = if index == 0 { self.ledger(first).collect() } else { Vec::new() };
             let update = InventoryUpdate { inventory: inventory.clone(), movements };
             (EventType::InventoryUpdated, EventData::Inventory(Arc::new(update)))
         });
@@ -80,8 +87,11 @@ impl Step {
             .collect()
     }
 
-    fn ledger(&self, sequence: Sequence) -> Vec<LedgerEntry> {
-        let entry = |movement: &Movement| LedgerEntry {
+    /// The ledger entries of the step whose events begin at `first`.
+    pub(crate) fn ledger(&self, first: Sequence) -> impl Iterator<Item = LedgerEntry> {
+        // That of the first station's event, which carries them.
+        let sequence = first + self.event_count() - self.stations.len() as u64;
+        self.movements.iter().map(move |movement| LedgerEntry {
             sequence,
             time: self.time,
             item_id: movement.item_id.clone(),
@@ -91,7 +101,6 @@ impl Step {
             reason: movement.reason,
             transaction_id: self.cargo.as_ref().and_then(|cargo| cargo.transaction_id.clone()),
             shipment_id: self.cargo.as_ref().map(|cargo| cargo.shipment_id.clone()),
-        };
-        self.movements.iter().map(entry).collect()
+        })
     }
 }

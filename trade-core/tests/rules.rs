@@ -42,7 +42,7 @@ fn snapshot(draft: &Draft) -> Snapshot {
         _ => Vec::new(),
     };
     Snapshot {
-        head: draft.events.len() as u64,
+        head: draft.events().len() as u64,
         trades: draft.view.trades().cloned().collect(),
         cargo: draft.view.all_cargo().cloned().collect(),
         history: BTreeMap::new(),
@@ -51,7 +51,7 @@ fn snapshot(draft: &Draft) -> Snapshot {
             .stations()
             .filter_map(|station| draft.view.inventory(&station.station_id))
             .collect(),
-        ledger: draft.events.iter().flat_map(movements).collect(),
+        ledger: draft.events().iter().flat_map(movements).collect(),
         log: draft.log.clone(),
     }
 }
@@ -326,7 +326,7 @@ proptest! {
     fn no_level_ever_leaves_its_range_and_every_item_is_conserved(commands in strategies::commands(0..80)) {
         let draft = live(&commands);
         let mut units: BTreeMap<String, i128> = BTreeMap::new();
-        for event in &draft.events {
+        for event in &draft.events() {
             let EventData::Inventory(update) = &event.data else { continue };
             for item in &update.inventory.items {
                 let StockLevel { on_hand, reserved, incoming } = item.level;
@@ -354,9 +354,9 @@ proptest! {
     fn the_fold_of_the_events_is_the_state(commands in strategies::commands(0..80)) {
         let draft = live(&commands);
         let mut folded = View::empty();
-        draft.events.iter().for_each(|event| folded.evolve(event));
-        let sequences: Vec<_> = draft.events.iter().map(|event| event.sequence).collect();
-        prop_assert_eq!(sequences, (1..=draft.events.len() as u64).collect::<Vec<_>>());
+        draft.events().iter().for_each(|event| folded.evolve(event));
+        let sequences: Vec<_> = draft.events().iter().map(|event| event.sequence).collect();
+        prop_assert_eq!(sequences, (1..=draft.events().len() as u64).collect::<Vec<_>>());
         let folded = Draft { view: folded, ..draft.clone() };
         let sorted = |draft: &Draft| {
             let mut all = snapshot(draft);
@@ -449,7 +449,7 @@ proptest! {
 
     #[test]
     fn events_are_read_back_from_json(commands in strategies::commands(0..40)) {
-        for mut event in live(&commands).events {
+        for mut event in live(&commands).events() {
             let text = serde_json::to_string(&event).unwrap();
             // The arrival time that was asked for stays in the store.
             if let EventData::Cargo(cargo) = &event.data {

@@ -4,10 +4,10 @@
 //! Each part of the log is read and decoded by the first of them, and few parts at a time, so that replays leave the
 //! store to the writers.
 
+use super::SharedEvent;
 use super::chunk::Chunk;
-use super::{SharedEvent, expand};
 use crate::resource::Sequence;
-use crate::store::{Store, StoreError, StoreErrorKind};
+use crate::store::{LogRecord, Store, StoreError, StoreErrorKind};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OnceCell, Semaphore};
@@ -88,7 +88,9 @@ impl History {
             if records.is_empty() {
                 break;
             }
-            for event in records.iter().flat_map(expand).skip_while(|event| event.sequence <= position) {
+            for event in
+                records.iter().flat_map(LogRecord::events).skip_while(|event| event.sequence <= position)
+            {
                 if event.sequence > end || lines >= PART_LINES {
                     break;
                 }
@@ -102,7 +104,7 @@ impl History {
             let detail = format!("nothing is stored after sequence {start}, though there is a newer one");
             return Err(StoreError::new(StoreErrorKind::Corrupt, store.name(), "read the log", detail));
         }
-        Ok(Arc::new(Chunk::new(events)))
+        Ok(Arc::new(Chunk::of_events(events)))
     }
 }
 

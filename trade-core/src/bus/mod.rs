@@ -124,18 +124,18 @@ impl EventBus {
         Ok(Subscription::new(self.clone(), position, filter, resync))
     }
 
-    /// Hears of events that were committed by this process.
-    pub(crate) fn publish(&self, events: Vec<Event>) {
-        if !self.extend(events) {
+    /// Hears of steps that were committed by this process.
+    pub(crate) fn publish(&self, records: Vec<LogRecord>) {
+        if !self.extend(records) {
             // What is missing is read from the log.
             self.inner.gap.notify_one();
         }
     }
 
-    fn extend(&self, events: impl IntoIterator<Item = Event>) -> bool {
+    fn extend(&self, records: Vec<LogRecord>) -> bool {
         let (whole, end) = {
             let mut ring = self.inner.ring.write().unwrap_or_else(PoisonError::into_inner);
-            (ring.extend(events), ring.end())
+            (ring.extend(records), ring.end())
         };
         self.inner.head.send_if_modified(|head| {
             let newer = head.is_some_and(|head| head < end);
@@ -178,7 +178,7 @@ impl EventBus {
             if records.is_empty() {
                 return Ok(());
             }
-            self.extend(records.iter().flat_map(expand));
+            self.extend(records);
         }
     }
 
@@ -199,8 +199,4 @@ impl EventBus {
     pub(crate) fn close(&self) {
         self.inner.head.send_replace(None);
     }
-}
-
-fn expand(record: &LogRecord) -> Vec<Event> {
-    record.step.events(record.first())
 }

@@ -1,9 +1,8 @@
 //! The newest events, in memory.
 
-use super::SharedEvent;
 use super::chunk::{self, Chunk};
-use crate::event::Event;
 use crate::resource::Sequence;
+use crate::store::LogRecord;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -31,24 +30,29 @@ impl Ring {
         self.end
     }
 
-    /// Adds events that follow without a gap; those it has already are passed over. False if there is a gap.
-    pub(super) fn extend(&mut self, events: impl IntoIterator<Item = Event>) -> bool {
-        let (mut part, mut lines, mut whole) = (Vec::new(), 0, true);
-        for event in events {
-            if event.sequence <= self.end {
+    /// Adds steps that follow without a gap; those it has already are passed over. False if there is a gap.
+    pub(super) fn extend(&mut self, records: Vec<LogRecord>) -> bool {
+        let (mut part, mut events, mut lines, mut whole) = (Vec::new(), 0, 0, true);
+        for record in records {
+            if record.last <= self.end {
                 continue;
             }
-            if event.sequence > self.end + 1 {
+            if record.first() > self.end + 1 {
                 whole = false;
                 break;
             }
-            self.end = event.sequence;
-            let event = SharedEvent::new(event);
-            lines += event.lines();
-            part.push(event);
-            if part.len() == chunk::EVENTS_MAX || lines >= chunk::LINES_MAX {
+            self.end = record.last;
+            let step_events = usize::try_from(record.step.event_count()).unwrap_or(usize::MAX);
+            if events + step_events > chunk::EVENTS_MAX && !part.is_empty() {
                 self.push(std::mem::take(&mut part));
-                lines = 0;
+                (events, lines) = (0, 0);
+            }
+            events += step_events;
+            lines += record.step.lines();
+            part.push(record);
+            if lines >= chunk::LINES_MAX {
+                self.push(std::mem::take(&mut part));
+                (events, lines) = (0, 0);
             }
         }
         if !part.is_empty() {
@@ -64,8 +68,8 @@ impl Ring {
 
     /// Small chunks become one as soon as the newer is half as large as the older: so they are few, and no event is
     /// moved more often than a chunk can double.
-    fn push(&mut self, events: Vec<Arc<SharedEvent>>) {
-        let mut newest = Chunk::new(events);
+    fn push(&mut self, records: Vec<LogRecord>) {
+        let mut newest = Chunk::of_records(records);
         self.events += newest.len();
         self.lines += newest.lines();
         while let Some(joined) = self

@@ -1,7 +1,7 @@
 //! A store in memory: the whole contract but durability. For tests, examples, and programs that need no more.
 
-mod index;
 mod state;
+mod table;
 
 use crate::resource::{Cargo, Inventory, LedgerEntry, Sequence, StockItem, Trade};
 use crate::store::{

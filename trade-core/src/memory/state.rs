@@ -1,5 +1,6 @@
-use super::index::{Index, page};
+use super::table::{Table, merged, newest, page};
 use crate::command::RequestId;
+use crate::hash::HashMap;
 use crate::resource::{
     Cargo, CargoStatus, Inventory, LedgerEntry, Place, Sequence, Station, StockItem, StockLevel, Trade,
     TradeStatus, Version,
@@ -9,8 +10,9 @@ use crate::store::{
     Receipt, StockRow, StoreError, StoreErrorKind, TimeRange, TradeQuery, Write,
 };
 use crate::values::{ItemId, ShipmentId, StationId, Timestamp, TransactionId, UNITS_MAX};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ops::{Bound, Range};
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hash;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Ledger rows examined for one page at most.
@@ -20,33 +22,31 @@ const LEDGER_EXAMINED_MAX: usize = 5_000;
 pub(super) struct State {
     pub(super) head: Head,
     log: Vec<LogRecord>,
-    trades: BTreeMap<Sequence, Arc<Trade>>,
-    trade_ids: HashMap<TransactionId, Sequence>,
-    trades_by_station: Index<StationId>,
-    trades_by_seller: Index<StationId>,
-    trades_by_buyer: Index<StationId>,
-    trades_by_status: Index<TradeStatus>,
-    trades_by_item: Index<ItemId>,
+    trades: Table<TransactionId, Trade>,
+    trades_by_status: HashMap<TradeStatus, BTreeSet<usize>>,
+    trades_by_item: HashMap<ItemId, Vec<usize>>,
     expiring: BTreeSet<(Timestamp, TransactionId)>,
-    cargo: BTreeMap<Sequence, Arc<Cargo>>,
-    cargo_ids: HashMap<ShipmentId, Sequence>,
-    cargo_by_origin: Index<StationId>,
-    cargo_by_destination: Index<StationId>,
-    cargo_by_status: Index<CargoStatus>,
-    cargo_open: BTreeSet<Sequence>,
+    cargo: Table<ShipmentId, Cargo>,
+    cargo_by_status: HashMap<CargoStatus, BTreeSet<usize>>,
     history: HashMap<ShipmentId, Vec<Sequence>>,
     stations: HashMap<StationId, StationState>,
     station_order: BTreeMap<Sequence, StationId>,
-    ledger: BTreeMap<LedgerPosition, LedgerEntry>,
+    /// In the order of their positions.
+    ledger: Vec<(LedgerPosition, LedgerEntry)>,
     receipts: HashMap<RequestId, Receipt>,
     receipt_times: BTreeSet<(Timestamp, RequestId)>,
 }
 
+/// A station, and where what concerns it stands, ascending.
 #[derive(Debug)]
 pub(super) struct StationState {
     pub(super) row: Arc<Station>,
     pub(super) stock: BTreeMap<ItemId, StockLevel>,
-    ledger: Vec<LedgerPosition>,
+    sold: Vec<usize>,
+    bought: Vec<usize>,
+    sent: Vec<usize>,
+    received: Vec<usize>,
+    ledger: Vec<usize>,
 }
 
 impl Default for State {
@@ -54,26 +54,32 @@ impl Default for State {
         Self {
             head: Head::EMPTY,
             log: Vec::new(),
-            trades: BTreeMap::new(),
-            trade_ids: HashMap::new(),
-            trades_by_station: Index::default(),
-            trades_by_seller: Index::default(),
-            trades_by_buyer: Index::default(),
-            trades_by_status: Index::default(),
-            trades_by_item: Index::default(),
+            trades: Table::default(),
+            trades_by_status: HashMap::default(),
+            trades_by_item: HashMap::default(),
             expiring: BTreeSet::new(),
-            cargo: BTreeMap::new(),
-            cargo_ids: HashMap::new(),
-            cargo_by_origin: Index::default(),
-            cargo_by_destination: Index::default(),
-            cargo_by_status: Index::default(),
-            cargo_open: BTreeSet::new(),
-            history: HashMap::new(),
-            stations: HashMap::new(),
+            cargo: Table::default(),
+            cargo_by_status: HashMap::default(),
+            history: HashMap::default(),
+            stations: HashMap::default(),
             station_order: BTreeMap::new(),
-            ledger: BTreeMap::new(),
-            receipts: HashMap::new(),
+            ledger: Vec::new(),
+            receipts: HashMap::default(),
             receipt_times: BTreeSet::new(),
+        }
+    }
+}
+
+impl StationState {
+    fn new(row: Arc<Station>) -> Self {
+        Self {
+            row,
+            stock: BTreeMap::new(),
+            sold: Vec::new(),
+            bought: Vec::new(),
+            sent: Vec::new(),
+            received: Vec::new(),
+            ledger: Vec::new(),
         }
     }
 }
@@ -81,11 +87,11 @@ impl Default for State {
 /// Reading.
 impl State {
     pub(super) fn trade(&self, id: &TransactionId) -> Option<&Arc<Trade>> {
-        self.trades.get(self.trade_ids.get(id)?)
+        self.trades.get(id)
     }
 
     pub(super) fn cargo(&self, id: &ShipmentId) -> Option<&Arc<Cargo>> {
-        self.cargo.get(self.cargo_ids.get(id)?)
+        self.cargo.get(id)
     }
 
     pub(super) fn station(&self, id: &StationId) -> Option<&StationState> {
@@ -93,36 +99,48 @@ impl State {
     }
 
     pub(super) fn trades(&self, query: &TradeQuery) -> Page<Arc<Trade>, Sequence> {
-        let range = self.span(query.filter.created, query.before);
+        let places = self.trades.places(&self.span(query.filter.created, query.before));
         let filter = &query.filter;
-        let walk: Box<dyn Iterator<Item = Sequence> + '_> =
+        let of = |station: &StationId, list: fn(&StationState) -> &[usize]| {
+            newest(self.stations.get(station).map_or(&[], list), &places)
+        };
+        let walk: Box<dyn Iterator<Item = usize> + '_> =
             match (&filter.seller, &filter.buyer, &filter.station, &filter.item, filter.status) {
-                (Some(seller), ..) => self.trades_by_seller.newest(seller, range),
-                (_, Some(buyer), ..) => self.trades_by_buyer.newest(buyer, range),
-                (_, _, Some(station), ..) => self.trades_by_station.newest(station, range),
-                (_, _, _, Some(item), _) => self.trades_by_item.newest(item, range),
-                (_, _, _, _, Some(status)) => self.trades_by_status.newest(&status, range),
-                _ => Box::new(self.trades.range(range).rev().map(|(sequence, _)| *sequence)),
+                (Some(seller), ..) => Box::new(of(seller, |station| &station.sold)),
+                (_, Some(buyer), ..) => Box::new(of(buyer, |station| &station.bought)),
+                (_, _, Some(id), ..) => {
+                    Box::new(merged(of(id, |station| &station.sold), of(id, |station| &station.bought)))
+                }
+                (_, _, _, Some(item), _) => {
+                    Box::new(newest(self.trades_by_item.get(item).map_or(&[], Vec::as_slice), &places))
+                }
+                (_, _, _, _, Some(status)) => {
+                    Box::new(newest_of(self.trades_by_status.get(&status), places.clone()))
+                }
+                _ => Box::new(places.clone().rev()),
             };
-        page(walk, query.limit, |sequence| {
-            self.trades.get(&sequence).filter(|trade| filter.matches(trade)).cloned()
-        })
+        self.trades.page(walk, query.limit, |trade| filter.matches(trade))
     }
 
     pub(super) fn cargo_list(&self, query: &CargoQuery) -> Page<Arc<Cargo>, Sequence> {
-        let range = self.span(query.filter.created, query.before);
+        let places = self.cargo.places(&self.span(query.filter.created, query.before));
         let filter = &query.filter;
-        let walk: Box<dyn Iterator<Item = Sequence> + '_> =
+        let of = |station: &StationId, list: fn(&StationState) -> &[usize]| {
+            newest(self.stations.get(station).map_or(&[], list), &places)
+        };
+        let with = |status| newest_of(self.cargo_by_status.get(&status), places.clone());
+        let walk: Box<dyn Iterator<Item = usize> + '_> =
             match (&filter.origin, &filter.destination, filter.status, filter.late_at) {
-                (Some(origin), ..) => self.cargo_by_origin.newest(origin, range),
-                (_, Some(destination), ..) => self.cargo_by_destination.newest(destination, range),
-                (_, _, Some(status), _) => self.cargo_by_status.newest(&status, range),
-                (_, _, _, Some(_)) => Box::new(self.cargo_open.range(range).rev().copied()),
-                _ => Box::new(self.cargo.range(range).rev().map(|(sequence, _)| *sequence)),
+                (Some(origin), ..) => Box::new(of(origin, |station| &station.sent)),
+                (_, Some(destination), ..) => Box::new(of(destination, |station| &station.received)),
+                (_, _, Some(status), _) => Box::new(with(status)),
+                // Late is what is not final.
+                (_, _, _, Some(_)) => {
+                    Box::new(merged(with(CargoStatus::Pending), with(CargoStatus::InTransit)))
+                }
+                _ => Box::new(places.clone().rev()),
             };
-        page(walk, query.limit, |sequence| {
-            self.cargo.get(&sequence).filter(|cargo| filter.matches(cargo)).cloned()
-        })
+        self.cargo.page(walk, query.limit, |cargo| filter.matches(cargo))
     }
 
     /// The sequences of a span of time: time never runs backwards along the log.
@@ -137,9 +155,9 @@ impl State {
     }
 
     pub(super) fn cargo_history(&self, id: &ShipmentId, after: Sequence, limit: usize) -> Vec<Sequence> {
-        let made = self.cargo_ids.get(id).into_iter();
-        let later = self.history.get(id).into_iter().flatten();
-        made.chain(later).copied().filter(|sequence| *sequence > after).take(limit).collect()
+        let made = self.cargo.created(id).into_iter();
+        let later = self.history.get(id).into_iter().flatten().copied();
+        made.chain(later).filter(|sequence| *sequence > after).take(limit).collect()
     }
 
     pub(super) fn expired(&self, now: Timestamp, limit: usize) -> Vec<TransactionId> {
@@ -153,10 +171,9 @@ impl State {
         limit: usize,
         items_max: usize,
     ) -> Page<Inventory, Sequence> {
-        let walk =
-            self.station_order.range(..before.unwrap_or(Sequence::MAX)).rev().map(|(sequence, _)| *sequence);
-        page(walk, limit, |sequence| {
-            let station = self.stations.get(self.station_order.get(&sequence)?)?;
+        let walk = self.station_order.range(..before.unwrap_or(Sequence::MAX)).rev();
+        page(walk.map(|(sequence, id)| (*sequence, id)), limit, |id| {
+            let station = self.stations.get(id)?;
             let items = station.stock.iter().take(items_max);
             let item = |(item_id, level): (&ItemId, &StockLevel)| StockItem {
                 item_id: item_id.clone(),
@@ -171,14 +188,15 @@ impl State {
         station: &StationId,
         query: &LedgerQuery,
     ) -> Page<LedgerEntry, LedgerPosition> {
-        let positions = self.stations.get(station).map_or(&[][..], |station| &station.ledger);
-        let end = query.before.map_or(positions.len(), |before| positions.partition_point(|at| *at < before));
+        let places = self.stations.get(station).map_or(&[][..], |station| &station.ledger);
+        let earlier = |before| places.partition_point(|place| self.ledger[*place].0 < before);
+        let end = query.before.map_or(places.len(), earlier);
         let mut rows = Vec::new();
-        for (examined, position) in positions[..end].iter().rev().enumerate() {
-            let entry = self.ledger.get(position);
-            rows.extend(
-                entry.filter(|entry| query.item.as_ref().is_none_or(|item| entry.item_id == *item)).cloned(),
-            );
+        for (examined, place) in places[..end].iter().rev().enumerate() {
+            let (position, entry) = &self.ledger[*place];
+            if query.item.as_ref().is_none_or(|item| entry.item_id == *item) {
+                rows.push(entry.clone());
+            }
             let full = rows.len() == query.limit || examined + 1 == LEDGER_EXAMINED_MAX;
             if full {
                 let more = examined + 1 < end;
@@ -193,7 +211,8 @@ impl State {
         after: LedgerPosition,
         limit: usize,
     ) -> Page<LedgerEntry, LedgerPosition> {
-        let mut walk = self.ledger.range((Bound::Excluded(after), Bound::Unbounded));
+        let from = self.ledger.partition_point(|(position, _)| *position <= after);
+        let mut walk = self.ledger[from..].iter();
         let mut rows = Vec::new();
         let mut last = None;
         for (position, entry) in walk.by_ref().take(limit) {
@@ -238,6 +257,25 @@ impl State {
             stock,
             receipts: keys.requests.iter().filter_map(|id| self.receipts.get(id).cloned()).collect(),
         }
+    }
+}
+
+/// What a commit writes, oldest rows first.
+fn written<K, T>(writes: &[Write<K, T>]) -> Vec<&Write<K, T>> {
+    let mut written: Vec<_> = writes.iter().filter(|write| write.value.is_some()).collect();
+    written.sort_unstable_by_key(|write| write.created);
+    written
+}
+
+/// Those of some places that are in a range, newest first.
+fn newest_of(places: Option<&BTreeSet<usize>>, range: Range<usize>) -> impl Iterator<Item = usize> {
+    places.into_iter().flat_map(move |places| places.range(range.clone()).rev().copied())
+}
+
+/// A row is no longer of a status.
+fn leave<S: Eq + Hash>(by_status: &mut HashMap<S, BTreeSet<usize>>, status: S, place: usize) {
+    if let Some(places) = by_status.get_mut(&status) {
+        places.remove(&place);
     }
 }
 
@@ -288,25 +326,28 @@ impl State {
     /// Stores a commit that was checked.
     pub(super) fn apply(&mut self, commit: &Commit) -> Head {
         let moved = self.head.sequence - commit.base.sequence;
-        for write in &commit.trades {
+        for write in written(&commit.stations) {
+            if let Some(station) = &write.value {
+                self.put_station(station, write.created + moved);
+            }
+        }
+        for write in written(&commit.trades) {
             if let Some(trade) = &write.value {
                 self.put_trade(trade, write.created + moved);
             }
         }
-        for write in &commit.cargo {
+        for write in written(&commit.cargo) {
             if let Some(cargo) = &write.value {
                 self.put_cargo(cargo, write.created + moved);
-            }
-        }
-        for write in &commit.stations {
-            if let Some(station) = &write.value {
-                self.put_station(station, write.created + moved);
             }
         }
         for write in &commit.stock {
             let StockRow { station_id, item_id, level } = &write.row;
             if let Some(station) = self.stations.get_mut(station_id) {
-                station.stock.insert(item_id.clone(), *level);
+                match station.stock.get_mut(item_id) {
+                    Some(known) => *known = *level,
+                    None => drop(station.stock.insert(item_id.clone(), *level)),
+                }
             }
         }
         self.put_ledger(&commit.ledger, moved);
@@ -328,21 +369,29 @@ impl State {
 
     fn put_trade(&mut self, trade: &Arc<Trade>, created: Sequence) {
         let id = &trade.transaction_id;
-        let sequence = *self.trade_ids.entry(id.clone()).or_insert(created);
-        match self.trades.insert(sequence, trade.clone()) {
-            Some(before) => self.trades_by_status.remove(&before.status, sequence),
+        let (place, before) = self.trades.put(id, trade.clone(), created);
+        match before {
+            Some(before) => leave(&mut self.trades_by_status, before.status, place),
             None => {
-                for station in [&trade.seller, &trade.buyer] {
-                    self.trades_by_station.insert(station, sequence);
+                if let Some(seller) = self.stations.get_mut(&trade.seller) {
+                    seller.sold.push(place);
                 }
-                self.trades_by_seller.insert(&trade.seller, sequence);
-                self.trades_by_buyer.insert(&trade.buyer, sequence);
+                if let Some(buyer) = self.stations.get_mut(&trade.buyer) {
+                    buyer.bought.push(place);
+                }
                 for line in trade.items.iter() {
-                    self.trades_by_item.insert(&line.item_id, sequence);
+                    let places = match self.trades_by_item.get_mut(&line.item_id) {
+                        Some(places) => places,
+                        None => self.trades_by_item.entry(line.item_id.clone()).or_default(),
+                    };
+                    // Two lines of one item differ in price.
+                    if places.last() != Some(&place) {
+                        places.push(place);
+                    }
                 }
             }
         }
-        self.trades_by_status.insert(&trade.status, sequence);
+        self.trades_by_status.entry(trade.status).or_default().insert(place);
         if let Some(expires_at) = trade.expires_at {
             let entry = (expires_at, id.clone());
             if trade.status == TradeStatus::Initiated {
@@ -354,20 +403,19 @@ impl State {
     }
 
     fn put_cargo(&mut self, cargo: &Arc<Cargo>, created: Sequence) {
-        let sequence = *self.cargo_ids.entry(cargo.shipment_id.clone()).or_insert(created);
-        match self.cargo.insert(sequence, cargo.clone()) {
-            Some(before) => self.cargo_by_status.remove(&before.status, sequence),
+        let (place, before) = self.cargo.put(&cargo.shipment_id, cargo.clone(), created);
+        match before {
+            Some(before) => leave(&mut self.cargo_by_status, before.status, place),
             None => {
-                self.cargo_by_origin.insert(&cargo.origin, sequence);
-                self.cargo_by_destination.insert(&cargo.destination, sequence);
+                if let Some(origin) = self.stations.get_mut(&cargo.origin) {
+                    origin.sent.push(place);
+                }
+                if let Some(destination) = self.stations.get_mut(&cargo.destination) {
+                    destination.received.push(place);
+                }
             }
         }
-        self.cargo_by_status.insert(&cargo.status, sequence);
-        if cargo.status.is_final() {
-            self.cargo_open.remove(&sequence);
-        } else {
-            self.cargo_open.insert(sequence);
-        }
+        self.cargo_by_status.entry(cargo.status).or_default().insert(place);
         if cargo.status != CargoStatus::Pending
             && let Some(id) = &cargo.transaction_id
             && let Some(expires_at) = self.trade(id).and_then(|trade| trade.expires_at)
@@ -382,8 +430,7 @@ impl State {
             known.row = station.clone();
             return;
         }
-        let state = StationState { row: station.clone(), stock: BTreeMap::new(), ledger: Vec::new() };
-        self.stations.insert(id.clone(), state);
+        self.stations.insert(id.clone(), StationState::new(station.clone()));
         self.station_order.insert(created, id.clone());
     }
 
@@ -399,10 +446,10 @@ impl State {
             });
             for id in ends.chain(listed_at) {
                 if let Some(station) = self.stations.get_mut(id) {
-                    station.ledger.push(last);
+                    station.ledger.push(self.ledger.len());
                 }
             }
-            self.ledger.insert(last, LedgerEntry { sequence, ..entry.clone() });
+            self.ledger.push((last, LedgerEntry { sequence, ..entry.clone() }));
         }
     }
 

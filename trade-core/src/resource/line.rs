@@ -1,6 +1,6 @@
 use crate::values::{ItemId, Money, MoneySum, Quantity, TotalOutOfRange};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// One line of a trade or shipment: so many units of an item, at a price each where it has one.
@@ -67,11 +67,17 @@ impl Lines {
     }
 
     /// Units per item over all prices, ascending by item.
-    pub fn units_by_item(&self) -> BTreeMap<&ItemId, u128> {
-        let mut units = BTreeMap::new();
-        for line in self.iter() {
-            *units.entry(&line.item_id).or_insert(0) += u128::from(line.quantity.units());
-        }
+    pub fn units_by_item(&self) -> Vec<(&ItemId, u128)> {
+        let mut units: Vec<_> =
+            self.iter().map(|line| (&line.item_id, u128::from(line.quantity.units()))).collect();
+        units.sort_unstable_by_key(|(item, _)| *item);
+        units.dedup_by(|next, sum| {
+            let same = next.0 == sum.0;
+            if same {
+                sum.1 += next.1;
+            }
+            same
+        });
         units
     }
 
@@ -143,7 +149,7 @@ mod tests {
             line("tea", 6, None),
         ];
         assert_eq!(lines[..], expected);
-        assert_eq!(lines.units_by_item().into_values().collect::<Vec<_>>(), [4, 14]);
+        assert_eq!(lines.units_by_item().iter().map(|(_, units)| *units).collect::<Vec<_>>(), [4, 14]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 use super::stock::StockChange;
 use super::{Context, Decision};
-use crate::command::{AdjustInventory, CreateStation};
+use crate::command::{AdjustInventory, Adjustment, CreateStation};
 use crate::rejection::Rejection;
 use crate::resource::{Inventory, MovementReason, Place, Station, StockItem, StockLevel};
 use crate::step::{Movement, Step};
@@ -79,20 +79,21 @@ pub(super) fn adjust(
     if !precondition.allows(station.version) {
         return Err(Rejection::VersionMismatch { actual: station.version });
     }
-    let mut change = StockChange::default();
-    for adjustment in adjustments {
+    let movement = |adjustment: &Adjustment| {
         let here = Place::Station(station_id.clone());
         let delta = adjustment.delta.units();
         let (from, to) = if delta > 0 { (Place::World, here) } else { (here, Place::World) };
-        let movement = Movement {
+        Movement {
             item_id: adjustment.item_id.clone(),
             quantity: adjustment.delta.magnitude(),
             from,
             to,
             reason: adjustment.reason.movement(),
-        };
-        change.adjust(station_id, i128::from(delta), movement);
-    }
+        }
+    };
+    let deltas =
+        adjustments.iter().map(|adjustment| (&adjustment.item_id, i128::from(adjustment.delta.units())));
+    let change = StockChange::at_station(station_id, deltas, adjustments.iter().map(movement).collect());
     let mut stations = change.apply(view, context.time)?;
     let changed = stations.swap_remove(0);
     let outcome = Arc::new(with_all_items(view, station_id, &changed));

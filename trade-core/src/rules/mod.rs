@@ -55,7 +55,7 @@ impl<O> Decision<O> {
 pub fn check(command: &Command) -> Result<(), Rejection> {
     match command {
         Command::CreateStation(command) => inventory::check_create(command),
-        Command::InitiateTrade(command) => trade::check(command),
+        Command::InitiateTrade(command) => trade::check(command).map(drop),
         Command::InitiateTrades(InitiateTrades { trades, .. }) => {
             // What is wrong with one trade of a batch is that trade's answer, not the batch's.
             if trades.is_empty() || trades.len() > InitiateTrades::COUNT_MAX {
@@ -79,7 +79,10 @@ pub fn decide(view: &View, command: &Command, context: &Context) -> Result<Decis
         Command::CreateStation(command) => {
             Ok(inventory::create(view, command, context)?.map(Outcome::Inventory))
         }
-        Command::InitiateTrade(command) => Ok(trade::initiate(view, command, context)?.map(Outcome::Trade)),
+        Command::InitiateTrade(command) => {
+            let totals = trade::totals(command)?;
+            Ok(trade::initiate(view, command, totals, context)?.map(Outcome::Trade))
+        }
         Command::InitiateTrades(_) => Err(Rejection::invalid("trades", "cannot be decided as one step")),
         Command::UpdateTrade(command) => Ok(trade::update(view, command, context)?.map(Outcome::Trade)),
         Command::ExpireTrade(id) => Ok(trade::expire(view, id, context)?.map(Outcome::Trade)),
@@ -98,14 +101,12 @@ pub struct Draft {
     pub view: View,
     /// The steps, numbered from the view's head.
     pub log: Vec<LogRecord>,
-    /// Their events.
-    pub events: Vec<Event>,
 }
 
 impl Draft {
     /// Nothing decided yet.
     pub fn new(view: View) -> Self {
-        Self { view, log: Vec::new(), events: Vec::new() }
+        Self { view, log: Vec::new() }
     }
 
     /// Decides a command and applies it, so that the next command sees it. A refusal leaves everything as it was.
@@ -118,18 +119,18 @@ impl Draft {
             self.apply(decision.step);
             return Ok(decision.outcome);
         };
-        let before = (self.log.len(), self.events.len());
+        let before = self.log.len();
         if batch.atomic {
             self.view.remember();
         }
         let mut answers = Vec::with_capacity(batch.trades.len());
         for (index, trade) in batch.trades.iter().enumerate() {
-            let decided = trade::check(trade).and_then(|()| trade::initiate(&self.view, trade, context));
+            let decided =
+                trade::check(trade).and_then(|totals| trade::initiate(&self.view, trade, totals, context));
             match decided {
                 Err(rejection) if batch.atomic => {
                     self.view.undo();
-                    self.log.truncate(before.0);
-                    self.events.truncate(before.1);
+                    self.log.truncate(before);
                     return Err(Rejection::InBatch { index, rejection: Box::new(rejection) });
                 }
                 Err(rejection) => answers.push(Err(rejection)),
@@ -146,18 +147,25 @@ impl Draft {
     fn apply(&mut self, step: Option<Step>) {
         let Some(step) = step else { return };
         let first = self.log.last().map_or(self.view.head().sequence, |record| record.last) + 1;
-        let events = step.events(first);
-        for event in &events {
-            self.view.evolve(event);
-        }
+        self.view.evolve_step(&step, first);
         self.log.push(LogRecord { last: first + step.event_count() - 1, step: Arc::new(step) });
-        self.events.extend(events);
+    }
+
+    /// The events of the steps.
+    pub fn events(&self) -> Vec<Event> {
+        self.log.iter().flat_map(LogRecord::events).collect()
     }
 
     /// Everything decided so far, as one commit, with its events. The draft goes on from there, as if it were stored.
     pub fn close(&mut self, receipts: Vec<Receipt>) -> (Commit, Vec<Event>) {
-        let (log, events) = (std::mem::take(&mut self.log), std::mem::take(&mut self.events));
+        let events = self.events();
+        (self.commit(receipts), events)
+    }
+
+    /// Everything decided so far, as one commit. The draft goes on from there, as if it were stored.
+    pub fn commit(&mut self, receipts: Vec<Receipt>) -> Commit {
+        let log = std::mem::take(&mut self.log);
         let time = log.last().map_or(self.view.head().time, |record| record.step.time);
-        (self.view.commit(time, log, &events, receipts), events)
+        self.view.commit(time, log, receipts)
     }
 }

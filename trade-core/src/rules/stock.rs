@@ -6,12 +6,12 @@ use crate::resource::{Inventory, Lines, Place, Settlement, Station, StockItem, S
 use crate::step::Movement;
 use crate::values::{ItemId, Quantity, StationId, Timestamp, UNITS_MAX};
 use crate::view::View;
-use std::collections::BTreeMap;
 
-/// What a step does to stock: stations in the order they were first touched, and movements.
-#[derive(Debug, Default)]
-pub(super) struct StockChange {
-    stations: Vec<(StationId, BTreeMap<ItemId, LevelChange>)>,
+/// What a step does to stock: stations in the order they were first touched, each with what changes there, ascending
+/// by item, and movements.
+#[derive(Debug)]
+pub(super) struct StockChange<'a> {
+    stations: Vec<(&'a StationId, Vec<(&'a ItemId, LevelChange)>)>,
     pub(super) movements: Vec<Movement>,
 }
 
@@ -23,35 +23,27 @@ struct LevelChange {
     incoming: i128,
 }
 
-impl StockChange {
+impl<'a> StockChange<'a> {
     /// What a shipment's goods do at a moment of its life.
     pub(super) fn of_shipment(
         moment: Moment,
         settlement: Settlement,
-        origin: &StationId,
-        destination: &StationId,
-        lines: &Lines,
+        origin: &'a StationId,
+        destination: &'a StationId,
+        lines: &'a Lines,
     ) -> Result<Self, Rejection> {
         let effects = effects(moment, settlement);
-        let mut change = Self::default();
         let units = lines.units_by_item();
-        for (station, effect) in [(origin, effects.origin), (destination, effects.destination)] {
-            if effect == Effect::default() {
-                continue;
-            }
-            for (item, units) in &units {
-                let units = i128::try_from(*units).unwrap_or(i128::MAX);
-                change.add(
-                    station,
-                    item,
-                    LevelChange {
-                        on_hand: i128::from(effect.on_hand) * units,
-                        reserved: i128::from(effect.reserved) * units,
-                        incoming: i128::from(effect.incoming) * units,
-                    },
-                );
-            }
-        }
+        let moved = [(origin, effects.origin), (destination, effects.destination)];
+        let moved = moved.into_iter().filter(|(_, effect)| *effect != Effect::default());
+        let stations = moved
+            .map(|(station, effect)| {
+                let changes =
+                    units.iter().map(|(item, units)| (*item, LevelChange::of_units(effect, *units)));
+                (station, changes.collect())
+            })
+            .collect();
+        let mut movements = Vec::new();
         if let Some((from, to, reason)) = effects.movement {
             let place = |end| match end {
                 End::Origin => Place::Station(origin.clone()),
@@ -59,10 +51,11 @@ impl StockChange {
                 End::Transit => Place::Transit,
                 End::World => Place::World,
             };
+            movements.reserve_exact(units.len());
             for (item, units) in units {
                 let out_of_range = || Rejection::QuantityOutOfRange { station: None, item: item.clone() };
                 let quantity = u64::try_from(units).ok().and_then(|units| Quantity::new(units).ok());
-                change.movements.push(Movement {
+                movements.push(Movement {
                     item_id: item.clone(),
                     quantity: quantity.ok_or_else(out_of_range)?,
                     from: place(from),
@@ -71,24 +64,26 @@ impl StockChange {
                 });
             }
         }
-        Ok(change)
+        Ok(Self { stations, movements })
     }
 
-    /// Adds units that come to a station, or leave it, for a reason of their own.
-    pub(super) fn adjust(&mut self, station: &StationId, delta: i128, movement: Movement) {
-        self.add(station, &movement.item_id, LevelChange { on_hand: delta, ..LevelChange::default() });
-        self.movements.push(movement);
-    }
-
-    fn add(&mut self, station: &StationId, item: &ItemId, change: LevelChange) {
-        let place = self.stations.iter().position(|(id, _)| id == station).unwrap_or_else(|| {
-            self.stations.push((station.clone(), BTreeMap::new()));
-            self.stations.len() - 1
+    /// What comes to a station, or leaves it, for a reason of its own: signed units of each item.
+    pub(super) fn at_station(
+        station: &'a StationId,
+        deltas: impl Iterator<Item = (&'a ItemId, i128)>,
+        movements: Vec<Movement>,
+    ) -> Self {
+        let change = |(item, delta)| (item, LevelChange { on_hand: delta, ..LevelChange::default() });
+        let mut changes: Vec<(&ItemId, LevelChange)> = deltas.map(change).collect();
+        changes.sort_by_key(|(item, _)| *item);
+        changes.dedup_by(|next, sum| {
+            let same = next.0 == sum.0;
+            if same {
+                sum.1.on_hand += next.1.on_hand;
+            }
+            same
         });
-        let sum = self.stations[place].1.entry(item.clone()).or_default();
-        sum.on_hand += change.on_hand;
-        sum.reserved += change.reserved;
-        sum.incoming += change.incoming;
+        Self { stations: vec![(station, changes)], movements }
     }
 
     /// The stations after the change, each with the items that changed.
@@ -96,48 +91,58 @@ impl StockChange {
     /// Every short line is named; only where none is, the first that passes the range.
     pub(super) fn apply(&self, view: &View, now: Timestamp) -> Result<Vec<Inventory>, Rejection> {
         let mut shortages = Vec::new();
-        let mut out_of_range = None;
+        let mut refused = None;
         let mut after = Vec::with_capacity(self.stations.len());
         for (station_id, changes) in &self.stations {
+            let known = view.levels(station_id);
             let mut items = Vec::with_capacity(changes.len());
+            let (mut gained, mut listed) = (0, 0);
             for (item_id, change) in changes {
-                let (level, _) = view.stock(station_id, item_id);
+                let (level, is_listed) = known.level(item_id);
                 match change.apply(level) {
-                    Ok(level) => items.push(StockItem { item_id: item_id.clone(), level }),
+                    Ok(new) => {
+                        gained += i128::from(new.on_hand) - i128::from(level.on_hand);
+                        listed += u64::from(!is_listed);
+                        items.push(StockItem { item_id: ItemId::clone(item_id), level: new });
+                    }
                     Err(Unfit::Short { requested, available }) => shortages.push(Shortage {
-                        station_id: station_id.clone(),
-                        item_id: item_id.clone(),
+                        station_id: StationId::clone(station_id),
+                        item_id: ItemId::clone(item_id),
                         requested,
                         available,
                     }),
                     Err(Unfit::OutOfRange) => {
-                        out_of_range.get_or_insert_with(|| (station_id.clone(), item_id.clone()));
+                        refused.get_or_insert_with(|| Rejection::QuantityOutOfRange {
+                            station: Some(StationId::clone(station_id)),
+                            item: ItemId::clone(item_id),
+                        });
                     }
                 }
             }
-            after.push((station_id, items));
+            match known.station() {
+                Some(before) => after.push(station_after(before, (gained, listed), items, now)),
+                None if refused.is_none() => {
+                    refused = Some(Rejection::StationNotFound(StationId::clone(station_id)));
+                }
+                None => {}
+            }
         }
         if !shortages.is_empty() {
             return Err(Rejection::InsufficientStock(shortages));
         }
-        if let Some((station, item)) = out_of_range {
-            return Err(Rejection::QuantityOutOfRange { station: Some(station), item });
-        }
-        let station = |(id, items): (&StationId, Vec<StockItem>)| -> Result<Inventory, Rejection> {
-            let before = view.station(id).ok_or_else(|| Rejection::StationNotFound(id.clone()))?;
-            Ok(station_after(view, before, items, now))
-        };
-        after.into_iter().map(station).collect()
+        refused.map_or(Ok(after), Err)
     }
 }
 
-fn station_after(view: &View, before: &Station, items: Vec<StockItem>, now: Timestamp) -> Inventory {
-    let mut after = Station { version: before.version + 1, updated_at: now, ..before.clone() };
-    for StockItem { item_id, level } in &items {
-        let (old, listed) = view.stock(&before.station_id, item_id);
-        after.on_hand_total = after.on_hand_total + u128::from(level.on_hand) - u128::from(old.on_hand);
-        after.item_count += u64::from(!listed);
-    }
+/// A station that has so many units more, or fewer, and lists so many items more.
+fn station_after(before: &Station, gained: (i128, u64), items: Vec<StockItem>, now: Timestamp) -> Inventory {
+    let after = Station {
+        version: before.version + 1,
+        updated_at: now,
+        on_hand_total: before.on_hand_total.saturating_add_signed(gained.0),
+        item_count: before.item_count + gained.1,
+        ..before.clone()
+    };
     Inventory::new(&after, items)
 }
 
@@ -147,6 +152,15 @@ enum Unfit {
 }
 
 impl LevelChange {
+    fn of_units(effect: Effect, units: u128) -> Self {
+        let units = i128::try_from(units).unwrap_or(i128::MAX);
+        Self {
+            on_hand: i128::from(effect.on_hand) * units,
+            reserved: i128::from(effect.reserved) * units,
+            incoming: i128::from(effect.incoming) * units,
+        }
+    }
+
     fn apply(&self, level: StockLevel) -> Result<StockLevel, Unfit> {
         let on_hand = i128::from(level.on_hand) + self.on_hand;
         let reserved = i128::from(level.reserved) + self.reserved;

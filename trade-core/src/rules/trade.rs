@@ -4,11 +4,12 @@ use crate::command::{InitiateTrade, TradeOutcome, UpdateTrade};
 use crate::rejection::Rejection;
 use crate::resource::{Cargo, CargoStatus, Settlement, Trade, TradeStatus};
 use crate::step::Step;
-use crate::values::{ShipmentId, TransactionId};
+use crate::values::{Money, ShipmentId, TransactionId};
 use crate::view::View;
 use std::sync::Arc;
 
-pub(super) fn check(command: &InitiateTrade) -> Result<(), Rejection> {
+/// What can be told from a trade alone; its totals where nothing is wrong.
+pub(super) fn check(command: &InitiateTrade) -> Result<Vec<Money>, Rejection> {
     if command.buyer == command.seller {
         return Err(Rejection::invalid("buyer", "must not be the seller"));
     }
@@ -16,16 +17,17 @@ pub(super) fn check(command: &InitiateTrade) -> Result<(), Rejection> {
         return Err(Rejection::invalid("expiresAt", "is only for settlement on_delivery"));
     }
     shipment::check_lines(&command.items)?;
-    totals(command).map(drop)
+    totals(command)
 }
 
-fn totals(command: &InitiateTrade) -> Result<Vec<crate::values::Money>, Rejection> {
+pub(super) fn totals(command: &InitiateTrade) -> Result<Vec<Money>, Rejection> {
     command.items.totals().map_err(|error| Rejection::AmountOutOfRange { currency: error.0 })
 }
 
 pub(super) fn initiate(
     view: &View,
     command: &InitiateTrade,
+    totals: Vec<Money>,
     context: &Context,
 ) -> Result<Decision<TradeOutcome>, Rejection> {
     let InitiateTrade { transaction_id, buyer, seller, items, settlement, expires_at, eta } = command;
@@ -43,7 +45,7 @@ pub(super) fn initiate(
         buyer: buyer.clone(),
         seller: seller.clone(),
         items: items.clone(),
-        totals: totals(command)?,
+        totals,
         settlement: *settlement,
         status: TradeStatus::Initiated,
         shipment_id: ShipmentId::of_trade(transaction_id),

@@ -2,13 +2,12 @@
 
 use crate::command::{Command, InitiateTrade};
 use crate::resource::Lines;
-use crate::store::Keys;
 use crate::values::{ShipmentId, StationId, TransactionId};
-use crate::view::View;
+use crate::view::{Missing, View};
 
 /// Notes in the view everything that a command depends on. What the view does not know goes into `missing`; once that
 /// was added, more may turn out to: a shipment names its stations and goods.
-pub(super) fn touch(view: &mut View, command: &Command, missing: &mut Keys) {
+pub(super) fn touch(view: &mut View, command: &Command, missing: &mut Missing) {
     match command {
         Command::CreateStation(command) => view.touch_station(&command.station_id, [].iter(), missing),
         Command::InitiateTrade(trade) => touch_initiation(view, trade, missing),
@@ -44,19 +43,19 @@ pub(super) fn whole_station(command: &Command) -> Option<&StationId> {
     }
 }
 
-fn touch_initiation(view: &mut View, trade: &InitiateTrade, missing: &mut Keys) {
+fn touch_initiation(view: &mut View, trade: &InitiateTrade, missing: &mut Missing) {
     view.touch_trade(&trade.transaction_id, missing);
     view.touch_cargo(&ShipmentId::of_trade(&trade.transaction_id), missing);
     touch_lines(view, [&trade.seller, &trade.buyer], &trade.items, missing);
 }
 
-fn touch_trade(view: &mut View, id: &TransactionId, missing: &mut Keys) {
+fn touch_trade(view: &mut View, id: &TransactionId, missing: &mut Missing) {
     view.touch_trade(id, missing);
     touch_shipment(view, &ShipmentId::of_trade(id), missing);
 }
 
 /// A shipment, and what it can touch when it moves on.
-fn touch_shipment(view: &mut View, id: &ShipmentId, missing: &mut Keys) {
+fn touch_shipment(view: &mut View, id: &ShipmentId, missing: &mut Missing) {
     view.touch_cargo(id, missing);
     if let Some(id) = id.trade() {
         view.touch_trade(&id, missing);
@@ -69,7 +68,7 @@ fn touch_shipment(view: &mut View, id: &ShipmentId, missing: &mut Keys) {
     }
 }
 
-fn touch_lines(view: &mut View, ends: [&StationId; 2], lines: &Lines, missing: &mut Keys) {
+fn touch_lines(view: &mut View, ends: [&StationId; 2], lines: &Lines, missing: &mut Missing) {
     for station in ends {
         view.touch_station(station, lines.iter().map(|line| &line.item_id), missing);
     }

@@ -1,4 +1,5 @@
 use crate::command::{Fingerprint, RequestId};
+use crate::event::Event;
 use crate::resource::{Cargo, LedgerEntry, Sequence, Station, StockLevel, Trade, Version};
 use crate::step::Step;
 use crate::values::{ItemId, ShipmentId, StationId, Timestamp, TransactionId};
@@ -122,6 +123,11 @@ impl LogRecord {
     /// The sequence of its first event.
     pub fn first(&self) -> Sequence {
         self.last + 1 - self.step.event_count()
+    }
+
+    /// Its events.
+    pub fn events(&self) -> Vec<Event> {
+        self.step.events(self.first())
     }
 }
 

@@ -96,7 +96,7 @@ impl ShipmentId {
     /// The shipment of a trade: `shipment-{transactionId}`.
     pub fn of_trade(trade: &TransactionId) -> Self {
         // In range by construction: the prefix and at most 119 allowed characters.
-        Self(format!("{TRADE_SHIPMENT_PREFIX}{trade}").into())
+        Self([TRADE_SHIPMENT_PREFIX, trade.as_str()].concat().into())
     }
 
     /// The trade whose shipment this is, if the id is that of one.
@@ -110,6 +110,22 @@ impl ShipmentId {
     }
 }
 
+/// Sorts what has an id's text first in its order. The first characters are compared as one number, which most often
+/// decides, without a look at the text behind each pointer.
+pub(crate) fn ascending<T: Ord>(keys: Vec<T>, text: impl Fn(&T) -> &str) -> Vec<T> {
+    let prefix = |key: &T| {
+        let text = text(key).as_bytes();
+        let mut first = [0; size_of::<u128>()];
+        let length = text.len().min(first.len());
+        // No id has a zero byte, so that a shorter one comes before those it begins.
+        first[..length].copy_from_slice(&text[..length]);
+        u128::from_be_bytes(first)
+    };
+    let mut prefixed: Vec<_> = keys.into_iter().map(|key| (prefix(&key), key)).collect();
+    prefixed.sort();
+    prefixed.into_iter().map(|(_, key)| key).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,6 +135,25 @@ mod tests {
         let trade = TransactionId::new("x".repeat(119)).unwrap();
         assert_eq!(ShipmentId::new(ShipmentId::of_trade(&trade).as_str()).unwrap().as_str().len(), 128);
         assert!(TransactionId::new("x".repeat(120)).is_err());
+    }
+
+    #[test]
+    fn ascending_is_the_order_of_bytes() {
+        let ids = [
+            "b",
+            "a",
+            "a-2",
+            "a.1",
+            "shipment-T-00001-b",
+            "shipment-T-00001",
+            "shipment-T-00001-a",
+            "B",
+            "a",
+        ];
+        let ids: Vec<_> = ids.iter().map(|id| ItemId::new(id).unwrap()).collect();
+        let mut sorted = ids.clone();
+        sorted.sort();
+        assert_eq!(ascending(ids, ItemId::as_str), sorted);
     }
 
     #[test]

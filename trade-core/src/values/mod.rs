@@ -6,6 +6,7 @@ mod money;
 mod quantity;
 mod timestamp;
 
+pub(crate) use id::ascending;
 pub use id::{ItemId, ShipmentId, StationId, TransactionId};
 pub use label::Label;
 pub use money::{Amount, Currency, Money, MoneySum, TotalOutOfRange};

@@ -1,19 +1,16 @@
 //! The state that commands are decided on, and the one way it changes: by events.
 
+mod commit;
 mod slot;
 
 use crate::command::RequestId;
-use crate::event::{Event, EventData, InventoryUpdate};
-use crate::resource::{
-    Cargo, Inventory, LedgerEntry, Place, Sequence, Station, StockItem, StockLevel, Trade, Version,
-};
-use crate::store::{
-    Commit, Head, Keys, LedgerWrite, Loaded, LogRecord, Receipt, StockRow, StockWrite, Write,
-};
-use crate::values::{ItemId, ShipmentId, StationId, Timestamp, TransactionId};
+use crate::event::{Event, EventData};
+use crate::hash::HashMap;
+use crate::resource::{Cargo, Inventory, Sequence, Station, StockItem, StockLevel, Trade};
+use crate::step::Step;
+use crate::store::{Head, Keys, Loaded, Receipt, StockRow};
+use crate::values::{ItemId, ShipmentId, StationId, TransactionId, ascending};
 use slot::Slot;
-use std::collections::{BTreeMap, HashMap};
-use std::hash::Hash;
 use std::sync::Arc;
 
 /// The part of a store's state that some commands can touch, or all of it as the fold of all events.
@@ -41,16 +38,42 @@ pub struct View {
 
 /// Keys, each once, in the order they were touched.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Touched {
+struct Touched {
     trades: Vec<TransactionId>,
     cargo: Vec<ShipmentId>,
     stations: Vec<StationId>,
 }
 
+/// Keys that a view does not know, in the order they were asked for, some of them more than once.
+#[derive(Debug, Default)]
+pub(crate) struct Missing {
+    trades: Vec<TransactionId>,
+    cargo: Vec<ShipmentId>,
+    stations: Vec<StationId>,
+    stock: Vec<(StationId, ItemId)>,
+}
+
+impl Missing {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.trades.is_empty() && self.cargo.is_empty() && self.stations.is_empty() && self.stock.is_empty()
+    }
+
+    /// The same as what a store is asked for.
+    pub(crate) fn into_keys(self) -> Keys {
+        Keys {
+            trades: ascending(self.trades, TransactionId::as_str).into_iter().collect(),
+            cargo: ascending(self.cargo, ShipmentId::as_str).into_iter().collect(),
+            stations: self.stations.into_iter().collect(),
+            stock: self.stock.into_iter().collect(),
+            ..Keys::default()
+        }
+    }
+}
+
 #[derive(Debug, Clone, Default)]
 struct StationSlot {
     row: Slot<Station>,
-    stock: BTreeMap<ItemId, StockSlot>,
+    stock: HashMap<ItemId, StockSlot>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -72,15 +95,31 @@ enum Before {
     Stock(StationId, ItemId, StockSlot),
 }
 
+/// What a view knows of one station.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Levels<'v>(Option<&'v StationSlot>);
+
+impl<'v> Levels<'v> {
+    pub(crate) fn station(self) -> Option<&'v Station> {
+        self.0?.row.value.as_deref()
+    }
+
+    /// As [`View::stock`].
+    pub(crate) fn level(self, item: &ItemId) -> (StockLevel, bool) {
+        let slot = self.0.and_then(|station| station.stock.get(item));
+        slot.map_or_else(Default::default, |slot| (slot.level, slot.listed))
+    }
+}
+
 impl View {
     /// The state before the first event.
     pub fn empty() -> Self {
         Self {
             head: Head::EMPTY,
-            trades: HashMap::new(),
-            cargo: HashMap::new(),
-            stations: HashMap::new(),
-            receipts: HashMap::new(),
+            trades: HashMap::default(),
+            cargo: HashMap::default(),
+            stations: HashMap::default(),
+            receipts: HashMap::default(),
             touched: Touched::default(),
             stock_changed: Vec::new(),
             stock_known: 0,
@@ -142,18 +181,18 @@ impl View {
     }
 
     /// Notes that the next commit depends on a trade; asks for it in `missing` where it is not known.
-    pub(crate) fn touch_trade(&mut self, id: &TransactionId, missing: &mut Keys) {
+    pub(crate) fn touch_trade(&mut self, id: &TransactionId, missing: &mut Missing) {
         match self.trades.get_mut(id) {
             Some(slot) => slot.touch(id, &mut self.touched.trades),
-            None => drop(missing.trades.insert(id.clone())),
+            None => missing.trades.push(id.clone()),
         }
     }
 
     /// As [`View::touch_trade`], of a shipment.
-    pub(crate) fn touch_cargo(&mut self, id: &ShipmentId, missing: &mut Keys) {
+    pub(crate) fn touch_cargo(&mut self, id: &ShipmentId, missing: &mut Missing) {
         match self.cargo.get_mut(id) {
             Some(slot) => slot.touch(id, &mut self.touched.cargo),
-            None => drop(missing.cargo.insert(id.clone())),
+            None => missing.cargo.push(id.clone()),
         }
     }
 
@@ -162,7 +201,7 @@ impl View {
         &mut self,
         id: &StationId,
         items: impl Iterator<Item = &'i ItemId>,
-        missing: &mut Keys,
+        missing: &mut Missing,
     ) {
         let known = self.stations.get_mut(id);
         match &known {
@@ -174,23 +213,15 @@ impl View {
         }
         match known {
             Some(slot) => slot.row.touch(id, &mut self.touched.stations),
-            None => drop(missing.stations.insert(id.clone())),
+            None => missing.stations.push(id.clone()),
         }
     }
 
-    /// Forgets what an earlier commit depended on and the next one does not: trades and shipments, and where stations
-    /// and levels are too many, those as well. Only where nothing is on its way into the store but what is changed here.
-    pub(crate) fn forget(&mut self, earlier: &Touched, kept_max: usize) {
-        for id in &earlier.trades {
-            if self.trades.get(id).is_some_and(|slot| !slot.touched) {
-                self.trades.remove(id);
-            }
-        }
-        for id in &earlier.cargo {
-            if self.cargo.get(id).is_some_and(|slot| !slot.touched) {
-                self.cargo.remove(id);
-            }
-        }
+    /// Forgets what the next commit does not depend on: trades and shipments, and where stations and levels are too
+    /// many, those as well. Only where nothing is on its way into the store but what is changed here.
+    pub(crate) fn forget(&mut self, kept_max: usize) {
+        self.trades.retain(|_, slot| slot.touched);
+        self.cargo.retain(|_, slot| slot.touched);
         if self.stock_known + self.stations.len() > kept_max {
             self.stations.retain(|_, slot| slot.row.touched);
             for slot in self.stations.values_mut() {
@@ -209,13 +240,9 @@ impl View {
                 slot.row.touched = false;
             }
         }
-        for id in &touched.trades {
-            self.trades.remove(id);
-        }
-        for id in &touched.cargo {
-            self.cargo.remove(id);
-        }
-        self.forget(&Touched::default(), kept_max);
+        self.trades.clear();
+        self.cargo.clear();
+        self.forget(kept_max);
     }
 
     /// Where the log ends, the steps of [`View::commit`] included.
@@ -240,16 +267,19 @@ impl View {
 
     /// The level of an item at a station, and whether the station lists it; all zero where it does not.
     pub fn stock(&self, station: &StationId, item: &ItemId) -> (StockLevel, bool) {
-        let slot = self.stations.get(station).and_then(|station| station.stock.get(item));
-        slot.map_or_else(Default::default, |slot| (slot.level, slot.listed))
+        self.levels(station).level(item)
+    }
+
+    /// A station with its levels, looked up once.
+    pub(crate) fn levels(&self, station: &StationId) -> Levels<'_> {
+        Levels(self.stations.get(station))
     }
 
     /// A station with the items known here, at most [`Inventory::ITEMS_MAX`], ascending.
     pub fn inventory(&self, id: &StationId) -> Option<Inventory> {
-        let slot = self.stations.get(id)?;
-        let listed = slot.stock.iter().filter(|(_, stock)| stock.listed);
-        let items = listed.map(|(item_id, stock)| StockItem { item_id: item_id.clone(), level: stock.level });
-        Some(Inventory::new(slot.row.value.as_ref()?, items.take(Inventory::ITEMS_MAX).collect()))
+        let station = self.station(id)?;
+        let items = self.items(id).map(|(item_id, level)| StockItem { item_id: item_id.clone(), level });
+        Some(Inventory::new(station, items.take(Inventory::ITEMS_MAX).collect()))
     }
 
     /// The receipt of a request.
@@ -277,68 +307,95 @@ impl View {
         &'a self,
         station: &StationId,
     ) -> impl Iterator<Item = (&'a ItemId, StockLevel)> + use<'a> {
-        let stock = self.stations.get(station).map(|slot| slot.stock.iter());
-        stock.into_iter().flatten().filter(|(_, slot)| slot.listed).map(|(item, slot)| (item, slot.level))
+        let stock = self.stations.get(station).into_iter().flat_map(|slot| &slot.stock);
+        let listed = stock.filter(|(_, slot)| slot.listed).map(|(item, slot)| (item, slot.level));
+        let mut items: Vec<_> = listed.collect();
+        items.sort_unstable_by_key(|(item, _)| *item);
+        items.into_iter()
     }
 
     /// Applies what an event tells. Events must come in the order of their sequences.
     pub fn evolve(&mut self, event: &Event) {
         match &event.data {
-            EventData::Trade(trade) => {
-                let id = &trade.transaction_id;
-                let slot = self.trades.entry(id.clone()).or_default();
-                if let Some(journal) = &mut self.journal {
-                    journal.push(Before::Trade(id.clone(), slot.clone()));
-                }
-                slot.touch(id, &mut self.touched.trades);
-                slot.set(trade.clone(), event.sequence);
-            }
-            EventData::Cargo(cargo) => {
-                let id = &cargo.shipment_id;
-                let slot = self.cargo.entry(id.clone()).or_default();
-                if let Some(journal) = &mut self.journal {
-                    journal.push(Before::Cargo(id.clone(), slot.clone()));
-                }
-                slot.touch(id, &mut self.touched.cargo);
-                slot.set(cargo.clone(), event.sequence);
-            }
-            EventData::Inventory(update) => self.evolve_station(update, event.sequence),
+            EventData::Trade(trade) => self.evolve_trade(trade, event.sequence),
+            EventData::Cargo(cargo) => self.evolve_cargo(cargo, event.sequence),
+            EventData::Inventory(update) => self.evolve_station(&update.inventory, event.sequence),
         }
     }
 
-    fn evolve_station(&mut self, update: &InventoryUpdate, sequence: Sequence) {
-        let Inventory { station_id, name, items, version, updated_at, .. } = &update.inventory;
+    /// Applies what the events of a step tell, from `first` on.
+    pub fn evolve_step(&mut self, step: &Step, first: Sequence) {
+        let mut sequence = first;
+        if let Some(trade) = &step.trade {
+            self.evolve_trade(trade, sequence);
+            sequence += 1;
+        }
+        if let Some(cargo) = &step.cargo {
+            self.evolve_cargo(cargo, sequence);
+            sequence += 1;
+        }
+        for (inventory, sequence) in step.stations.iter().zip(sequence..) {
+            self.evolve_station(inventory, sequence);
+        }
+    }
+
+    fn evolve_trade(&mut self, trade: &Arc<Trade>, sequence: Sequence) {
+        let id = &trade.transaction_id;
+        let slot = self.trades.entry(id.clone()).or_default();
+        if let Some(journal) = &mut self.journal {
+            journal.push(Before::Trade(id.clone(), slot.clone()));
+        }
+        slot.touch(id, &mut self.touched.trades);
+        slot.set(trade.clone(), sequence);
+    }
+
+    fn evolve_cargo(&mut self, cargo: &Arc<Cargo>, sequence: Sequence) {
+        let id = &cargo.shipment_id;
+        let slot = self.cargo.entry(id.clone()).or_default();
+        if let Some(journal) = &mut self.journal {
+            journal.push(Before::Cargo(id.clone(), slot.clone()));
+        }
+        slot.touch(id, &mut self.touched.cargo);
+        slot.set(cargo.clone(), sequence);
+    }
+
+    fn evolve_station(&mut self, inventory: &Inventory, sequence: Sequence) {
+        let Inventory { station_id, name, items, version, updated_at, .. } = inventory;
         let slot = self.stations.entry(station_id.clone()).or_default();
         if let Some(journal) = &mut self.journal {
             journal.push(Before::Station(station_id.clone(), slot.row.clone()));
         }
-        let before = slot.row.value.as_deref();
-        let mut on_hand_total = before.map_or(0, |station| station.on_hand_total);
-        let mut item_count = before.map_or(0, |station| station.item_count);
+        let (mut gained, mut listed) = (0, 0);
         for StockItem { item_id, level } in items {
             let known = slot.stock.len();
             let stock = slot.stock.entry(item_id.clone()).or_default();
             if let Some(journal) = &mut self.journal {
                 journal.push(Before::Stock(station_id.clone(), item_id.clone(), *stock));
             }
-            on_hand_total = on_hand_total + u128::from(level.on_hand) - u128::from(stock.level.on_hand);
-            item_count += u64::from(!stock.listed);
+            gained += i128::from(level.on_hand) - i128::from(stock.level.on_hand);
+            listed += u64::from(!stock.listed);
             if !stock.changed {
                 self.stock_changed.push((station_id.clone(), item_id.clone()));
             }
             *stock = StockSlot { level: *level, listed: true, changed: true, ..*stock };
             self.stock_known += slot.stock.len() - known;
         }
-        let station = Station {
+        slot.row.touch(station_id, &mut self.touched.stations);
+        let unknown = || Station {
             station_id: station_id.clone(),
             name: name.clone(),
-            on_hand_total,
-            item_count,
+            on_hand_total: 0,
+            item_count: 0,
             version: *version,
             updated_at: *updated_at,
         };
-        slot.row.touch(station_id, &mut self.touched.stations);
-        slot.row.set(Arc::new(station), sequence);
+        // Changed where it is, unless the store or the journal holds it as well.
+        let station = Arc::make_mut(slot.row.change(sequence, unknown));
+        station.name.clone_from(name);
+        station.on_hand_total = station.on_hand_total.saturating_add_signed(gained);
+        station.item_count += listed;
+        station.version = *version;
+        station.updated_at = *updated_at;
     }
 
     /// Begins to remember what events change, so that it can be undone.
@@ -373,89 +430,4 @@ impl View {
             }
         }
     }
-
-    /// The commit that stores everything that changed here since it was loaded, or since the commit before this one,
-    /// with `log` as the record of it. From then on it counts as stored.
-    pub fn commit(
-        &mut self,
-        time: Timestamp,
-        log: Vec<LogRecord>,
-        events: &[Event],
-        receipts: Vec<Receipt>,
-    ) -> Commit {
-        let base = self.head;
-        if let Some(record) = log.last() {
-            self.head = Head { sequence: record.last, time };
-        }
-        self.receipts.clear();
-        let touched = std::mem::take(&mut self.touched);
-        let stock = self.write_stock();
-        Commit {
-            base,
-            time,
-            trades: writes(touched.trades, &mut self.trades, |slot| slot, |trade| trade.version),
-            cargo: writes(touched.cargo, &mut self.cargo, |slot| slot, |cargo| cargo.version),
-            stations: writes(touched.stations, &mut self.stations, |slot| &mut slot.row, |row| row.version),
-            stock,
-            ledger: ledger(events),
-            history: history(events),
-            log,
-            receipts,
-        }
-    }
-
-    fn write_stock(&mut self) -> Vec<StockWrite> {
-        let mut changed = std::mem::take(&mut self.stock_changed);
-        changed.sort_unstable();
-        let write = |(station_id, item_id): (StationId, ItemId)| {
-            let stock = self.stations.get_mut(&station_id)?.stock.get_mut(&item_id)?;
-            let listed = std::mem::replace(&mut stock.stored, true);
-            stock.changed = false;
-            Some(StockWrite { row: StockRow { station_id, item_id, level: stock.level }, listed })
-        };
-        changed.into_iter().filter_map(write).collect()
-    }
-}
-
-impl Touched {
-    /// The trades and shipments that a commit depends on.
-    pub(crate) fn by(commit: &Commit) -> Self {
-        Self {
-            trades: commit.trades.iter().map(|write| write.key.clone()).collect(),
-            cargo: commit.cargo.iter().map(|write| write.key.clone()).collect(),
-            stations: Vec::new(),
-        }
-    }
-}
-
-fn writes<K: Clone + Ord + Hash, S, T>(
-    mut keys: Vec<K>,
-    slots: &mut HashMap<K, S>,
-    slot: impl Fn(&mut S) -> &mut Slot<T>,
-    version: impl Fn(&T) -> Version + Copy,
-) -> Vec<Write<K, T>> {
-    keys.sort_unstable();
-    let write = |key: K| slots.get_mut(&key).map(|found| slot(found).write(key, version));
-    keys.into_iter().filter_map(write).collect()
-}
-
-fn ledger(events: &[Event]) -> Vec<LedgerWrite> {
-    let updates = events.iter().filter_map(|event| match &event.data {
-        EventData::Inventory(update) => Some(update),
-        _ => None,
-    });
-    let write = |(update, entry): (&InventoryUpdate, &LedgerEntry)| {
-        let at_a_station = [&entry.from, &entry.to].iter().any(|place| matches!(place, Place::Station(_)));
-        let listed_at = (!at_a_station).then(|| update.inventory.station_id.clone());
-        LedgerWrite { entry: entry.clone(), listed_at }
-    };
-    updates.flat_map(|update| update.movements.iter().map(move |entry| write((update, entry)))).collect()
-}
-
-fn history(events: &[Event]) -> Vec<(ShipmentId, Sequence)> {
-    let later = events.iter().filter_map(|event| match &event.data {
-        EventData::Cargo(cargo) if cargo.version > 1 => Some((cargo.shipment_id.clone(), event.sequence)),
-        _ => None,
-    });
-    later.collect()
 }

@@ -35,6 +35,15 @@ impl<T> Slot<T> {
         self.changed = true;
     }
 
+    /// The row, which an event changes, or makes.
+    pub(super) fn change(&mut self, sequence: Sequence, unknown: impl FnOnce() -> T) -> &mut Arc<T> {
+        if self.value.is_none() {
+            self.created = sequence;
+        }
+        self.changed = true;
+        self.value.get_or_insert_with(|| Arc::new(unknown()))
+    }
+
     /// Notes the key as one that the next commit depends on.
     pub(super) fn touch<K: Clone>(&mut self, key: &K, touched: &mut Vec<K>) {
         if !self.touched {

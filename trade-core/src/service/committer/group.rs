@@ -4,12 +4,11 @@ use super::super::{Answer, ServiceError, keys};
 use super::pending::Pending;
 use crate::command::Fingerprint;
 use crate::command::RequestId;
-use crate::event::Event;
 use crate::resource::Sequence;
 use crate::rules::{Context, Draft};
-use crate::store::{Commit, Head, Keys, Receipt, Store, StoreError, StoreErrorKind};
+use crate::store::{Commit, Head, Keys, LogRecord, Receipt, Store, StoreError, StoreErrorKind};
 use crate::values::Timestamp;
-use crate::view::{Touched, View};
+use crate::view::{Missing, View};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -48,7 +47,6 @@ pub(super) struct Group {
 #[derive(Debug)]
 pub(super) struct Closed {
     pub(super) commit: Arc<Commit>,
-    events: Vec<Event>,
     decided: Vec<Decided>,
     attempt: RequestId,
 }
@@ -77,12 +75,15 @@ impl Group {
         mut heads: Option<[Head; 2]>,
     ) -> Result<(), StoreError> {
         let view = &mut self.draft.view;
-        let mut missing = Keys::default();
-        missing.requests.extend(commands.iter().filter_map(Pending::receipt_id));
         let whole = commands.iter().filter_map(|pending| keys::whole_station(&pending.request.command));
-        missing.inventories.extend(whole.cloned());
+        let mut asked = Keys {
+            requests: commands.iter().filter_map(Pending::receipt_id).collect(),
+            inventories: whole.cloned().collect(),
+            ..Keys::default()
+        };
         let mut looked = false;
         loop {
+            let mut missing = Missing::default();
             for command in commands.iter().map(|pending| &pending.request.command) {
                 // What was missing was touched when it was added.
                 if !looked || keys::names_a_shipment(command) {
@@ -90,10 +91,12 @@ impl Group {
                 }
             }
             // Where nothing is missing the head is looked at still: a refusal must rest on what is stored now.
-            if looked && missing == Keys::default() {
+            if looked && missing.is_empty() {
                 return Ok(());
             }
-            let loaded = store.load(&missing).await?;
+            let Keys { requests, inventories, .. } = std::mem::take(&mut asked);
+            let wanted = Keys { requests, inventories, ..missing.into_keys() };
+            let loaded = store.load(&wanted).await?;
             looked = true;
             match heads {
                 None => {
@@ -106,8 +109,7 @@ impl Group {
                     return Err(StoreError::new(StoreErrorKind::Conflict, store.name(), "load", detail));
                 }
             }
-            view.add(&missing, loaded);
-            missing = Keys::default();
+            view.add(&wanted, loaded);
         }
     }
 
@@ -165,12 +167,11 @@ impl Group {
 
     /// The group as a commit. What follows is decided as if it were stored.
     pub(super) fn close(&mut self, next: RequestId) -> Closed {
-        let (commit, events) = self.draft.close(std::mem::take(&mut self.receipts));
+        let commit = self.draft.commit(std::mem::take(&mut self.receipts));
         self.lines = 0;
         self.unkeyed.clear();
         Closed {
             commit: Arc::new(commit),
-            events,
             decided: std::mem::take(&mut self.decided),
             attempt: std::mem::replace(&mut self.attempt, next),
         }
@@ -201,17 +202,13 @@ impl Closed {
         Head { sequence: commit.base.sequence + commit.event_count(), time }
     }
 
-    /// It is stored, the log ending at `head`: its events, and the answers to give.
-    pub(super) fn landed(self, head: Head) -> (Vec<Event>, Vec<Decided>, Touched) {
+    /// It is stored, the log ending at `head`: its records, and the answers to give.
+    pub(super) fn landed(self, head: Head) -> (Vec<LogRecord>, Vec<Decided>) {
         let moved: Sequence = head.sequence - self.newest().sequence;
-        let events = match moved {
-            0 => self.events,
-            _ => {
-                self.commit.log.iter().flat_map(|record| record.step.events(record.first() + moved)).collect()
-            }
-        };
-        let touched = Touched::by(&self.commit);
-        (events, self.decided, touched)
+        let log = self.commit.log.iter();
+        let records = log.map(|record| LogRecord { last: record.last + moved, step: record.step.clone() });
+        let records = records.collect();
+        (records, self.decided)
     }
 
     /// It did not land, or may have: back to before it was decided, with the answers remembered in the second case.

@@ -220,10 +220,10 @@ impl Committer {
         let expected = closed.newest();
         match outcome {
             Ok(head) => {
-                let touched = self.acknowledge(closed, head);
+                self.acknowledge(closed, head);
                 if head == expected {
                     self.landed = Some(head);
-                    self.open.draft.view.forget(&touched, KEPT_MAX);
+                    self.open.draft.view.forget(KEPT_MAX);
                 } else {
                     // Others wrote before it: what was decided since has not seen it.
                     let again = self.start_over();
@@ -240,11 +240,10 @@ impl Committer {
         }
     }
 
-    fn acknowledge(&self, closed: Closed, head: Head) -> crate::view::Touched {
-        let (events, decided, touched) = closed.landed(head);
-        self.bus.publish(events);
+    fn acknowledge(&self, closed: Closed, head: Head) {
+        let (records, decided) = closed.landed(head);
+        self.bus.publish(records);
         decided.into_iter().for_each(group::Decided::answer);
-        touched
     }
 
     /// Forgets the view, and takes back what was decided on it.

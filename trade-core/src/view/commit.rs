@@ -1,0 +1,79 @@
+//! What changed in a view, as a commit.
+
+use super::View;
+use super::slot::Slot;
+use crate::hash::HashMap;
+use crate::resource::{LedgerEntry, Place, Sequence, Version};
+use crate::store::{Commit, Head, LedgerWrite, LogRecord, Receipt, StockRow, StockWrite, Write};
+use crate::values::{ItemId, ShipmentId, StationId, Timestamp, ascending};
+use std::hash::Hash;
+
+impl View {
+    /// The commit that stores everything that changed here since it was loaded, or since the commit before this one,
+    /// with `log` as the record of it. From then on it counts as stored.
+    pub fn commit(&mut self, time: Timestamp, log: Vec<LogRecord>, receipts: Vec<Receipt>) -> Commit {
+        let base = self.head;
+        if let Some(record) = log.last() {
+            self.head = Head { sequence: record.last, time };
+        }
+        self.receipts.clear();
+        let touched = std::mem::take(&mut self.touched);
+        let stock = self.write_stock();
+        Commit {
+            base,
+            time,
+            trades: writes(touched.trades, &mut self.trades, |slot| slot, |trade| trade.version),
+            cargo: writes(touched.cargo, &mut self.cargo, |slot| slot, |cargo| cargo.version),
+            stations: writes(touched.stations, &mut self.stations, |slot| &mut slot.row, |row| row.version),
+            stock,
+            ledger: ledger(&log),
+            history: history(&log),
+            log,
+            receipts,
+        }
+    }
+
+    fn write_stock(&mut self) -> Vec<StockWrite> {
+        let changed = std::mem::take(&mut self.stock_changed);
+        let changed = ascending(changed, |(station, _)| station.as_str());
+        let write = |(station_id, item_id): (StationId, ItemId)| {
+            let stock = self.stations.get_mut(&station_id)?.stock.get_mut(&item_id)?;
+            let listed = std::mem::replace(&mut stock.stored, true);
+            stock.changed = false;
+            Some(StockWrite { row: StockRow { station_id, item_id, level: stock.level }, listed })
+        };
+        changed.into_iter().filter_map(write).collect()
+    }
+}
+
+fn writes<K: AsRef<str> + Ord + Hash, S, T>(
+    keys: Vec<K>,
+    slots: &mut HashMap<K, S>,
+    slot: impl Fn(&mut S) -> &mut Slot<T>,
+    version: impl Fn(&T) -> Version + Copy,
+) -> Vec<Write<K, T>> {
+    let write = |key: K| slots.get_mut(&key).map(|found| slot(found).write(key, version));
+    ascending(keys, K::as_ref).into_iter().filter_map(write).collect()
+}
+
+fn ledger(log: &[LogRecord]) -> Vec<LedgerWrite> {
+    let writes = |record: &LogRecord| {
+        let carrier = record.step.stations.first().map(|station| station.station_id.clone());
+        let entries = record.step.ledger(record.first());
+        let write = move |entry: LedgerEntry| {
+            let at_a_station = [&entry.from, &entry.to].iter().any(|end| matches!(end, Place::Station(_)));
+            let listed_at = if at_a_station { None } else { carrier.clone() };
+            LedgerWrite { entry, listed_at }
+        };
+        entries.map(write).collect::<Vec<_>>()
+    };
+    log.iter().flat_map(writes).collect()
+}
+
+fn history(log: &[LogRecord]) -> Vec<(ShipmentId, Sequence)> {
+    let later = log.iter().filter_map(|record| {
+        let cargo = record.step.cargo.as_ref().filter(|cargo| cargo.version > 1)?;
+        Some((cargo.shipment_id.clone(), record.first() + u64::from(record.step.trade.is_some())))
+    });
+    later.collect()
+}
