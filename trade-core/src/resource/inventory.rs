@@ -96,13 +96,18 @@ impl Inventory {
     /// The most items one answer lists.
     pub const ITEMS_MAX: usize = 5_000;
 
+    /// A sum as it is shown.
+    pub(crate) fn capped(sum: u128) -> u64 {
+        u64::try_from(sum).unwrap_or(u64::MAX).min(UNITS_MAX)
+    }
+
     /// Puts a station and some of its items together.
     pub fn new(station: &Station, items: Vec<StockItem>) -> Self {
         Self {
             station_id: station.station_id.clone(),
             name: station.name.clone(),
-            quantity: u64::try_from(station.on_hand_total).unwrap_or(u64::MAX).min(UNITS_MAX),
-            item_count: station.item_count.min(UNITS_MAX),
+            quantity: Self::capped(station.on_hand_total),
+            item_count: Self::capped(u128::from(station.item_count)),
             items,
             version: station.version,
             updated_at: station.updated_at,

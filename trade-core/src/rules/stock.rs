@@ -7,15 +7,17 @@ use crate::step::Movement;
 use crate::values::{ItemId, Quantity, StationId, Timestamp, UNITS_MAX};
 use crate::view::View;
 
-/// What a step does to stock: stations in the order they were first touched, each with what changes there, ascending
-/// by item, and movements.
+/// What a step does to stock: at one station or two, in the order they are touched, and movements.
 #[derive(Debug)]
 pub(super) struct StockChange<'a> {
-    stations: Vec<(&'a StationId, Vec<(&'a ItemId, LevelChange)>)>,
+    stations: [Option<(&'a StationId, Effect)>; 2],
+    /// What the effect at each station is per unit of, ascending by item; signed, in 128 bits: 5 000 lines of 2^53
+    /// units pass 64.
+    units: Vec<(&'a ItemId, i128)>,
     pub(super) movements: Vec<Movement>,
 }
 
-/// Signed changes of one level, in 128 bits: 5 000 lines of 2^53 units pass 64.
+/// Signed changes of one level.
 #[derive(Debug, Clone, Copy, Default)]
 struct LevelChange {
     on_hand: i128,
@@ -33,16 +35,11 @@ impl<'a> StockChange<'a> {
         lines: &'a Lines,
     ) -> Result<Self, Rejection> {
         let effects = effects(moment, settlement);
-        let units = lines.units_by_item();
-        let moved = [(origin, effects.origin), (destination, effects.destination)];
-        let moved = moved.into_iter().filter(|(_, effect)| *effect != Effect::default());
-        let stations = moved
-            .map(|(station, effect)| {
-                let changes =
-                    units.iter().map(|(item, units)| (*item, LevelChange::of_units(effect, *units)));
-                (station, changes.collect())
-            })
-            .collect();
+        let signed = |units| i128::try_from(units).unwrap_or(i128::MAX);
+        let units: Vec<_> =
+            lines.units_by_item().into_iter().map(|(item, units)| (item, signed(units))).collect();
+        let moved = |station, effect| (effect != Effect::default()).then_some((station, effect));
+        let stations = [moved(origin, effects.origin), moved(destination, effects.destination)];
         let mut movements = Vec::new();
         if let Some((from, to, reason)) = effects.movement {
             let place = |end| match end {
@@ -52,7 +49,7 @@ impl<'a> StockChange<'a> {
                 End::World => Place::World,
             };
             movements.reserve_exact(units.len());
-            for (item, units) in units {
+            for &(item, units) in &units {
                 let out_of_range = || Rejection::QuantityOutOfRange { station: None, item: item.clone() };
                 let quantity = u64::try_from(units).ok().and_then(|units| Quantity::new(units).ok());
                 movements.push(Movement {
@@ -64,7 +61,7 @@ impl<'a> StockChange<'a> {
                 });
             }
         }
-        Ok(Self { stations, movements })
+        Ok(Self { stations, units, movements })
     }
 
     /// What comes to a station, or leaves it, for a reason of its own: signed units of each item.
@@ -73,17 +70,17 @@ impl<'a> StockChange<'a> {
         deltas: impl Iterator<Item = (&'a ItemId, i128)>,
         movements: Vec<Movement>,
     ) -> Self {
-        let change = |(item, delta)| (item, LevelChange { on_hand: delta, ..LevelChange::default() });
-        let mut changes: Vec<(&ItemId, LevelChange)> = deltas.map(change).collect();
-        changes.sort_by_key(|(item, _)| *item);
-        changes.dedup_by(|next, sum| {
+        let mut units: Vec<_> = deltas.collect();
+        units.sort_by_key(|(item, _)| *item);
+        units.dedup_by(|next, sum| {
             let same = next.0 == sum.0;
             if same {
-                sum.1.on_hand += next.1.on_hand;
+                sum.1 += next.1;
             }
             same
         });
-        Self { stations: vec![(station, changes)], movements }
+        let effect = Effect { on_hand: 1, ..Effect::default() };
+        Self { stations: [Some((station, effect)), None], units, movements }
     }
 
     /// The stations after the change, each with the items that changed.
@@ -92,29 +89,29 @@ impl<'a> StockChange<'a> {
     pub(super) fn apply(&self, view: &View, now: Timestamp) -> Result<Vec<Inventory>, Rejection> {
         let mut shortages = Vec::new();
         let mut refused = None;
-        let mut after = Vec::with_capacity(self.stations.len());
-        for (station_id, changes) in &self.stations {
+        let mut after = Vec::with_capacity(2);
+        for &(station_id, effect) in self.stations.iter().flatten() {
             let known = view.levels(station_id);
-            let mut items = Vec::with_capacity(changes.len());
+            let mut items = Vec::with_capacity(self.units.len());
             let (mut gained, mut listed) = (0, 0);
-            for (item_id, change) in changes {
+            for &(item_id, units) in &self.units {
                 let (level, is_listed) = known.level(item_id);
-                match change.apply(level) {
+                match LevelChange::of_units(effect, units).apply(level) {
                     Ok(new) => {
                         gained += i128::from(new.on_hand) - i128::from(level.on_hand);
                         listed += u64::from(!is_listed);
-                        items.push(StockItem { item_id: ItemId::clone(item_id), level: new });
+                        items.push(StockItem { item_id: item_id.clone(), level: new });
                     }
                     Err(Unfit::Short { requested, available }) => shortages.push(Shortage {
-                        station_id: StationId::clone(station_id),
-                        item_id: ItemId::clone(item_id),
+                        station_id: station_id.clone(),
+                        item_id: item_id.clone(),
                         requested,
                         available,
                     }),
                     Err(Unfit::OutOfRange) => {
                         refused.get_or_insert_with(|| Rejection::QuantityOutOfRange {
-                            station: Some(StationId::clone(station_id)),
-                            item: ItemId::clone(item_id),
+                            station: Some(station_id.clone()),
+                            item: item_id.clone(),
                         });
                     }
                 }
@@ -122,7 +119,7 @@ impl<'a> StockChange<'a> {
             match known.station() {
                 Some(before) => after.push(station_after(before, (gained, listed), items, now)),
                 None if refused.is_none() => {
-                    refused = Some(Rejection::StationNotFound(StationId::clone(station_id)));
+                    refused = Some(Rejection::StationNotFound(station_id.clone()));
                 }
                 None => {}
             }
@@ -136,14 +133,14 @@ impl<'a> StockChange<'a> {
 
 /// A station that has so many units more, or fewer, and lists so many items more.
 fn station_after(before: &Station, gained: (i128, u64), items: Vec<StockItem>, now: Timestamp) -> Inventory {
-    let after = Station {
+    let on_hand_total = before.on_hand_total.saturating_add_signed(gained.0);
+    Inventory {
         version: before.version + 1,
         updated_at: now,
-        on_hand_total: before.on_hand_total.saturating_add_signed(gained.0),
-        item_count: before.item_count + gained.1,
-        ..before.clone()
-    };
-    Inventory::new(&after, items)
+        quantity: Inventory::capped(on_hand_total),
+        item_count: Inventory::capped(u128::from(before.item_count + gained.1)),
+        ..Inventory::new(before, items)
+    }
 }
 
 enum Unfit {
@@ -152,8 +149,7 @@ enum Unfit {
 }
 
 impl LevelChange {
-    fn of_units(effect: Effect, units: u128) -> Self {
-        let units = i128::try_from(units).unwrap_or(i128::MAX);
+    fn of_units(effect: Effect, units: i128) -> Self {
         Self {
             on_hand: i128::from(effect.on_hand) * units,
             reserved: i128::from(effect.reserved) * units,

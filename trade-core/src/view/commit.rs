@@ -3,7 +3,7 @@
 use super::View;
 use super::slot::Slot;
 use crate::hash::HashMap;
-use crate::resource::{LedgerEntry, Place, Sequence, Version};
+use crate::resource::{Place, Sequence, Version};
 use crate::store::{Commit, Head, LedgerWrite, LogRecord, Receipt, StockRow, StockWrite, Write};
 use crate::values::{ItemId, ShipmentId, StationId, Timestamp, ascending};
 use std::hash::Hash;
@@ -57,17 +57,17 @@ fn writes<K: AsRef<str> + Ord + Hash, S, T>(
 }
 
 fn ledger(log: &[LogRecord]) -> Vec<LedgerWrite> {
-    let writes = |record: &LogRecord| {
-        let carrier = record.step.stations.first().map(|station| station.station_id.clone());
-        let entries = record.step.ledger(record.first());
-        let write = move |entry: LedgerEntry| {
+    let mut writes = Vec::with_capacity(log.len());
+    for record in log {
+        let step = &record.step;
+        for entry in step.ledger(record.first()) {
             let at_a_station = [&entry.from, &entry.to].iter().any(|end| matches!(end, Place::Station(_)));
-            let listed_at = if at_a_station { None } else { carrier.clone() };
-            LedgerWrite { entry, listed_at }
-        };
-        entries.map(write).collect::<Vec<_>>()
-    };
-    log.iter().flat_map(writes).collect()
+            let carrier = step.stations.first().filter(|_| !at_a_station);
+            let listed_at = carrier.map(|station| station.station_id.clone());
+            writes.push(LedgerWrite { entry, listed_at });
+        }
+    }
+    writes
 }
 
 fn history(log: &[LogRecord]) -> Vec<(ShipmentId, Sequence)> {

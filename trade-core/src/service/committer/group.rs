@@ -10,7 +10,6 @@ use crate::store::{Commit, Head, Keys, LogRecord, Receipt, Store, StoreError, St
 use crate::values::Timestamp;
 use crate::view::{Missing, View};
 use std::collections::HashSet;
-use std::sync::Arc;
 
 /// A command with what was decided for it.
 #[derive(Debug)]
@@ -43,10 +42,12 @@ pub(super) struct Group {
     attempt: RequestId,
 }
 
-/// What a group became: a commit, with the answers that wait for it.
+/// What a group became, beside the commit: its steps, and the answers that wait for it.
 #[derive(Debug)]
 pub(super) struct Closed {
-    pub(super) commit: Arc<Commit>,
+    log: Vec<LogRecord>,
+    /// Where the log ends if nobody else writes meanwhile.
+    pub(super) newest: Head,
     decided: Vec<Decided>,
     attempt: RequestId,
 }
@@ -166,15 +167,17 @@ impl Group {
     }
 
     /// The group as a commit. What follows is decided as if it were stored.
-    pub(super) fn close(&mut self, next: RequestId) -> Closed {
+    pub(super) fn close(&mut self, next: RequestId) -> (Commit, Closed) {
         let commit = self.draft.commit(std::mem::take(&mut self.receipts));
         self.lines = 0;
         self.unkeyed.clear();
-        Closed {
-            commit: Arc::new(commit),
+        let closed = Closed {
+            log: commit.log.clone(),
+            newest: self.draft.view.head(),
             decided: std::mem::take(&mut self.decided),
             attempt: std::mem::replace(&mut self.attempt, next),
-        }
+        };
+        (commit, closed)
     }
 
     /// Forgets what the commands that were answered depended on, where there is nothing to store.
@@ -195,19 +198,11 @@ impl Group {
 }
 
 impl Closed {
-    /// Where the log ends if nobody else writes meanwhile.
-    pub(super) fn newest(&self) -> Head {
-        let commit = &self.commit;
-        let time = commit.log.last().map_or(commit.base.time, |record| record.step.time);
-        Head { sequence: commit.base.sequence + commit.event_count(), time }
-    }
-
     /// It is stored, the log ending at `head`: its records, and the answers to give.
     pub(super) fn landed(self, head: Head) -> (Vec<LogRecord>, Vec<Decided>) {
-        let moved: Sequence = head.sequence - self.newest().sequence;
-        let log = self.commit.log.iter();
-        let records = log.map(|record| LogRecord { last: record.last + moved, step: record.step.clone() });
-        let records = records.collect();
+        let moved: Sequence = head.sequence - self.newest.sequence;
+        let mut records = self.log;
+        records.iter_mut().for_each(|record| record.last += moved);
         (records, self.decided)
     }
 

@@ -209,15 +209,15 @@ impl Committer {
             self.open.let_go(KEPT_MAX);
             return;
         }
-        let closed = self.open.close(self.attempt_id());
-        let (store, commit) = (self.store.clone(), closed.commit.clone());
+        let (commit, closed) = self.open.close(self.attempt_id());
+        let store = self.store.clone();
         let task = tokio::spawn(async move { store.commit(&commit).await });
         self.flight = Some(Flight { closed, task });
     }
 
     async fn land(&mut self, outcome: Result<Head, StoreError>) {
         let Some(Flight { closed, .. }) = self.flight.take() else { return };
-        let expected = closed.newest();
+        let expected = closed.newest;
         match outcome {
             Ok(head) => {
                 self.acknowledge(closed, head);
@@ -327,10 +327,10 @@ impl Committer {
         if group.is_clean() {
             return Attempt::Done;
         }
-        let closed = group.close(self.attempt_id());
+        let (commit, closed) = group.close(self.attempt_id());
         let committed = match held {
-            Some(held) => held.commit(&closed.commit).await,
-            None => self.store.commit(&closed.commit).await,
+            Some(held) => held.commit(&commit).await,
+            None => self.store.commit(&commit).await,
         };
         match committed {
             Ok(head) => {
