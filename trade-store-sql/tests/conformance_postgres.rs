@@ -24,7 +24,8 @@ struct Postgres {
 
 impl Postgres {
     async fn handle(&self) -> Arc<dyn Store> {
-        let store = Arc::new(self.database.get_or_init(Database::create).await.open().await);
+        let url = self.database.get_or_init(Database::create).await.url();
+        let store = Arc::new(PostgresStore::connect(&url).await.unwrap());
         self.opened.lock().unwrap().push(store.clone());
         store
     }

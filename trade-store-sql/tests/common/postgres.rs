@@ -5,7 +5,6 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Executor};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 use trade_core::testing::conformance::server_url;
-use trade_store_sql::{PostgresStore, ServerOptions};
 
 /// Where the address of the server stands.
 pub(crate) const VARIABLE: &str = "TRADE_TEST_POSTGRES_URL";
@@ -45,14 +44,6 @@ impl Database {
         let (user, rest) = url.rsplit_once('@').unwrap();
         let (_, rest) = rest.split_once('/').unwrap();
         format!("{user}@127.0.0.1:{port}/{rest}")
-    }
-
-    pub(crate) async fn open(&self) -> PostgresStore {
-        PostgresStore::connect(&self.url()).await.unwrap()
-    }
-
-    pub(crate) async fn open_with(&self, options: &ServerOptions) -> PostgresStore {
-        PostgresStore::connect_with(&self.url(), options).await.unwrap()
     }
 
     /// A connection beside the store's, to look at the rows or to be in the way.
