@@ -105,7 +105,7 @@ impl Dialect {
     /// - `texts:N`, `pairs:N`, `integers:N`: a list that is one parameter, as a table `k` of `key` (the place in the
     ///   list, counted from [`Dialect::first_place`]) and `value`, or `a` and `b`;
     /// - `bytes:EXPRESSION`: the bytes of a text in hexadecimal;
-    /// - `once`: a `WITH` that is not to be merged into the statement;
+    /// - `oldest`: which receipts are removed: older than parameter 1, up to parameter 2 of them;
     /// - `int`, `text`, `bytes`: a value that is absent, of that kind.
     fn word(self, word: &str) -> String {
         let (name, of) = word.split_once(':').unwrap_or((word, ""));
@@ -123,7 +123,7 @@ impl Dialect {
                 }
                 ("bytes", "") | ("int" | "text", _) => "NULL".into(),
                 ("bytes", of) => format!("unhex({of})"),
-                ("once", _) => "AS MATERIALIZED".into(),
+                ("oldest", _) => OLDEST_RECEIPTS.into(),
                 _ => unknown(word),
             },
             #[cfg(feature = "postgres")]
@@ -166,7 +166,7 @@ impl Dialect {
                 ("int", _) => "CAST(NULL AS bigint)".into(),
                 ("text", _) => "CAST(NULL AS text)".into(),
                 ("bytes", of) => format!("decode({of}, 'hex')"),
-                ("once", _) => "AS MATERIALIZED".into(),
+                ("oldest", _) => OLDEST_RECEIPTS.into(),
                 _ => unknown(word),
             },
             #[cfg(feature = "mysql")]
@@ -190,7 +190,8 @@ impl Dialect {
                 ),
                 ("bytes", "") | ("int" | "text", _) => "NULL".into(),
                 ("bytes", of) => format!("unhex({of})"),
-                ("once", _) => "AS".into(),
+                // What it deletes from, it cannot read as well.
+                ("oldest", _) => "time < ?1 ORDER BY time LIMIT ?2".into(),
                 _ => unknown(word),
             },
         }
@@ -215,9 +216,8 @@ impl Dialect {
             Self::Sqlite => "BEGIN",
             #[cfg(feature = "postgres")]
             Self::Postgres => "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY",
-            // Readers' sessions are at REPEATABLE READ.
             #[cfg(feature = "mysql")]
-            Self::MySql => "START TRANSACTION READ ONLY",
+            Self::MySql => "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION READ ONLY",
         }
     }
 }
@@ -262,6 +262,10 @@ fn newest(of: &str) -> String {
     let [_, sequence] = parts(of);
     format!("{sequence} DESC")
 }
+
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+const OLDEST_RECEIPTS: &str =
+    "request IN (SELECT request FROM tn_receipt WHERE time < ?1 ORDER BY time LIMIT ?2)";
 
 /// A word that is misspelt is a statement that no engine takes: every statement is run by the tests.
 fn unknown(word: &str) -> String {

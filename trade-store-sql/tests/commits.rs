@@ -13,14 +13,25 @@ use trade_core::store::{
     Commit, EventLog, InventoryQuery, InventoryRepository, Keys, Receipt, Store, StoreErrorKind, TradeFilter,
     TradeQuery, TradeRepository,
 };
-use trade_store_sql::SqliteStore;
 
-async fn network() -> (Folder, SqliteStore) {
-    let folder = Folder::new();
-    let store = folder.open().await;
+on_every_engine!(
+    a_commit_that_others_overtook_lands_behind_them_where_nothing_it_read_changed,
+    a_commit_whose_stations_changed_is_a_conflict,
+    what_was_only_read_guards_a_commit_too,
+    a_request_is_applied_once,
+    time_never_runs_backwards,
+    a_level_the_schema_does_not_allow_is_a_defect_and_undone,
+    a_commit_dropped_at_any_moment_lands_whole_or_not_at_all,
+    everything_is_there_again_after_reopening,
+    a_reader_that_tails_several_writers_misses_nothing,
+);
+
+async fn network<S: Site>() -> (S, S::Store) {
+    let site = S::make().await;
+    let store = site.open().await;
     let commit = opened(&store, at(0), &["ceres", "luna", "mars", "vesta"], &["tea", "rice"]).await;
     assert_eq!(store.commit(&commit).await.unwrap().sequence, 4);
-    (folder, store)
+    (site, store)
 }
 
 fn receipt(request: u8, time: i64) -> Receipt {
@@ -36,9 +47,8 @@ fn tea(id: &str, seller: &str, buyer: &str) -> trade_core::command::InitiateTrad
     sale(id, seller, buyer, &[("tea", 1)])
 }
 
-#[tokio::test]
-async fn a_commit_that_others_overtook_lands_behind_them_where_nothing_it_read_changed() {
-    let (_folder, store) = network().await;
+async fn a_commit_that_others_overtook_lands_behind_them_where_nothing_it_read_changed<S: Site>() {
+    let (_site, store) = network::<S>().await;
     let first = decided(&store, at(1), &[tea("T-1", "ceres", "luna")]).await;
     let second = decided(&store, at(1), &[tea("T-2", "mars", "vesta")]).await;
     assert_eq!(store.commit(&first).await.unwrap().sequence, 8);
@@ -56,16 +66,15 @@ async fn a_commit_that_others_overtook_lands_behind_them_where_nothing_it_read_c
     assert_eq!(store.trades(&query).await.unwrap().rows[0].transaction_id, trade_id("T-2"));
 }
 
-async fn assert_refused(store: &SqliteStore, commit: &Commit, kind: StoreErrorKind) {
+async fn assert_refused(store: &dyn Store, commit: &Commit, kind: StoreErrorKind) {
     let before = store.read(0, usize::MAX, usize::MAX).await.unwrap();
     let error = store.commit(commit).await.unwrap_err();
     assert_eq!(error.kind, kind, "{error}");
     assert_eq!(store.read(0, usize::MAX, usize::MAX).await.unwrap(), before);
 }
 
-#[tokio::test]
-async fn a_commit_whose_stations_changed_is_a_conflict() {
-    let (_folder, store) = network().await;
+async fn a_commit_whose_stations_changed_is_a_conflict<S: Site>() {
+    let (_site, store) = network::<S>().await;
     let first = decided(&store, at(1), &[tea("T-1", "ceres", "luna")]).await;
     let second = decided(&store, at(1), &[tea("T-2", "luna", "vesta")]).await;
     store.commit(&first).await.unwrap();
@@ -75,9 +84,8 @@ async fn a_commit_whose_stations_changed_is_a_conflict() {
     store.commit(&decided(&store, at(2), &[tea("T-2", "luna", "vesta")]).await).await.unwrap();
 }
 
-#[tokio::test]
-async fn what_was_only_read_guards_a_commit_too() {
-    let (_folder, store) = network().await;
+async fn what_was_only_read_guards_a_commit_too<S: Site>() {
+    let (_site, store) = network::<S>().await;
     let mut commit = decided(&store, at(1), &[tea("T-1", "ceres", "luna")]).await;
     let read = trade_core::store::Write { key: station("mars"), expected: Some(1), value: None, created: 0 };
     commit.stations.insert(2, read);
@@ -93,9 +101,8 @@ async fn what_was_only_read_guards_a_commit_too() {
     store.commit(&late).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_request_is_applied_once() {
-    let (_folder, store) = network().await;
+async fn a_request_is_applied_once<S: Site>() {
+    let (_site, store) = network::<S>().await;
     let mut commit = decided(&store, at(1), &[tea("T-1", "ceres", "luna")]).await;
     commit.receipts = vec![receipt(1, 1), receipt(2, 1)];
     store.commit(&commit).await.unwrap();
@@ -114,9 +121,8 @@ async fn a_request_is_applied_once() {
     assert_eq!(store.prune_receipts(at(2), 2).await.unwrap(), 1);
 }
 
-#[tokio::test]
-async fn time_never_runs_backwards() {
-    let (_folder, store) = network().await;
+async fn time_never_runs_backwards<S: Site>() {
+    let (_site, store) = network::<S>().await;
     store.commit(&decided(&store, at(5), &[tea("T-1", "ceres", "luna")]).await).await.unwrap();
     assert_refused(
         &store,
@@ -129,9 +135,8 @@ async fn time_never_runs_backwards() {
     assert_eq!(head.time, at(5));
 }
 
-#[tokio::test]
-async fn a_level_the_schema_does_not_allow_is_a_defect_and_undone() {
-    let (_folder, store) = network().await;
+async fn a_level_the_schema_does_not_allow_is_a_defect_and_undone<S: Site>() {
+    let (_site, store) = network::<S>().await;
     let mut commit = decided(&store, at(1), &[tea("T-1", "ceres", "luna")]).await;
     commit.stock[0].row.level.reserved = commit.stock[0].row.level.on_hand + 1;
     assert_refused(&store, &commit, StoreErrorKind::Internal).await;
@@ -143,9 +148,8 @@ async fn a_level_the_schema_does_not_allow_is_a_defect_and_undone() {
     assert_eq!(found.inventory.version, 1);
 }
 
-#[tokio::test]
-async fn a_commit_dropped_at_any_moment_lands_whole_or_not_at_all() {
-    let (_folder, store) = network().await;
+async fn a_commit_dropped_at_any_moment_lands_whole_or_not_at_all<S: Site>() {
+    let (_site, store) = network::<S>().await;
     let sales: Vec<_> = (0..200).map(|n| tea(&format!("D-{n}"), "ceres", "luna")).collect();
     let mut dropped = 0;
     for n in 0..60_u64 {
@@ -174,7 +178,7 @@ async fn a_commit_dropped_at_any_moment_lands_whole_or_not_at_all() {
 }
 
 /// Commits a sale that conflicts with nothing, and answers the head after it.
-async fn decided_after(store: &SqliteStore, id: &str) -> Sequence {
+async fn decided_after(store: &dyn Store, id: &str) -> Sequence {
     loop {
         let commit = decided(store, at(10), &[tea(id, "mars", "vesta")]).await;
         match store.commit(&commit).await {
@@ -184,25 +188,23 @@ async fn decided_after(store: &SqliteStore, id: &str) -> Sequence {
     }
 }
 
-#[tokio::test]
-async fn everything_is_there_again_after_reopening() {
-    let (folder, store) = network().await;
+async fn everything_is_there_again_after_reopening<S: Site>() {
+    let (site, store) = network::<S>().await;
     let mut commit = decided(&store, at(1), &[tea("T-1", "ceres", "luna")]).await;
     commit.receipts = vec![receipt(1, 1)];
     let head = store.commit(&commit).await.unwrap();
     let before = store.load(&keys_of(&[tea("T-1", "ceres", "luna")])).await.unwrap();
-    store.close().await;
+    S::close(&store).await;
     assert_eq!(store.head().await.unwrap_err().kind, StoreErrorKind::Unavailable);
-    let store = folder.open().await;
+    let store = site.open().await;
     assert_eq!(store.head().await.unwrap(), head);
     let after = store.load(&keys_of(&[tea("T-1", "ceres", "luna")])).await.unwrap();
     assert_eq!(format!("{after:?}"), format!("{before:?}"));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_reader_that_tails_several_writers_misses_nothing() {
-    let (folder, store) = network().await;
-    let stores = [Arc::new(store), Arc::new(folder.open().await), Arc::new(folder.open().await)];
+async fn a_reader_that_tails_several_writers_misses_nothing<S: Site>() {
+    let (site, store) = network::<S>().await;
+    let stores = [Arc::new(store), Arc::new(site.open().await), Arc::new(site.open().await)];
     let ends = [("ceres", "luna"), ("mars", "vesta"), ("luna", "mars")];
     let mut writers = Vec::new();
     for (w, store) in stores.iter().enumerate() {
@@ -220,7 +222,7 @@ async fn a_reader_that_tails_several_writers_misses_nothing() {
             }
         }));
     }
-    let reader = folder.open().await;
+    let reader = site.open().await;
     let (mut seen, last) = (4, 4 + 3 * 40 * 4);
     while seen < last {
         reader.changed(seen).await.unwrap();

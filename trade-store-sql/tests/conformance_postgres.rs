@@ -2,13 +2,13 @@
 
 #![cfg(feature = "postgres")]
 // A test that fails says so; so do its helpers.
-#![allow(clippy::unwrap_used, dead_code)]
+#![allow(clippy::unwrap_used)]
 
-#[path = "common/postgres.rs"]
-mod postgres_database;
+mod common;
 
 use async_trait::async_trait;
-use postgres_database::Database;
+use common::Site;
+use common::postgres::Database;
 use std::sync::{Arc, Mutex};
 use tokio::sync::OnceCell;
 use trade_core::store::Store;
@@ -24,8 +24,7 @@ struct Postgres {
 
 impl Postgres {
     async fn handle(&self) -> Arc<dyn Store> {
-        let url = self.database.get_or_init(Database::create).await.url();
-        let store = Arc::new(PostgresStore::connect(&url).await.unwrap());
+        let store = Arc::new(self.database.get_or_init(Database::create).await.open().await);
         self.opened.lock().unwrap().push(store.clone());
         store
     }

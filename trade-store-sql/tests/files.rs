@@ -1,4 +1,6 @@
 //! Files that are not as they should be, and files that are shared.
+
+#![cfg(feature = "sqlite")]
 // A test that fails says so; so do its helpers.
 #![allow(clippy::unwrap_used)]
 

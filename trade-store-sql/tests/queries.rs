@@ -16,6 +16,15 @@ use trade_core::store::{
 };
 use trade_core::values::{ShipmentId, Timestamp};
 
+on_every_engine!(
+    trades_are_listed_as_the_memory_store_lists_them,
+    cargo_is_listed_as_the_memory_store_lists_it,
+    the_ledger_is_read_as_the_memory_store_reads_it,
+    single_rows_histories_and_stations_are_the_same,
+    expired_trades_and_the_log_are_the_same,
+    what_is_loaded_is_the_same,
+);
+
 const STATIONS: [&str; 4] = ["ceres", "luna", "mars", "vesta"];
 const ITEMS: [&str; 3] = ["fuel", "rice", "tea"];
 
@@ -57,9 +66,9 @@ fn commands() -> Vec<(i64, Command)> {
     commands
 }
 
-async fn stores() -> (Folder, Vec<Arc<dyn Store>>) {
-    let folder = Folder::new();
-    let stores: Vec<Arc<dyn Store>> = vec![Arc::new(MemoryStore::new()), Arc::new(folder.open().await)];
+async fn stores<S: Site>() -> (S, Vec<Arc<dyn Store>>) {
+    let site = S::make().await;
+    let stores: Vec<Arc<dyn Store>> = vec![Arc::new(MemoryStore::new()), Arc::new(site.open().await)];
     for store in &stores {
         let (service, clock) = service(store.clone()).await;
         for (time, command) in commands() {
@@ -68,7 +77,7 @@ async fn stores() -> (Folder, Vec<Arc<dyn Store>>) {
         }
         service.shutdown().await;
     }
-    (folder, stores)
+    (site, stores)
 }
 
 /// All pages of a list, and whether each but the last named the next.
@@ -102,9 +111,8 @@ fn spans() -> Vec<TimeRange> {
     ]
 }
 
-#[tokio::test]
-async fn trades_are_listed_as_the_memory_store_lists_them() {
-    let (_folder, stores) = stores().await;
+async fn trades_are_listed_as_the_memory_store_lists_them<S: Site>() {
+    let (_site, stores) = stores::<S>().await;
     let mut filters = BTreeSet::new();
     for mask in 0..32_u32 {
         for pick in 0..4_usize {
@@ -129,9 +137,8 @@ async fn trades_are_listed_as_the_memory_store_lists_them() {
     }
 }
 
-#[tokio::test]
-async fn cargo_is_listed_as_the_memory_store_lists_it() {
-    let (_folder, stores) = stores().await;
+async fn cargo_is_listed_as_the_memory_store_lists_it<S: Site>() {
+    let (_site, stores) = stores::<S>().await;
     for mask in 0..16_u32 {
         for pick in 0..6_usize {
             for created in spans() {
@@ -152,9 +159,8 @@ async fn cargo_is_listed_as_the_memory_store_lists_it() {
     }
 }
 
-#[tokio::test]
-async fn the_ledger_is_read_as_the_memory_store_reads_it() {
-    let (_folder, stores) = stores().await;
+async fn the_ledger_is_read_as_the_memory_store_reads_it<S: Site>() {
+    let (_site, stores) = stores::<S>().await;
     for id in STATIONS.iter().chain(&["nowhere"]) {
         for only in [None, Some(item("tea")), Some(item("nothing"))] {
             let query = LedgerQuery { item: only, before: None, limit: 5 };
@@ -191,23 +197,22 @@ async fn the_ledger_is_read_as_the_memory_store_reads_it() {
     assert_eq!(lists[1], lists[0]);
 }
 
-#[tokio::test]
-async fn single_rows_histories_and_stations_are_the_same() {
-    let (_folder, stores) = stores().await;
-    let (memory, sqlite) = (&stores[0], &stores[1]);
+async fn single_rows_histories_and_stations_are_the_same<S: Site>() {
+    let (_site, stores) = stores::<S>().await;
+    let (memory, sql) = (&stores[0], &stores[1]);
     let shipments = (0..60).map(|n| ShipmentId::of_trade(&trade_id(&format!("T-{n}"))));
     let transfers = (0..13).map(|n| ShipmentId::new(format!("X-{}", n * 5)).unwrap());
     let unknown = ["shipment-T-99", "X-1", "shipment-"].map(|id| ShipmentId::new(id).unwrap());
     for id in shipments.chain(transfers).chain(unknown) {
-        assert_eq!(sqlite.cargo(&id).await.unwrap(), memory.cargo(&id).await.unwrap(), "{id}");
+        assert_eq!(sql.cargo(&id).await.unwrap(), memory.cargo(&id).await.unwrap(), "{id}");
         for (after, limit) in [(0, 100), (0, 1), (50, 2), (u64::MAX >> 1, 5)] {
-            let [a, b] = [sqlite, memory].map(|store| store.cargo_history(&id, after, limit));
+            let [a, b] = [sql, memory].map(|store| store.cargo_history(&id, after, limit));
             assert_eq!(a.await.unwrap(), b.await.unwrap(), "{id} after {after}");
         }
     }
     for n in 0..61 {
         let id = trade_id(&format!("T-{n}"));
-        assert_eq!(sqlite.trade(&id).await.unwrap(), memory.trade(&id).await.unwrap(), "{id}");
+        assert_eq!(sql.trade(&id).await.unwrap(), memory.trade(&id).await.unwrap(), "{id}");
     }
     let narrowed = [vec![], vec![item("tea"), item("fuel"), item("none")]];
     for id in STATIONS.iter().chain(&["nowhere"]) {
@@ -216,19 +221,18 @@ async fn single_rows_histories_and_stations_are_the_same() {
         {
             let query = InventoryQuery { items: narrowed[items].clone(), after: after.map(item), limit };
             let id = station(id);
-            let [a, b] = [sqlite, memory].map(|store| store.inventory(&id, &query));
+            let [a, b] = [sql, memory].map(|store| store.inventory(&id, &query));
             assert_eq!(a.await.unwrap(), b.await.unwrap(), "{id} {query:?}");
         }
     }
     for (before, limit, items_max) in [(None, 10, 100), (None, 3, 2), (Some(3), 3, 1), (None, 2, 0)] {
-        let [a, b] = [sqlite, memory].map(|store| store.inventory_list(before, limit, items_max));
+        let [a, b] = [sql, memory].map(|store| store.inventory_list(before, limit, items_max));
         assert_eq!(a.await.unwrap(), b.await.unwrap());
     }
 }
 
-#[tokio::test]
-async fn expired_trades_and_the_log_are_the_same() {
-    let (_folder, stores) = stores().await;
+async fn expired_trades_and_the_log_are_the_same<S: Site>() {
+    let (_site, stores) = stores::<S>().await;
     for now in [at(0), at(1_004_000), at(2_000_000)] {
         let mut found = Vec::new();
         for store in &stores {
@@ -254,9 +258,8 @@ async fn expired_trades_and_the_log_are_the_same() {
     }
 }
 
-#[tokio::test]
-async fn what_is_loaded_is_the_same() {
-    let (_folder, stores) = stores().await;
+async fn what_is_loaded_is_the_same<S: Site>() {
+    let (_site, stores) = stores::<S>().await;
     let mut keys = Keys::default();
     for n in (0..70).step_by(3) {
         keys.trades.insert(trade_id(&format!("T-{n}")));
@@ -270,9 +273,8 @@ async fn what_is_loaded_is_the_same() {
     }
     keys.stations.insert(station("nowhere"));
     keys.inventories.insert(station("mars"));
-    let [mut memory, mut sqlite] =
-        [stores[0].load(&keys).await.unwrap(), stores[1].load(&keys).await.unwrap()];
-    for loaded in [&mut memory, &mut sqlite] {
+    let [mut memory, mut sql] = [stores[0].load(&keys).await.unwrap(), stores[1].load(&keys).await.unwrap()];
+    for loaded in [&mut memory, &mut sql] {
         loaded.trades.sort_by(|a, b| a.transaction_id.cmp(&b.transaction_id));
         loaded.cargo.sort_by(|a, b| a.shipment_id.cmp(&b.shipment_id));
         loaded.stations.sort_by(|a, b| a.station_id.cmp(&b.station_id));
@@ -280,11 +282,11 @@ async fn what_is_loaded_is_the_same() {
         loaded.stations.dedup();
         loaded.stock.dedup();
     }
-    assert_eq!(sqlite.head, memory.head);
-    assert_eq!(sqlite.trades, memory.trades);
-    assert_eq!(sqlite.cargo, memory.cargo);
-    assert_eq!(sqlite.stations, memory.stations);
-    assert_eq!(sqlite.stock, memory.stock);
+    assert_eq!(sql.head, memory.head);
+    assert_eq!(sql.trades, memory.trades);
+    assert_eq!(sql.cargo, memory.cargo);
+    assert_eq!(sql.stations, memory.stations);
+    assert_eq!(sql.stock, memory.stock);
     let epoch = Timestamp::EPOCH;
     assert_eq!(stores[1].prune_receipts(epoch, 10).await.unwrap(), 0);
 }

@@ -9,8 +9,7 @@ use database::Database;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor, Row};
 
-#[allow(dead_code)]
-#[path = "../../tests/common/postgres.rs"]
+#[path = "../../tests/common/postgres_database.rs"]
 mod database;
 
 /// Trades among three stations, half of them cancelled, their shipments, and what else stands beside them.

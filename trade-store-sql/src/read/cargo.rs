@@ -138,13 +138,15 @@ pub(crate) static ONE_SQL: Template = Template::new(concat!(
     cargo_of!("?1", "?2")
 ));
 
-/// The history of one shipment, its creation first.
+/// The history of one shipment, its creation first. That the shipment is looked up in both places lets every engine
+/// see that there is one, and search its events from the first one wanted on.
 pub(crate) static HISTORY_SQL: Template = Template::new(concat!(
-    "WITH shipment (sequence) {once} (SELECT ",
+    "SELECT sequence FROM (SELECT ",
     cargo_of!("?1", "?2"),
-    ") SELECT sequence FROM shipment WHERE sequence > ?3 UNION ALL SELECT * FROM (\
-     SELECT sequence FROM tn_cargo_history WHERE cargo = (SELECT sequence FROM shipment) AND sequence > ?3 \
-     ORDER BY sequence LIMIT ?4) later LIMIT ?4"
+    " AS sequence) shipment WHERE sequence > ?3 UNION ALL SELECT * FROM (\
+     SELECT sequence FROM tn_cargo_history WHERE cargo = ",
+    cargo_of!("?1", "?2"),
+    " AND sequence > ?3 ORDER BY sequence LIMIT ?4) later LIMIT ?4"
 ));
 
 pub(crate) async fn one<E: Engine>(

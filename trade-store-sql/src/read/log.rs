@@ -61,11 +61,7 @@ pub(crate) async fn prune_receipts<E: Engine>(
     before: Timestamp,
     limit: usize,
 ) -> Result<u64, StoreError> {
-    // MySQL deletes from no table that it reads, but for one it has read to its end.
-    static SQL: Template = Template::new(
-        "DELETE FROM tn_receipt WHERE request IN (SELECT request FROM \
-         (SELECT request FROM tn_receipt WHERE time < ?1 ORDER BY time LIMIT ?2) r)",
-    );
+    static SQL: Template = Template::new("DELETE FROM tn_receipt WHERE {oldest}");
     let mut lease = writer.lease("prune receipts").await?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let removed = lease.execute(SQL.of(E::DIALECT), &[before.millis().into(), limit.into()]).await?;

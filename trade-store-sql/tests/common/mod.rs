@@ -1,5 +1,11 @@
-//! What the tests of this crate share: a file to open, and commands to fill it with.
-#![allow(dead_code)]
+//! What the tests of this crate share: a place for a store on each engine, and commands to fill it with.
+// No test uses all of it, and what a macro uses it may not use by name.
+#![allow(dead_code, unused_imports, unused_macros)]
+
+#[cfg(feature = "mysql")]
+pub(crate) mod mysql;
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,11 +21,84 @@ use trade_core::service::{ServiceOptions, TradeService};
 use trade_core::store::{Commit, Keys, Store};
 use trade_core::values::{Delta, ItemId, Quantity, ShipmentId, StationId, Timestamp, TransactionId};
 use trade_core::view::View;
+#[cfg(feature = "sqlite")]
 use trade_store_sql::SqliteStore;
 
+/// Where a store of a test's own is kept; what is there goes with it.
+pub(crate) trait Site: Sized {
+    type Store: Store + 'static;
+
+    async fn make() -> Self;
+
+    /// The store, opened once more.
+    async fn open(&self) -> Self::Store;
+
+    async fn close(store: &Self::Store);
+
+    /// Runs statements beside the stores.
+    async fn run(&self, sql: &'static str) -> Result<(), sqlx::Error>;
+}
+
+/// Makes one test of each function for every engine: `on_every_engine!(a_sentence, another);`. Each is an
+/// `async fn a_sentence<S: Site>()`.
+///
+/// Those that need a server are ignored by plain `cargo test`, which names them, and fail without their server where
+/// they are asked for.
+macro_rules! on_every_engine {
+    ($($case:ident),+ $(,)?) => {
+        $(mod $case {
+            #[cfg(feature = "sqlite")]
+            #[tokio::test(flavor = "multi_thread")]
+            async fn on_sqlite() {
+                super::$case::<super::Folder>().await;
+            }
+
+            #[cfg(feature = "postgres")]
+            #[tokio::test(flavor = "multi_thread")]
+            #[ignore = "TRADE_TEST_POSTGRES_URL"]
+            async fn on_postgres() {
+                super::$case::<super::postgres::Database>().await;
+            }
+
+            #[cfg(feature = "mysql")]
+            #[tokio::test(flavor = "multi_thread")]
+            #[ignore = "TRADE_TEST_MYSQL_URL"]
+            async fn on_mysql() {
+                super::$case::<super::mysql::Database>().await;
+            }
+        })+
+    };
+}
+
+pub(crate) use on_every_engine;
+
 /// A folder of its own, gone with the test.
+#[cfg(feature = "sqlite")]
 pub(crate) struct Folder(TempDir);
 
+#[cfg(feature = "sqlite")]
+impl Site for Folder {
+    type Store = SqliteStore;
+
+    async fn make() -> Self {
+        Self::new()
+    }
+
+    async fn open(&self) -> SqliteStore {
+        SqliteStore::open(&self.url()).await.unwrap()
+    }
+
+    async fn close(store: &SqliteStore) {
+        store.close().await;
+    }
+
+    async fn run(&self, sql: &'static str) -> Result<(), sqlx::Error> {
+        use sqlx::Executor;
+        self.connection().await.execute(sql).await.map(drop)
+    }
+}
+
+#[cfg(feature = "sqlite")]
 impl Folder {
     pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
@@ -31,10 +110,6 @@ impl Folder {
 
     pub(crate) fn url(&self) -> String {
         format!("sqlite://{}", self.file().display())
-    }
-
-    pub(crate) async fn open(&self) -> SqliteStore {
-        SqliteStore::open(&self.url()).await.unwrap()
     }
 
     /// A connection beside the store's, to look at the rows or to be in the way.

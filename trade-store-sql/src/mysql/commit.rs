@@ -1,0 +1,191 @@
+//! The one door through which everything is written.
+//!
+//! Every commit locks the head of the log first, and holds it to its end. Most find it where they were loaded: then
+//! nothing was committed since, and every expectation holds. So a commit hopes for that, and is one text, which moves
+//! the head if it is there and runs no further if it is not, and a `COMMIT`, sent only once it is known what the text
+//! did. Where the head has moved, everything that the commit expects is checked under the lock, and its sequences move
+//! by as much.
+
+use super::batch::{Failure, Script};
+use super::{MySql, MySqlStore};
+use crate::commit::keys::RowKeys;
+use crate::commit::tables::{appended, guarded};
+use crate::commit::{CommitRows, Defect, OPERATION, head_of, shift_to};
+use crate::dialect::Template;
+use crate::engine::Engine;
+use crate::lane::Lease;
+use crate::read::log;
+use async_trait::async_trait;
+use trade_core::store::{Commit, Head, Held, StoreError, StoreErrorKind};
+
+static BEGIN: Template =
+    Template::new("START TRANSACTION; SELECT sequence, time FROM tn_head WHERE one = 1 FOR UPDATE");
+static LOCK: Template = Template::new("SELECT sequence, time FROM tn_head WHERE one = 1 FOR UPDATE");
+static ROLLBACK: Template = Template::new("ROLLBACK");
+static COMMIT: Template = Template::new("COMMIT");
+
+/// The head's lock, in a transaction that has written nothing yet. Dropped, its connection is closed, and with it the
+/// transaction.
+#[derive(Debug)]
+pub(super) struct HeldHead<'s> {
+    store: &'s MySqlStore,
+    lease: Lease<'s, MySql>,
+    stored_head: Head,
+}
+
+pub(super) async fn hold(store: &MySqlStore) -> Result<HeldHead<'_>, StoreError> {
+    lock(store, store.lanes.writer.lease(OPERATION).await?, &BEGIN).await
+}
+
+async fn lock<'s>(
+    store: &'s MySqlStore,
+    mut lease: Lease<'s, MySql>,
+    sql: &'static Template,
+) -> Result<HeldHead<'s>, StoreError> {
+    let locked = match lease.fetch(sql.of(MySql::DIALECT), &[]).await {
+        Ok(found) => log::head_of::<MySql>(&found, OPERATION),
+        Err(error) => Err(error),
+    };
+    match locked {
+        Ok(stored_head) => Ok(HeldHead { store, lease, stored_head }),
+        Err(error) => Err(undo(lease, error).await),
+    }
+}
+
+/// Writes a commit.
+pub(super) async fn commit(store: &MySqlStore, commit: &Commit) -> Result<Head, StoreError> {
+    let lease = store.lanes.writer.lease(OPERATION).await?;
+    let held = if commit.base.time <= commit.time_first() {
+        match write_at_once(store, lease, commit).await? {
+            AtOnce::Written(head) => return Ok(head),
+            // Its transaction is open, and has done nothing.
+            AtOnce::Moved(lease) => lock(store, lease, &LOCK).await?,
+        }
+    } else {
+        lock(store, lease, &BEGIN).await?
+    };
+    finish(held, commit).await
+}
+
+/// What came of the hope that the head is where the commit was loaded.
+enum AtOnce<'s> {
+    Written(Head),
+    Moved(Lease<'s, MySql>),
+}
+
+async fn write_at_once<'s>(
+    store: &'s MySqlStore,
+    mut lease: Lease<'s, MySql>,
+    commit: &Commit,
+) -> Result<AtOnce<'s>, StoreError> {
+    // A key never changes, so it may be looked up before the lock is taken.
+    let keys = match keys(store, &mut lease, commit, 0, true).await {
+        Ok(keys) => keys,
+        Err(error) => {
+            if error.kind != StoreErrorKind::Unavailable {
+                lease.give_back();
+            }
+            return Err(error);
+        }
+    };
+    let rows = CommitRows { commit, keys: &keys, shift: 0, head: head_of(commit, commit.base) };
+    let script = Script::beginning(&store.state, commit.base, rows.head);
+    match write(&mut lease, script, &rows).await {
+        Ok(()) => end(store, lease, commit, rows.head).await.map(AtOnce::Written),
+        Err(Failure::Moved) => Ok(AtOnce::Moved(lease)),
+        Err(Failure::Other(error)) => Err(undo(lease, error).await),
+    }
+}
+
+#[async_trait]
+impl Held for HeldHead<'_> {
+    async fn commit(self: Box<Self>, commit: &Commit) -> Result<Head, StoreError> {
+        finish(*self, commit).await
+    }
+}
+
+/// Writes a commit under the lock, and lets go.
+async fn finish(held: HeldHead<'_>, commit: &Commit) -> Result<Head, StoreError> {
+    let HeldHead { store, mut lease, stored_head } = held;
+    match write_after(store, &mut lease, commit, stored_head).await {
+        Ok(head) => end(store, lease, commit, head).await,
+        Err(error) => Err(undo(lease, error).await),
+    }
+}
+
+async fn write_after(
+    store: &MySqlStore,
+    lease: &mut Lease<'_, MySql>,
+    commit: &Commit,
+    stored_head: Head,
+) -> Result<Head, StoreError> {
+    let shift = shift_to::<MySql>(stored_head, commit)?;
+    let keys = keys(store, lease, commit, shift, shift == 0).await?;
+    let rows = CommitRows { commit, keys: &keys, shift, head: head_of(commit, stored_head) };
+    let script = Script::new(&store.state, stored_head, rows.head);
+    match write(lease, script, &rows).await {
+        Ok(()) => Ok(rows.head),
+        Err(Failure::Other(error)) => Err(error),
+        Err(Failure::Moved) => {
+            let detail = "the head of the log moved under its lock";
+            Err(StoreError::new(StoreErrorKind::Internal, MySql::NAME, OPERATION, detail))
+        }
+    }
+}
+
+async fn keys<'c>(
+    store: &MySqlStore,
+    lease: &mut Lease<'_, MySql>,
+    commit: &'c Commit,
+    shift: u64,
+    proven: bool,
+) -> Result<RowKeys<'c>, StoreError> {
+    if proven && let Some(keys) = RowKeys::without_looking(&store.stations, commit) {
+        return Ok(keys);
+    }
+    RowKeys::resolve(lease, &store.stations, commit, shift, proven).await
+}
+
+async fn write(
+    lease: &mut Lease<'_, MySql>,
+    mut script: Script,
+    rows: &CommitRows<'_, '_>,
+) -> Result<(), Failure> {
+    for table in guarded().iter().chain(&appended()) {
+        table(rows, &mut script).map_err(|defect: Defect| Failure::Other(defect.in_store::<MySql>()))?;
+    }
+    script.run(lease).await
+}
+
+/// Commits. What the server says of a lock that it could not get is certain; whatever else comes instead of its
+/// acknowledgement may have come after the commit was written.
+async fn end(
+    store: &MySqlStore,
+    mut lease: Lease<'_, MySql>,
+    commit: &Commit,
+    head: Head,
+) -> Result<Head, StoreError> {
+    match lease.execute(COMMIT.of(MySql::DIALECT), &[]).await {
+        Ok(_) => {
+            lease.give_back();
+            store.stations.learn_created(commit, head);
+            Ok(head)
+        }
+        Err(error) if error.kind == StoreErrorKind::Conflict => Err(undo(lease, error).await),
+        Err(mut error) => {
+            error.kind = StoreErrorKind::OutcomeUnknown;
+            error.detail = format!("the end of the commit was not acknowledged: {}", error.detail);
+            Err(error)
+        }
+    }
+}
+
+/// Rolls back what is open. A connection that may be of no use is closed instead, which comes to the same.
+async fn undo(mut lease: Lease<'_, MySql>, error: StoreError) -> StoreError {
+    if error.kind != StoreErrorKind::Unavailable
+        && lease.execute(ROLLBACK.of(MySql::DIALECT), &[]).await.is_ok()
+    {
+        lease.give_back();
+    }
+    error
+}

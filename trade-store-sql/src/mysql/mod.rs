@@ -1,0 +1,212 @@
+//! A network in a MySQL or MariaDB database.
+//!
+//! One row, the head of the log, is locked by every commit first, and held to its end: so commits have one order,
+//! whatever number of servers write, and a sequence becomes visible only after all before it. Transactions are at
+//! READ COMMITTED, so that what is read under that lock is what the commit before left; a list, which takes several
+//! statements, is read at REPEATABLE READ.
+//!
+//! Only what both MySQL (from 8.0.19) and MariaDB (from 10.6) document is asked of the server.
+
+mod batch;
+mod classify;
+mod commit;
+#[cfg(test)]
+#[path = "../../tests/common/mysql_database.rs"]
+mod database;
+#[cfg(test)]
+mod faults;
+mod migrate;
+#[cfg(test)]
+mod query_plans;
+mod session;
+
+use crate::dialect::{Dialect, Rendered};
+use crate::engine::{Engine, Param};
+use crate::rows::Columns;
+use crate::server::{ServerOptions, poll};
+use crate::store::SqlStore;
+use session::MySqlOptions;
+use sqlx::mysql::{MySqlArguments, MySqlConnection, MySqlRow};
+use sqlx::{Arguments, AssertSqlSafe, Executor, MySql as Driver, Row};
+use std::time::Duration;
+use trade_core::resource::Sequence;
+use trade_core::store::{Commit, Head, Held, StoreError, StoreErrorKind};
+
+/// Keeps a network in a MySQL or MariaDB database.
+///
+/// Several servers may share the database: they are one network, with one order of events. It may hold tables of other
+/// applications; those of this store begin with `tn_`.
+///
+/// # The server
+/// MySQL from 8.0.19 or MariaDB from 10.6, with InnoDB. The user needs the rights to select, insert, update and delete
+/// in the database, and to create and alter its tables where the schema is made or brought up to date.
+///
+/// What is acknowledged is durable: a server with `innodb_flush_log_at_trx_commit` other than 1 is refused. Without a
+/// binary log (or with `sync_binlog` other than 1) InnoDB shows a commit to other connections a moment before it is
+/// durable: a crash of the server within that moment can take back what a server that tails the log has seen, though
+/// never what was acknowledged. With the binary log and `sync_binlog = 1` it is durable first.
+///
+/// `max_allowed_packet` bounds the largest row: the answer that is kept of a batch takes twice its size. Under load,
+/// a buffer pool and a redo log of 1 GB each keep the server from stalling.
+///
+/// # The address
+/// `mysql://user:password@host:port/database`, or `mariadb://`. Parameters of the address choose TLS: `ssl-mode`
+/// (`disabled`, `preferred`, which is the default, `required`, `verify_ca`, `verify_identity`), `ssl-ca`, `ssl-cert`,
+/// `ssl-key`; and `socket` a Unix socket.
+///
+/// ```no_run
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use trade_core::store::EventLog;
+/// let store = trade_store_sql::MySqlStore::connect("mysql://trade:secret@localhost/trade").await?;
+/// println!("the log ends at {}", store.head().await?.sequence);
+/// store.close().await;
+/// # Ok(())
+/// # }
+/// ```
+pub type MySqlStore = SqlStore<MySql>;
+
+impl MySqlStore {
+    /// Connects to the database of an address, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`StoreError`]: `Unavailable` where the server cannot be reached, or takes no writes for now, `Unsupported` where
+    /// the address names no database of it, the user is not let in or may not write, the server is too old or keeps
+    /// less than it acknowledges, or the schema is of a newer program.
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        Self::connect_with(url, &ServerOptions::default()).await
+    }
+
+    /// The same, with other bounds than the usual ones.
+    ///
+    /// # Errors
+    /// As [`Self::connect`]. A replica that cannot be reached is tried again by each list.
+    pub async fn connect_with(url: &str, options: &ServerOptions) -> Result<Self, StoreError> {
+        let primary = MySqlOptions::new(url, options, false)?;
+        let replica = options.read_url.as_deref().map(|url| MySqlOptions::new(url, options, true));
+        let lanes = options.lanes(&primary, replica.transpose()?);
+        let mut lease = lanes.writer.lease(session::OPERATION).await?;
+        let state = session::examine(&mut lease, options).await?;
+        migrate::migrate(&mut lease).await?;
+        lease.give_back();
+        if let Some(replica) = &lanes.replica {
+            match replica.lease(session::OPERATION).await {
+                Ok(lease) => lease.give_back(),
+                Err(error) if error.kind == StoreErrorKind::Unavailable => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Self::new(lanes, state))
+    }
+}
+
+/// MySQL and MariaDB, as an engine.
+#[derive(Debug)]
+pub struct MySql;
+
+/// What a store keeps beside its connections.
+#[derive(Debug)]
+pub struct State {
+    /// The text of a commit is cut into several messages beyond so much.
+    text_bytes_max: usize,
+    /// The largest message that the server takes.
+    packet_bytes_max: usize,
+    poll_interval: Duration,
+}
+
+impl Engine for MySql {
+    type Connection = MySqlConnection;
+    type Options = MySqlOptions;
+    type Row = MySqlRow;
+    type State = State;
+
+    const NAME: &'static str = "mysql";
+    const DIALECT: Dialect = Dialect::MySql;
+    const IDLE_MAX: Option<Duration> = Some(Duration::from_secs(1));
+
+    async fn connect(options: &MySqlOptions) -> Result<MySqlConnection, sqlx::Error> {
+        options.open().await
+    }
+
+    async fn fetch(
+        connection: &mut MySqlConnection,
+        text: &Rendered,
+        parameters: &[Param<'_>],
+    ) -> Result<Vec<MySqlRow>, sqlx::Error> {
+        if parameters.is_empty() {
+            return connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(text.text.clone()))).await;
+        }
+        query(text, parameters)?.fetch_all(connection).await
+    }
+
+    async fn execute(
+        connection: &mut MySqlConnection,
+        text: &Rendered,
+        parameters: &[Param<'_>],
+    ) -> Result<u64, sqlx::Error> {
+        // What begins and ends transactions is not everywhere among what can be prepared.
+        let done = if parameters.is_empty() {
+            connection.execute(sqlx::raw_sql(AssertSqlSafe(text.text.clone()))).await?
+        } else {
+            query(text, parameters)?.execute(connection).await?
+        };
+        Ok(done.rows_affected())
+    }
+
+    fn meaning(error: &sqlx::Error) -> (StoreErrorKind, &'static str) {
+        classify::meaning(error)
+    }
+
+    async fn commit(store: &MySqlStore, commit: &Commit) -> Result<Head, StoreError> {
+        commit::commit(store, commit).await
+    }
+
+    async fn hold(store: &MySqlStore) -> Result<Box<dyn Held + '_>, StoreError> {
+        Ok(Box::new(commit::hold(store).await?))
+    }
+
+    async fn changed(store: &MySqlStore, after: Sequence) -> Result<(), StoreError> {
+        poll(store, after, store.state.poll_interval).await
+    }
+
+    async fn stop(_: &State) {}
+}
+
+type Query = sqlx::query::Query<'static, Driver, MySqlArguments>;
+
+fn query(text: &Rendered, parameters: &[Param<'_>]) -> Result<Query, sqlx::Error> {
+    let mut arguments = MySqlArguments::default();
+    for number in &text.order {
+        let parameter = number.checked_sub(1).and_then(|place| parameters.get(place));
+        let added = match parameter {
+            Some(Param::Int(number)) => arguments.add(number),
+            Some(Param::Text(text)) => arguments.add(text.map(str::to_owned)),
+            Some(list) => arguments.add(list.json()),
+            None => Err(format!("there is no parameter {number}").into()),
+        };
+        added.map_err(sqlx::Error::Encode)?;
+    }
+    Ok(sqlx::query_with(AssertSqlSafe(text.text.clone()), arguments))
+}
+
+impl Columns for MySqlRow {
+    fn number(&self, at: usize) -> Result<Option<i64>, sqlx::Error> {
+        match self.try_get(at) {
+            // The place in a list is unsigned in MySQL.
+            Err(sqlx::Error::ColumnDecode { index, source }) => {
+                let unsigned: Option<u64> =
+                    self.try_get(at).map_err(|_| sqlx::Error::ColumnDecode { index, source })?;
+                unsigned.map(i64::try_from).transpose().map_err(|error| sqlx::Error::Decode(error.into()))
+            }
+            found => found,
+        }
+    }
+
+    fn text(&self, at: usize) -> Result<Option<&str>, sqlx::Error> {
+        self.try_get(at)
+    }
+
+    fn bytes(&self, at: usize) -> Result<Option<&[u8]>, sqlx::Error> {
+        self.try_get(at)
+    }
+}

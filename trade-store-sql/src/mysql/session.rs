@@ -1,0 +1,164 @@
+//! How a session is opened, what is set in it, and what the server must be.
+
+use super::{MySql, State};
+use crate::dialect::Rendered;
+use crate::engine::{Engine, classify};
+use crate::lane::Lease;
+use crate::rows::{self, Columns};
+use crate::server::ServerOptions;
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use trade_core::store::{StoreError, StoreErrorKind};
+
+pub(super) const OPERATION: &str = "connect";
+/// Statements that a connection keeps prepared: lists have one for each combination of their filters.
+const STATEMENTS_MAX: usize = 256;
+/// Whoever goes silent while holding the head of the log is let go of after so long.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// Text beyond this goes in several messages: longer ones gain nothing.
+const TEXT_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Room in a message for what is not text.
+const PACKET_OVERHEAD_BYTES: u64 = 1_024;
+
+/// A server, a database, a user, and what is set in every session.
+#[derive(Clone)]
+pub struct MySqlOptions {
+    connect: MySqlConnectOptions,
+    session: Arc<str>,
+}
+
+/// Without the password, and the other things that only the server should know.
+impl fmt::Debug for MySqlOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { connect, session } = self;
+        f.debug_struct("MySqlOptions")
+            .field("host", &connect.get_host())
+            .field("port", &connect.get_port())
+            .field("database", &connect.get_database())
+            .field("session", session)
+            .finish_non_exhaustive()
+    }
+}
+
+impl MySqlOptions {
+    /// Those of an address.
+    pub(super) fn new(url: &str, options: &ServerOptions, read_only: bool) -> Result<Self, StoreError> {
+        let refused = |detail| StoreError::new(StoreErrorKind::Unsupported, MySql::NAME, OPERATION, detail);
+        let address = ["mysql://", "mariadb://"].iter().find_map(|scheme| url.strip_prefix(scheme));
+        let address =
+            address.ok_or_else(|| refused("the address does not begin with mysql:// or mariadb://"))?;
+        let connect: MySqlConnectOptions =
+            format!("mysql://{address}").parse().map_err(classify::<MySql>(OPERATION))?;
+        if connect.get_database().is_none_or(str::is_empty) {
+            return Err(refused("the address names no database"));
+        }
+        // All that is set in a session is set by one text, ours.
+        let connect = connect.set_names(false).timezone(None).pipes_as_concat(false);
+        Ok(Self {
+            connect: connect
+                .no_engine_substitution(false)
+                .statement_cache_capacity(STATEMENTS_MAX)
+                .disable_statement_logging(),
+            session: session(options, read_only).into(),
+        })
+    }
+
+    pub(super) async fn open(&self) -> Result<MySqlConnection, sqlx::Error> {
+        let mut connection = self.connect.connect().await?;
+        sqlx::raw_sql(AssertSqlSafe(self.session.clone())).execute(&mut connection).await?;
+        Ok(connection)
+    }
+}
+
+/// Timeouts, and all that the statements are made for, whatever the server's own defaults.
+///
+/// What only one of the two servers knows stands in a comment that the other one does not read: MariaDB passes over
+/// those of MySQL's versions from 5.7 on.
+fn session(options: &ServerOptions, read_only: bool) -> String {
+    // 0 would be no limit. Locks are waited for by the second.
+    let millis = options.statement_timeout.as_millis().clamp(1, i32::MAX.unsigned_abs().into());
+    let lock = options.lock_timeout.as_millis().div_ceil(1_000).clamp(1, 1_000_000);
+    let silence = options.statement_timeout.max(SILENCE_MAX).as_secs();
+    let read_only = if read_only { ", READ ONLY" } else { "" };
+    format!(
+        "SET NAMES utf8mb4, SESSION autocommit = 1, SESSION completion_type = 0, \
+         SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', SESSION innodb_lock_wait_timeout = {lock} \
+         /*M! , SESSION max_statement_time = {}.{:03}, SESSION idle_transaction_timeout = {silence} */ \
+         /*!80000 , SESSION max_execution_time = {millis}, SESSION wait_timeout = {silence} */; \
+         SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED{read_only}",
+        millis / 1_000,
+        millis % 1_000,
+    )
+}
+
+/// Finds out whether the server can keep what this store promises.
+pub(super) async fn examine(
+    lease: &mut Lease<'_, MySql>,
+    options: &ServerOptions,
+) -> Result<State, StoreError> {
+    let sql = "SELECT @@max_allowed_packet, @@innodb_flush_log_at_trx_commit, version()";
+    let found = lease.fetch(&Rendered::new(MySql::DIALECT, sql), &[]).await?;
+    let refused = |detail| Err(StoreError::new(StoreErrorKind::Unsupported, MySql::NAME, OPERATION, detail));
+    let damaged = rows::corrupt::<MySql>(OPERATION);
+    let Some(row) = found.first() else { return refused("the server tells nothing of itself".to_owned()) };
+    let (packet, flush) = (rows::count(row, 0).map_err(damaged)?, rows::number(row, 1).map_err(damaged)?);
+    let version = row.text(2).map_err(classify::<MySql>(OPERATION))?.unwrap_or_default();
+    if !is_supported(version) {
+        return refused(format!("the server is {version}: MySQL 8.0.19 or MariaDB 10.6 is the least"));
+    }
+    if matches!(flush, 0 | 2) {
+        return refused(format!(
+            "the server acknowledges what is not durable: innodb_flush_log_at_trx_commit is {flush}, and must be 1"
+        ));
+    }
+    let bytes = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
+    Ok(State {
+        text_bytes_max: bytes((packet / 2).min(TEXT_BYTES_MAX)),
+        packet_bytes_max: bytes(packet.saturating_sub(PACKET_OVERHEAD_BYTES)),
+        poll_interval: options.poll_interval,
+    })
+}
+
+/// From the versions on that have `JSON_TABLE`, checks, and window functions.
+fn is_supported(version: &str) -> bool {
+    let least = if version.contains("MariaDB") { [10, 6, 0] } else { [8, 0, 19] };
+    let numbers = version.trim_start_matches("5.5.5-").split(|c: char| !c.is_ascii_digit());
+    let mut numbers = numbers.map(|digits| digits.parse::<u32>().unwrap_or(0));
+    least <= std::array::from_fn(|_| numbers.next().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_old_is_told_from_what_is_not() {
+        for version in ["8.0.19", "8.0.36-28.1", "8.4.0", "9.1.0", "10.6.0-MariaDB", "11.4.2-MariaDB-ubu2404"]
+        {
+            assert!(is_supported(version), "{version}");
+        }
+        for version in
+            ["5.7.44-log", "8.0.18", "8.0.11-TiDB-v7.5.0", "10.5.29-MariaDB", "5.5.5-10.4.1-MariaDB", ""]
+        {
+            assert!(!is_supported(version), "{version}");
+        }
+    }
+
+    #[test]
+    fn the_password_stands_in_no_debug_output() {
+        let options = MySqlOptions::new("mariadb://u:s3cret@h/d", &ServerOptions::default(), false).unwrap();
+        assert!(!format!("{options:?}").contains("s3cret"));
+        assert!(format!("{options:?}").contains("\"h\""));
+    }
+
+    #[test]
+    fn an_address_that_names_no_database_is_refused() {
+        for url in ["mysql://u@h", "mysql://u@h/", "postgres://u@h/d", "mysql:u@h/d", "mysql://"] {
+            let error = MySqlOptions::new(url, &ServerOptions::default(), false).unwrap_err();
+            assert_eq!(error.kind, StoreErrorKind::Unsupported, "{url}");
+        }
+    }
+}

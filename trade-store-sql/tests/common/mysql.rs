@@ -1,0 +1,28 @@
+//! A store in a database of a test's own, on MySQL or MariaDB.
+
+#[path = "mysql_database.rs"]
+mod database;
+
+pub(crate) use database::Database;
+use sqlx::Executor;
+use trade_store_sql::MySqlStore;
+
+impl super::Site for Database {
+    type Store = MySqlStore;
+
+    async fn make() -> Self {
+        Self::create().await
+    }
+
+    async fn open(&self) -> MySqlStore {
+        MySqlStore::connect(&self.url()).await.unwrap()
+    }
+
+    async fn close(store: &MySqlStore) {
+        store.close().await;
+    }
+
+    async fn run(&self, sql: &'static str) -> Result<(), sqlx::Error> {
+        self.connection().await.execute(sql).await.map(drop)
+    }
+}
