@@ -1,0 +1,145 @@
+-- The tables of a trade network.
+--
+-- What is made by an event is keyed by that event's sequence, so that "newest first" is the order of the primary key,
+-- new rows go to the end of the table, and every index ends in the order that lists are read in.
+-- Times are milliseconds since 1970-01-01 UTC; words are the codes of trade-core's enums; ids compare by bytes, whatever
+-- the language of the database. Columns of fixed width stand first, so that none is padded.
+--
+-- Rows that change often leave room on their page for the next version of themselves, which then needs no new entry in
+-- any index.
+
+-- Where the log ends. Every commit changes it, and so waits for the one before.
+CREATE TABLE tn_head (
+    one SMALLINT PRIMARY KEY CHECK (one = 1),
+    sequence BIGINT NOT NULL CHECK (sequence >= 0),
+    time BIGINT NOT NULL
+);
+
+INSERT INTO tn_head (one, sequence, time) VALUES (1, 0, 0);
+
+-- One row a step: the sequence of its last event, and the step as `Step::encode` writes it.
+CREATE TABLE tn_log (
+    last BIGINT PRIMARY KEY CHECK (last > 0),
+    record BYTEA NOT NULL
+);
+
+-- The last sequence of every millisecond in which something was committed. Time never runs backwards along the log, so
+-- a span of time is a span of sequences, and no list needs an index by time.
+CREATE TABLE tn_moment (
+    time BIGINT PRIMARY KEY,
+    last BIGINT NOT NULL CHECK (last > 0)
+);
+
+CREATE TABLE tn_station (
+    sequence BIGINT PRIMARY KEY CHECK (sequence > 0),
+    item_count BIGINT NOT NULL CHECK (item_count >= 0),
+    updated_at BIGINT NOT NULL,
+    version BIGINT NOT NULL CHECK (version > 0),
+    id TEXT COLLATE "C" NOT NULL UNIQUE CHECK (length(id) BETWEEN 1 AND 128),
+    name TEXT,
+    -- Up to 2^53 for each of any number of items: past 64 bits, so decimal digits.
+    on_hand_total TEXT NOT NULL
+) WITH (fillfactor = 50);
+
+CREATE TABLE tn_stock (
+    station BIGINT NOT NULL CHECK (station > 0),
+    on_hand BIGINT NOT NULL CHECK (on_hand >= 0),
+    reserved BIGINT NOT NULL CHECK (reserved BETWEEN 0 AND on_hand),
+    incoming BIGINT NOT NULL CHECK (incoming >= 0),
+    item TEXT COLLATE "C" NOT NULL CHECK (length(item) BETWEEN 1 AND 128),
+    PRIMARY KEY (station, item),
+    CHECK (on_hand <= 9007199254740991 AND incoming <= 9007199254740991 - on_hand)
+) WITH (fillfactor = 50);
+
+CREATE TABLE tn_trade (
+    sequence BIGINT PRIMARY KEY CHECK (sequence > 0),
+    buyer BIGINT NOT NULL CHECK (buyer > 0),
+    seller BIGINT NOT NULL CHECK (seller > 0),
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    version BIGINT NOT NULL CHECK (version > 0),
+    expires_at BIGINT,
+    settlement SMALLINT NOT NULL CHECK (settlement BETWEEN 0 AND 1),
+    status SMALLINT NOT NULL CHECK (status BETWEEN 0 AND 3),
+    id TEXT COLLATE "C" NOT NULL UNIQUE CHECK (length(id) BETWEEN 1 AND 119),
+    item_lines TEXT NOT NULL,
+    CHECK (buyer <> seller)
+);
+
+CREATE INDEX tn_trade_by_buyer ON tn_trade (buyer, sequence);
+CREATE INDEX tn_trade_by_seller ON tn_trade (seller, sequence);
+CREATE INDEX tn_trade_by_status ON tn_trade (status, sequence);
+
+CREATE TABLE tn_trade_item (
+    sequence BIGINT NOT NULL CHECK (sequence > 0),
+    item TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (item, sequence)
+);
+
+-- A trade and its shipment are made by one step, as neighbours in the log: the shipment of the trade at sequence N is
+-- the row at N + 1. It repeats nothing of its trade (id, origin, destination and lines are null), so its lists by
+-- origin and destination are walks of the trade's indexes. A transfer has these four columns, and no trade.
+CREATE TABLE tn_cargo (
+    sequence BIGINT PRIMARY KEY CHECK (sequence > 0),
+    trade BIGINT CHECK (trade < sequence),
+    origin BIGINT CHECK (origin > 0),
+    destination BIGINT CHECK (destination > 0),
+    eta BIGINT NOT NULL,
+    requested_eta BIGINT,
+    -- The trade's, so that one index answers which pending shipments have run out of time.
+    expires_at BIGINT,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    version BIGINT NOT NULL CHECK (version > 0),
+    status SMALLINT NOT NULL CHECK (status BETWEEN 0 AND 5),
+    id TEXT COLLATE "C" CHECK (length(id) BETWEEN 1 AND 128),
+    item_lines TEXT,
+    location TEXT,
+    CHECK ((id IS NULL) = (origin IS NULL) AND (id IS NULL) = (destination IS NULL)
+        AND (id IS NULL) = (item_lines IS NULL)),
+    CHECK (id IS NOT NULL OR (trade IS NOT NULL AND trade = sequence - 1))
+);
+
+CREATE UNIQUE INDEX tn_cargo_by_id ON tn_cargo (id) WHERE id IS NOT NULL;
+CREATE INDEX tn_cargo_by_origin ON tn_cargo (origin, sequence) WHERE origin IS NOT NULL;
+CREATE INDEX tn_cargo_by_destination ON tn_cargo (destination, sequence) WHERE destination IS NOT NULL;
+CREATE INDEX tn_cargo_by_status ON tn_cargo (status, sequence);
+CREATE INDEX tn_cargo_by_expiry ON tn_cargo (expires_at) WHERE status = 0 AND expires_at IS NOT NULL;
+
+-- The events about a shipment after the one that made it.
+CREATE TABLE tn_cargo_history (
+    cargo BIGINT NOT NULL CHECK (cargo > 0),
+    sequence BIGINT NOT NULL CHECK (sequence > cargo),
+    PRIMARY KEY (cargo, sequence)
+);
+
+-- Double entry. A place is the sequence of a station; 0 is transit, -1 the world.
+CREATE TABLE tn_ledger (
+    sequence BIGINT NOT NULL CHECK (sequence > 0),
+    time BIGINT NOT NULL,
+    quantity BIGINT NOT NULL CHECK (quantity BETWEEN 1 AND 9007199254740991),
+    from_place BIGINT NOT NULL CHECK (from_place >= -1),
+    to_place BIGINT NOT NULL CHECK (to_place >= -1),
+    cargo BIGINT CHECK (cargo > 0),
+    -- The station that lists what leaves and enters none.
+    listed_at BIGINT CHECK (listed_at > 0),
+    place INTEGER NOT NULL CHECK (place >= 0),
+    reason SMALLINT NOT NULL CHECK (reason >= 0),
+    item TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (sequence, place),
+    CHECK (from_place <> to_place)
+);
+
+CREATE INDEX tn_ledger_by_origin ON tn_ledger (from_place, sequence, place) WHERE from_place > 0;
+CREATE INDEX tn_ledger_by_destination ON tn_ledger (to_place, sequence, place) WHERE to_place > 0;
+CREATE INDEX tn_ledger_by_list ON tn_ledger (listed_at, sequence, place) WHERE listed_at > 0;
+
+-- One row a request that was applied.
+CREATE TABLE tn_receipt (
+    time BIGINT NOT NULL,
+    request BYTEA PRIMARY KEY CHECK (length(request) = 16),
+    fingerprint BYTEA NOT NULL CHECK (length(fingerprint) = 16),
+    answer BYTEA
+);
+
+CREATE INDEX tn_receipt_by_time ON tn_receipt (time);

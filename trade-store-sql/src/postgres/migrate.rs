@@ -1,0 +1,100 @@
+//! The schema, brought up to date step by step.
+//!
+//! What was applied is noted in a table of our own, so that an application that keeps its own tables and migrations in
+//! the same schema is not disturbed, nor disturbs. Several processes may start at once: whoever notes a step first
+//! applies it, and the others wait for that note, fail on it, and look again.
+
+use super::Postgres;
+use super::classify::is_race;
+use crate::engine::{Engine, classify};
+use crate::migrations::{Migrations, OPERATION};
+use sqlx::AssertSqlSafe;
+use sqlx::postgres::PgConnection;
+use std::time::Duration;
+use trade_core::store::{StoreError, StoreErrorKind};
+
+static MIGRATIONS: Migrations<1> =
+    Migrations([include_str!("../../migrations/postgres/0001_trade_network.sql")]);
+
+/// How often, and how far apart, a step is tried that another process is at.
+const TRIES: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(100);
+const UNDEFINED_TABLE: &str = "42P01";
+
+/// Applies what is missing, each step whole or not at all. Where nothing is, it only reads.
+///
+/// # Errors
+/// `Unsupported` where the schema is of another program, or where the server takes no writes.
+pub(super) async fn migrate(connection: &mut PgConnection) -> Result<(), StoreError> {
+    let mut tries = 0;
+    loop {
+        let known = MIGRATIONS.known::<Postgres>(&applied(connection).await?)?;
+        refuse_read_only(connection).await?;
+        let Some((version, checksum, sql)) = MIGRATIONS.missing(known).next() else { return Ok(()) };
+        tries += 1;
+        match apply(connection, version, &checksum, sql).await {
+            Ok(()) => {}
+            Err(error) if is_race(&error) && tries < TRIES => {
+                sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await.map_err(classified)?;
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(error) => return Err(classified(error)),
+        }
+    }
+}
+
+fn classified(error: sqlx::Error) -> StoreError {
+    classify::<Postgres>(OPERATION)(error)
+}
+
+/// Versions and checksums of the steps applied so far, in order.
+async fn applied(connection: &mut PgConnection) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
+    let steps = sqlx::query_as("SELECT version, checksum FROM tn_schema ORDER BY version");
+    match steps.fetch_all(connection).await {
+        Err(error)
+            if error.as_database_error().and_then(|error| error.code()).as_deref()
+                == Some(UNDEFINED_TABLE) =>
+        {
+            Ok(Vec::new())
+        }
+        steps => steps.map_err(classified),
+    }
+}
+
+/// A replica would serve reads for a while, and fail at the first commit.
+async fn refuse_read_only(connection: &mut PgConnection) -> Result<(), StoreError> {
+    let setting: String =
+        sqlx::query_scalar("SHOW transaction_read_only").fetch_one(connection).await.map_err(classified)?;
+    if setting == "on" {
+        let detail = "the server takes no writes: it is a replica, or was set read-only";
+        return Err(StoreError::new(StoreErrorKind::Unsupported, Postgres::NAME, OPERATION, detail));
+    }
+    Ok(())
+}
+
+async fn apply(
+    connection: &mut PgConnection,
+    version: i64,
+    checksum: &[u8],
+    sql: &'static str,
+) -> Result<(), sqlx::Error> {
+    let server: String = sqlx::query_scalar("SELECT version()").fetch_one(&mut *connection).await?;
+    sqlx::raw_sql("BEGIN").execute(&mut *connection).await?;
+    sqlx::raw_sql(
+        "CREATE TABLE IF NOT EXISTS tn_schema (version BIGINT PRIMARY KEY, checksum BYTEA NOT NULL)",
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query("INSERT INTO tn_schema (version, checksum) VALUES ($1, $2)")
+        .bind(version)
+        .bind(checksum)
+        .execute(&mut *connection)
+        .await?;
+    // CockroachDB compares every text by bytes, and one with a collation with no other.
+    let sql = match server.contains("CockroachDB") {
+        true => sql.replace(" COLLATE \"C\"", ""),
+        false => sql.to_owned(),
+    };
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *connection).await?;
+    sqlx::raw_sql("COMMIT").execute(connection).await.map(drop)
+}

@@ -1,0 +1,171 @@
+//! A network in a PostgreSQL database.
+//!
+//! Any number of processes may share one database: they are one network, with one order of events. Reads are at READ
+//! COMMITTED, each one statement or one snapshot; a commit is ordered by the lock on the head of the log, and checks
+//! what it depends on under it. Nothing is asked of the server but what is documented SQL, so what speaks its protocol
+//! may serve as well; `commit`, `wake` and `migrate` say where such servers differ.
+
+mod batch;
+mod classify;
+mod commit;
+mod migrate;
+#[cfg(test)]
+mod query_plans;
+mod session;
+mod wake;
+
+use crate::dialect::{Dialect, Rendered};
+use crate::engine::{Engine, Param};
+use crate::rows::Columns;
+use crate::server::ServerOptions;
+use crate::store::SqlStore;
+use session::PostgresOptions;
+use sqlx::postgres::{PgArguments, PgConnection, PgRow};
+use sqlx::{Arguments, AssertSqlSafe, Executor, Row};
+use std::time::Duration;
+use trade_core::resource::Sequence;
+use trade_core::store::{Commit, Head, Held, StoreError, StoreErrorKind};
+use wake::Wake;
+
+/// Keeps a network in a PostgreSQL database.
+///
+/// Several processes may open the same database: they are one network, with one order of events. The database may hold
+/// tables of other applications; those of this store begin with `tn_`, and stand in the first schema of the user's
+/// search path.
+///
+/// ```no_run
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use trade_core::store::EventLog;
+/// let url = "postgres://trade:secret@db.example/trade?sslmode=verify-full";
+/// let store = trade_store_sql::PostgresStore::connect(url).await?;
+/// assert_eq!(store.head().await?.sequence, 0);
+/// store.close().await;
+/// # Ok(())
+/// # }
+/// ```
+pub type PostgresStore = SqlStore<Postgres>;
+
+impl PostgresStore {
+    /// Connects to the database of an address, `postgres://user:password@host:port/database`, and brings its schema up
+    /// to date. The parameters of the address are libpq's: `sslmode`, `sslrootcert`, `options` and others.
+    ///
+    /// # Errors
+    /// [`StoreError`], with the database left as it was: `Unavailable` where the server cannot be reached,
+    /// `Unsupported` where the address is of another kind, the server refuses the user, there is no such database, it
+    /// may not be written, or its schema is of a newer program, `Corrupt` where its tables are damaged.
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        Self::connect_with(url, &ServerOptions::default()).await
+    }
+
+    /// The same with settings.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn connect_with(url: &str, options: &ServerOptions) -> Result<Self, StoreError> {
+        let primary = PostgresOptions::new(url, options, false)?;
+        let replica = options.read_url.as_deref().map(|url| PostgresOptions::new(url, options, true));
+        let lanes = options.lanes::<Postgres>(&primary, replica.transpose()?);
+        let mut lease = lanes.writer.lease("connect").await?;
+        migrate::migrate(&mut lease.connection).await?;
+        lease.give_back();
+        Ok(Self::new(lanes, Wake::start(primary, options.poll_interval)))
+    }
+}
+
+/// PostgreSQL, as an engine.
+#[derive(Debug)]
+pub struct Postgres;
+
+impl Engine for Postgres {
+    type Connection = PgConnection;
+    type Options = PostgresOptions;
+    type Row = PgRow;
+    type State = Wake;
+
+    const NAME: &'static str = "postgres";
+    const DIALECT: Dialect = Dialect::Postgres;
+    const IDLE_MAX: Option<Duration> = Some(Duration::from_secs(1));
+
+    async fn connect(options: &PostgresOptions) -> Result<PgConnection, sqlx::Error> {
+        options.open().await
+    }
+
+    async fn fetch(
+        connection: &mut PgConnection,
+        text: &Rendered,
+        parameters: &[Param<'_>],
+    ) -> Result<Vec<PgRow>, sqlx::Error> {
+        let sql = AssertSqlSafe(text.text.clone());
+        match parameters {
+            // Not prepared, and so possibly several statements.
+            [] => connection.fetch_all(sqlx::raw_sql(sql)).await,
+            _ => sqlx::query_with(sql, arguments(parameters)?).fetch_all(connection).await,
+        }
+    }
+
+    async fn execute(
+        connection: &mut PgConnection,
+        text: &Rendered,
+        parameters: &[Param<'_>],
+    ) -> Result<u64, sqlx::Error> {
+        let sql = AssertSqlSafe(text.text.clone());
+        let done = match parameters {
+            [] => connection.execute(sqlx::raw_sql(sql)).await,
+            _ => sqlx::query_with(sql, arguments(parameters)?).execute(connection).await,
+        };
+        Ok(done?.rows_affected())
+    }
+
+    fn meaning(error: &sqlx::Error) -> (StoreErrorKind, &'static str) {
+        classify::meaning(error)
+    }
+
+    async fn commit(store: &SqlStore<Self>, commit: &Commit) -> Result<Head, StoreError> {
+        commit::commit(store, commit).await
+    }
+
+    async fn hold(store: &SqlStore<Self>) -> Result<Box<dyn Held + '_>, StoreError> {
+        Ok(Box::new(commit::lock(store).await?))
+    }
+
+    async fn changed(store: &SqlStore<Self>, after: Sequence) -> Result<(), StoreError> {
+        wake::changed(store, after).await
+    }
+
+    async fn stop(state: &Wake) {
+        state.stop();
+    }
+}
+
+fn arguments(parameters: &[Param<'_>]) -> Result<PgArguments, sqlx::Error> {
+    let mut arguments = PgArguments::default();
+    for parameter in parameters {
+        let added = match parameter {
+            Param::Int(number) => arguments.add(number),
+            Param::Text(text) => arguments.add(text),
+            Param::Texts(texts) => arguments.add(texts),
+            Param::Pairs(pairs) => {
+                arguments.add(pairs.iter().map(|(a, b)| format!("{a} {b}")).collect::<Vec<_>>())
+            }
+            Param::Ints(numbers) => arguments.add(numbers),
+        };
+        added.map_err(sqlx::Error::Encode)?;
+    }
+    Ok(arguments)
+}
+
+impl Columns for PgRow {
+    fn number(&self, at: usize) -> Result<Option<i64>, sqlx::Error> {
+        // Of any width.
+        self.try_get_unchecked(at)
+    }
+
+    fn text(&self, at: usize) -> Result<Option<&str>, sqlx::Error> {
+        self.try_get(at)
+    }
+
+    fn bytes(&self, at: usize) -> Result<Option<&[u8]>, sqlx::Error> {
+        self.try_get(at)
+    }
+}
