@@ -63,7 +63,8 @@ impl Rendered {
             text.push_str(&rest[..at]);
             rest = &rest[at..];
             if let Some(inner) = rest.strip_prefix('{') {
-                let (word, after) = inner.split_once('}').unwrap_or((inner, ""));
+                let end = end_of_word(inner);
+                let (word, after) = (&inner[..end], inner.get(end + 1..).unwrap_or_default());
                 let worded = Self::new(dialect, &dialect.word(word));
                 text.push_str(&worded.text);
                 order.extend(worded.order);
@@ -82,6 +83,8 @@ impl Rendered {
 }
 
 impl Dialect {
+    // MySQL knows them by their order alone.
+    #[cfg_attr(not(any(feature = "sqlite", feature = "postgres")), allow(unused_variables))]
     fn parameter(self, number: usize, text: &mut String) {
         // Writing to a string cannot fail.
         let _ = match self {
@@ -97,7 +100,10 @@ impl Dialect {
     /// What stands for a word in braces:
     ///
     /// - `index:NAME`: the index that a walk takes, where an engine lets itself be told;
-    /// - `then`: a join that comes after the table before it, where an engine lets itself be told;
+    /// - `span:COLUMN|VALUE|AFTER|BEFORE`: the rows of a value whose sequences lie between two others;
+    /// - `before:COLUMN|VALUE|SEQUENCE|PLACE`: the ledger rows of a value that stand before a position;
+    /// - `newest:COLUMN|SEQUENCE`: those rows, the last one first;
+    /// - `then:TABLE|NAME|CONDITION`: a join whose rows are looked up for each row before it, in this order;
     /// - `texts:N`, `pairs:N`, `integers:N`: a list that is one parameter, as a table `k` of `key` (the place in the
     ///   list, counted from [`Dialect::first_place`]) and `value`, or `a` and `b`;
     /// - `bytes:EXPRESSION`: the bytes of a text in hexadecimal;
@@ -109,7 +115,10 @@ impl Dialect {
             #[cfg(feature = "sqlite")]
             Self::Sqlite => match (name, of) {
                 ("index", of) => format!(" INDEXED BY {of}"),
-                ("then", _) => "CROSS JOIN".into(),
+                ("span", of) => span(of),
+                ("before", of) => before(of),
+                ("newest", of) => newest(of),
+                ("then", of) => join("CROSS JOIN", of),
                 ("texts" | "integers", of) => format!("json_each(?{of}) k"),
                 ("pairs", of) => {
                     format!("(SELECT key, value ->> 0 AS a, value ->> 1 AS b FROM json_each(?{of})) k")
@@ -122,7 +131,33 @@ impl Dialect {
             #[cfg(feature = "postgres")]
             Self::Postgres => match (name, of) {
                 ("index", _) => String::new(),
-                ("then", _) => "JOIN".into(),
+                // It cannot be told which index to walk. But where it need not know that all rows have one value in
+                // the column, no other index has them in this order.
+                ("span", of) => {
+                    let [column, value, after, before] = parts(of);
+                    format!(
+                        "{column} IS NOT NULL AND ({column}, sequence) > ({value}, {after}) \
+                         AND ({column}, sequence) < ({value}, {before})"
+                    )
+                }
+                ("before", of) => {
+                    let [column, value, sequence, place] = parts(of);
+                    format!(
+                        "({column}, sequence, place) > ({value}, 0, 0) \
+                         AND ({column}, sequence, place) < ({value}, {sequence}, {place})"
+                    )
+                }
+                ("newest", of) => {
+                    let [column, sequence] = parts(of);
+                    format!("{column} DESC, {sequence} DESC")
+                }
+                // An offset keeps a subquery apart: so it is run for each row before it, and never the other way round.
+                ("then", of) => {
+                    let [table, name, condition] = parts(of);
+                    format!(
+                        "CROSS JOIN LATERAL (SELECT * FROM {table} {name} WHERE {condition} OFFSET 0) {name}"
+                    )
+                }
                 ("texts", of) => format!("unnest(CAST(?{of} AS text[])) WITH ORDINALITY k (value, key)"),
                 ("integers", of) => format!("unnest(CAST(?{of} AS bigint[])) WITH ORDINALITY k (value, key)"),
                 ("pairs", of) => format!(
@@ -139,7 +174,10 @@ impl Dialect {
             #[cfg(feature = "mysql")]
             Self::MySql => match (name, of) {
                 ("index", of) => format!(" FORCE INDEX ({of})"),
-                ("then", _) => "STRAIGHT_JOIN".into(),
+                ("span", of) => span(of),
+                ("before", of) => before(of),
+                ("newest", of) => newest(of),
+                ("then", of) => join("STRAIGHT_JOIN", of),
                 ("texts", of) => format!(
                     "JSON_TABLE(?{of}, '$[*]' COLUMNS (`key` FOR ORDINALITY, \
                      value VARCHAR(128) CHARACTER SET ascii COLLATE ascii_bin PATH '$')) k"
@@ -184,6 +222,47 @@ impl Dialect {
             Self::MySql => "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION READ ONLY",
         }
     }
+}
+
+/// Where the brace is that closes a word, in which other words may stand.
+fn end_of_word(text: &str) -> usize {
+    let mut open = 0;
+    let closes = |c: char| {
+        open += i32::from(c == '{') - i32::from(c == '}');
+        open < 0
+    };
+    text.find(closes).unwrap_or(text.len())
+}
+
+/// What stands between `|`.
+fn parts<const N: usize>(of: &str) -> [&str; N] {
+    let mut parts = of.split('|');
+    [(); N].map(|()| parts.next().unwrap_or_default())
+}
+
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+fn join(join: &str, of: &str) -> String {
+    let [table, name, condition] = parts(of);
+    format!("{join} {table} {name} ON {condition}")
+}
+
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+fn span(of: &str) -> String {
+    let [column, value, after, before] = parts(of);
+    format!("{column} = {value} AND sequence > {after} AND sequence < {before}")
+}
+
+/// Not each of them sees that a comparison of pairs is a span of an index: the sequence alone is one to all.
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+fn before(of: &str) -> String {
+    let [column, value, sequence, place] = parts(of);
+    format!("{column} = {value} AND sequence <= {sequence} AND (sequence < {sequence} OR place < {place})")
+}
+
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+fn newest(of: &str) -> String {
+    let [_, sequence] = parts(of);
+    format!("{sequence} DESC")
 }
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

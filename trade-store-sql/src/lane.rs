@@ -43,6 +43,8 @@ pub(crate) struct Lease<'l, E: Engine> {
     lane: &'l Lane<E>,
     // Dropped before the permit, so that there are never more connections than permits.
     pub(crate) connection: E::Connection,
+    /// Whether it served before.
+    reused: bool,
     _permit: SemaphorePermit<'l>,
     pub(crate) operation: &'static str,
 }
@@ -59,14 +61,39 @@ impl<E: Engine> Lane<E> {
         let permit = waited
             .map_err(|_| unavailable("all connections are in use"))?
             .map_err(|_| unavailable("the store was closed"))?;
-        let connection = match self.idle_connection().await {
+        let idle = self.idle_connection().await;
+        let reused = idle.is_some();
+        let connection = match idle {
             Some(connection) => connection,
-            None => timeout(self.patience.connection, E::connect(&self.options))
-                .await
-                .map_err(|_| unavailable("no connection could be made in time"))?
-                .map_err(classify::<E>(operation))?,
+            None => self.connection(operation).await?,
         };
-        Ok(Lease { lane: self, connection, _permit: permit, operation })
+        Ok(Lease { lane: self, connection, reused, _permit: permit, operation })
+    }
+
+    /// Runs one statement that only reads; once more where its connection was cut while nobody used it.
+    pub(crate) async fn read(
+        &self,
+        operation: &'static str,
+        text: &Rendered,
+        parameters: &[Param<'_>],
+    ) -> Result<Vec<E::Row>, StoreError> {
+        let mut lease = self.lease(operation).await?;
+        let found = match lease.fetch(text, parameters).await {
+            Err(error) => lease.renew_after(error).await?.fetch(text, parameters).await?,
+            Ok(found) => found,
+        };
+        lease.give_back();
+        Ok(found)
+    }
+
+    async fn connection(&self, operation: &'static str) -> Result<E::Connection, StoreError> {
+        timeout(self.patience.connection, E::connect(&self.options))
+            .await
+            .map_err(|_| {
+                let detail = "no connection could be made in time";
+                StoreError::new(StoreErrorKind::Unavailable, E::NAME, operation, detail)
+            })?
+            .map_err(classify::<E>(operation))
     }
 
     async fn idle_connection(&self) -> Option<E::Connection> {
@@ -120,6 +147,21 @@ impl<E: Engine> Lease<'_, E> {
         answered::<E, _>(self.lane.patience, self.operation, answer).await
     }
 
+    /// After the first statement of an operation failed: a new connection, where the old one was cut since it was last
+    /// used, as it is when the server was restarted. For statements that only read.
+    ///
+    /// # Errors
+    /// `error`, where it was something else.
+    pub(crate) async fn renew_after(&mut self, error: StoreError) -> Result<&mut Self, StoreError> {
+        if !self.reused || !is_cut(&error) {
+            return Err(error);
+        }
+        self.reused = false;
+        self.lane.idle().clear();
+        self.connection = self.lane.connection(self.operation).await?;
+        Ok(self)
+    }
+
     /// How long an answer may take.
     #[cfg(any(feature = "postgres", feature = "mysql"))]
     pub(crate) fn answer_max(&self) -> Duration {
@@ -131,6 +173,18 @@ impl<E: Engine> Lease<'_, E> {
         if !self.lane.free.is_closed() {
             self.lane.idle().push((self.connection, Instant::now()));
         }
+    }
+}
+
+/// Whether the connection itself is what failed.
+fn is_cut(error: &StoreError) -> bool {
+    match error.source.as_deref().and_then(|source| source.downcast_ref()) {
+        Some(sqlx::Error::Io(_)) => true,
+        // A session that the server ended with its own last words.
+        Some(sqlx::Error::Database(error)) => {
+            error.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P"))
+        }
+        _ => false,
     }
 }
 

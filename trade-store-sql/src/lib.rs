@@ -1,9 +1,10 @@
 //! Stores of [`trade_core`] in SQL databases.
 //!
-//! An engine is a feature and a folder: `SqliteStore` (feature `sqlite`) keeps a network in one file, `PostgresStore`
-//! (feature `postgres`) and `MySqlStore` (feature `mysql`, for MariaDB too) in a database that several servers may share.
-//! What the engines share stands beside them: the form of a row (`rows`), which index a list is read by (`plan`), what is read
-//! (`read`) and written (`commit`), each statement once, as a template that `dialect` words for the engine.
+//! An engine is a feature and a folder: `SqliteStore` (feature `sqlite`) keeps a network in one file; `PostgresStore`
+//! (feature `postgres`) and `MySqlStore` (feature `mysql`, for MariaDB too) in a database that several servers may
+//! share. What the engines share stands beside them: the form of a row (`rows`), which index a list is read by (`plan`),
+//! the steps of a schema (`migrations`), what is read (`read`) and written (`commit`), each statement once, as a template
+//! that `dialect` words for the engine.
 
 #![warn(missing_docs)]
 #![cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]

@@ -2,11 +2,12 @@
 
 use crate::engine::Engine;
 use crate::lane::{Lane, Patience};
-use crate::read::log;
-use crate::store::{Lanes, SqlStore};
+use crate::store::Lanes;
 use std::time::Duration;
-use trade_core::resource::Sequence;
-use trade_core::store::StoreError;
+#[cfg(feature = "mysql")]
+use {
+    crate::read::log, crate::store::SqlStore, trade_core::resource::Sequence, trade_core::store::StoreError,
+};
 
 /// How a store of a server connects, and how long it waits.
 #[derive(Debug, Clone)]
@@ -68,6 +69,7 @@ impl ServerOptions {
 }
 
 /// Looks at the end of the log, again and again, until it lies behind `after`.
+#[cfg(feature = "mysql")]
 pub(crate) async fn poll<E: Engine>(
     store: &SqlStore<E>,
     after: Sequence,

@@ -14,7 +14,10 @@ pub(crate) struct Snapshot<'l, E: Engine> {
 impl<'l, E: Engine> Snapshot<'l, E> {
     pub(crate) async fn begin(readers: &'l Lane<E>, operation: &'static str) -> Result<Self, StoreError> {
         let mut lease = readers.lease(operation).await?;
-        lease.execute(&Rendered::new(E::DIALECT, E::DIALECT.begin_snapshot()), &[]).await?;
+        let begin = Rendered::new(E::DIALECT, E::DIALECT.begin_snapshot());
+        if let Err(error) = lease.execute(&begin, &[]).await {
+            lease.renew_after(error).await?.execute(&begin, &[]).await?;
+        }
         Ok(Self { lease })
     }
 

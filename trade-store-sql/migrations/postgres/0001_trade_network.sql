@@ -13,7 +13,7 @@ CREATE TABLE tn_head (
     one SMALLINT PRIMARY KEY CHECK (one = 1),
     sequence BIGINT NOT NULL CHECK (sequence >= 0),
     time BIGINT NOT NULL
-) WITH (fillfactor = 10);
+);
 
 INSERT INTO tn_head (one, sequence, time) VALUES (1, 0, 0);
 

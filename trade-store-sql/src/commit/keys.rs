@@ -15,13 +15,14 @@ use trade_core::values::{ShipmentId, StationId, TransactionId};
 
 /// Place in the list of ids, sequence, version.
 pub(crate) static TRADE_KEYS_SQL: Template =
-    Template::new("SELECT k.key, t.sequence, t.version FROM {texts:1} {then} tn_trade t ON t.id = k.value");
+    Template::new("SELECT k.key, t.sequence, t.version FROM {texts:1} {then:tn_trade|t|t.id = k.value}");
 pub(crate) static CARGO_KEYS_SQL: Template = Template::new(concat!(
-    "SELECT k.key, c.sequence, c.version FROM {texts:1} {then} tn_cargo c ON c.sequence = ",
-    cargo_of_key!()
+    "SELECT k.key, c.sequence, c.version FROM {texts:1} {then:tn_cargo|c|c.sequence = ",
+    cargo_of_key!(),
+    "}"
 ));
 pub(crate) static STATION_KEYS_SQL: Template =
-    Template::new("SELECT k.key, s.sequence, s.version FROM {texts:1} {then} tn_station s ON s.id = k.value");
+    Template::new("SELECT k.key, s.sequence, s.version FROM {texts:1} {then:tn_station|s|s.id = k.value}");
 /// Keys of stations that are known from commits before. A station is never removed, and never changes its key.
 #[derive(Debug, Default)]
 pub(crate) struct StationKeys(Mutex<HashMap<StationId, i64>>);

@@ -9,6 +9,8 @@ mod batch;
 mod classify;
 mod commit;
 mod migrate;
+#[cfg(test)]
+mod query_plans;
 mod session;
 mod wake;
 

@@ -13,20 +13,17 @@ use trade_core::store::{StoreError, StoreErrorKind};
 /// Statements that a connection keeps prepared: each combination of tables that commits write has its own.
 const STATEMENTS_MAX: usize = 256;
 
-/// The plan of a statement must not depend on how large the tables were when it was first made: rows are found by their
-/// indexes, in the order that the statement names its tables, from the first row on. A plan is made for each run, since
-/// one that is kept may be of a time when a table was empty. A statement ends when nobody waits for it any more, and a
-/// client whose machine is gone is noticed. What one server does not know, it is not asked for; and what is
+/// A plan is kept, and the tables grow: so rows are found by their indexes, however few there were when it was made. A statement ends when nobody waits for it any more,
+/// and a client whose machine is gone is noticed. What a server does not know, it is not asked for; and what is
 /// acknowledged must be durable, whatever the database is set to.
 const TUNING: &str = "\
     SELECT set_config(s.name, v.value, false) FROM pg_settings s JOIN (VALUES \
-    ('enable_seqscan', 'off'), ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off'), ('join_collapse_limit', '1'), \
-    ('jit', 'off'), ('max_parallel_workers_per_gather', '0'), ('plan_cache_mode', 'force_custom_plan'), \
+    ('enable_seqscan', 'off'), ('enable_bitmapscan', 'off'), ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off'), \
+    ('join_collapse_limit', '1'), ('jit', 'off'), ('max_parallel_workers_per_gather', '0'), \
     ('client_connection_check_interval', '1000'), ('tcp_keepalives_idle', '10'), ('tcp_keepalives_interval', '5'), \
     ('tcp_keepalives_count', '3')) v (name, value) ON s.name = v.name \
     UNION ALL SELECT set_config(s.name, 'on', false) FROM pg_settings s \
     WHERE s.name = 'synchronous_commit' AND s.setting = 'off'";
-
 /// A server, a database, a user, and what is set in every session.
 #[derive(Clone)]
 pub struct PostgresOptions {

@@ -20,18 +20,22 @@ macro_rules! walk_by_end {
         concat!(
             "SELECT sequence FROM (SELECT * FROM (SELECT sequence + 1 AS sequence FROM tn_trade{index:",
             $trade_index,
-            "} WHERE ",
+            "} WHERE {span:",
             $side,
-            " = (SELECT sequence FROM tn_station WHERE id = ",
+            "|(SELECT sequence FROM tn_station WHERE id = ",
             $parameter,
-            ") AND sequence > ?1 - 1 AND sequence < ?2 - 1 ORDER BY tn_trade.sequence DESC LIMIT ?3) trades UNION \
+            ")|?1 - 1|?2 - 1} ORDER BY {newest:",
+            $side,
+            "|tn_trade.sequence} LIMIT ?3) trades UNION \
              SELECT * FROM (SELECT sequence FROM tn_cargo{index:",
             $cargo_index,
-            "} WHERE ",
+            "} WHERE {span:",
             $end,
-            " = (SELECT sequence FROM tn_station WHERE id = ",
+            "|(SELECT sequence FROM tn_station WHERE id = ",
             $parameter,
-            ") AND sequence > ?1 AND sequence < ?2 ORDER BY sequence DESC LIMIT ?3) transfers) shipments \
+            ")|?1|?2} ORDER BY {newest:",
+            $end,
+            "|sequence} LIMIT ?3) transfers) shipments \
              ORDER BY sequence DESC LIMIT ?3"
         )
     };
@@ -53,14 +57,14 @@ pub(crate) fn walk(narrowing: Option<CargoNarrowing>) -> &'static str {
         Some(CargoNarrowing::Late) => {
             "SELECT sequence FROM (\
              SELECT * FROM (SELECT sequence FROM tn_cargo{index:tn_cargo_by_status} \
-             WHERE status = 0 AND sequence > ?1 AND sequence < ?2 ORDER BY sequence DESC LIMIT ?3) pending UNION ALL \
+             WHERE {span:status|0|?1|?2} ORDER BY {newest:status|sequence} LIMIT ?3) pending UNION ALL \
              SELECT * FROM (SELECT sequence FROM tn_cargo{index:tn_cargo_by_status} \
-             WHERE status = 1 AND sequence > ?1 AND sequence < ?2 ORDER BY sequence DESC LIMIT ?3) moving) open_ones \
+             WHERE {span:status|1|?1|?2} ORDER BY {newest:status|sequence} LIMIT ?3) moving) open_ones \
              ORDER BY sequence DESC LIMIT ?3"
         }
         Some(CargoNarrowing::Status) => {
             "SELECT sequence FROM tn_cargo{index:tn_cargo_by_status} \
-             WHERE status = ?7 AND sequence > ?1 AND sequence < ?2 ORDER BY sequence DESC LIMIT ?3"
+             WHERE {span:status|?7|?1|?2} ORDER BY {newest:status|sequence} LIMIT ?3"
         }
     }
 }
@@ -86,7 +90,7 @@ pub(crate) fn page_sql(plan: &Plan<CargoNarrowing>) -> String {
     [
         concat!("SELECT ", cargo_columns!(), " FROM ("),
         walk(plan.walk),
-        concat!(") w {then} tn_cargo c ON c.sequence = w.sequence", cargo_joins!(), " WHERE 1 = 1"),
+        concat!(") w {then:tn_cargo|c|c.sequence = w.sequence}", cargo_joins!(), " WHERE 1 = 1"),
         by_neighbour,
         &checks,
         " ORDER BY w.sequence DESC LIMIT ?8",
@@ -149,12 +153,11 @@ pub(crate) async fn one<E: Engine>(
     readers: &Lane<E>,
     id: &ShipmentId,
 ) -> Result<Option<Arc<Cargo>>, StoreError> {
-    let mut lease = readers.lease("read a shipment").await?;
+    const OPERATION: &str = "read a shipment";
     let parameters: [Param<'_>; 2] = [id.as_str().into(), rows::trade_in_name(id).into()];
-    let found = lease.fetch(ONE_SQL.of(E::DIALECT), &parameters).await?;
-    let damaged = rows::corrupt::<E>(lease.operation);
-    lease.give_back();
-    found.first().map(|row| rows::cargo(row).map(Arc::new)).transpose().map_err(damaged)
+    let found = readers.read(OPERATION, ONE_SQL.of(E::DIALECT), &parameters).await?;
+    let cargo = found.first().map(|row| rows::cargo(row).map(Arc::new));
+    cargo.transpose().map_err(rows::corrupt::<E>(OPERATION))
 }
 
 pub(crate) async fn history<E: Engine>(
@@ -163,13 +166,11 @@ pub(crate) async fn history<E: Engine>(
     after: Sequence,
     limit: usize,
 ) -> Result<Vec<Sequence>, StoreError> {
-    let mut lease = readers.lease("read a shipment's history").await?;
+    const OPERATION: &str = "read a shipment's history";
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let parameters: [Param<'_>; 4] =
         [id.as_str().into(), rows::trade_in_name(id).into(), rows::stored(after).into(), limit.into()];
-    let found = lease.fetch(HISTORY_SQL.of(E::DIALECT), &parameters).await?;
-    let damaged = rows::corrupt::<E>(lease.operation);
-    lease.give_back();
+    let found = readers.read(OPERATION, HISTORY_SQL.of(E::DIALECT), &parameters).await?;
     let sequences: Result<Vec<_>, _> = found.iter().map(|row| rows::count(row, 0)).collect();
-    sequences.map_err(damaged)
+    sequences.map_err(rows::corrupt::<E>(OPERATION))
 }

@@ -11,7 +11,7 @@ macro_rules! trade_columns {
 /// The tables of [`trade_columns`], beside `tn_trade t`.
 macro_rules! trade_joins {
     () => {
-        " {then} tn_station b ON b.sequence = t.buyer {then} tn_station s ON s.sequence = t.seller"
+        " {then:tn_station|b|b.sequence = t.buyer} {then:tn_station|s|s.sequence = t.seller}"
     };
 }
 
@@ -27,8 +27,8 @@ macro_rules! cargo_columns {
 macro_rules! cargo_joins {
     () => {
         " LEFT JOIN tn_trade t ON t.sequence = c.trade \
-          {then} tn_station o ON o.sequence = coalesce(c.origin, t.seller) \
-          {then} tn_station d ON d.sequence = coalesce(c.destination, t.buyer)"
+          {then:tn_station|o|o.sequence = coalesce(c.origin, t.seller)} \
+          {then:tn_station|d|d.sequence = coalesce(c.destination, t.buyer)}"
     };
 }
 

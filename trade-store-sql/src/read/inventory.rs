@@ -42,8 +42,8 @@ pub(crate) static NAMED_ITEMS_SQL: Template = Template::new(concat!(
 pub(crate) static FIRST_ITEMS_SQL: Template = Template::new(concat!(
     "SELECT ",
     item_columns!("k.key"),
-    " FROM {integers:1} {then} tn_stock i ON i.station = k.value AND i.item <= coalesce(\
-     (SELECT z.item FROM tn_stock z WHERE z.station = k.value ORDER BY z.item LIMIT 1 OFFSET ?2), '~') \
+    " FROM {integers:1} {then:tn_stock|i|i.station = k.value AND i.item <= coalesce(\
+     (SELECT z.item FROM tn_stock z WHERE z.station = k.value ORDER BY z.item LIMIT 1 OFFSET ?2), '~')} \
      ORDER BY k.key, i.item"
 ));
 

@@ -11,8 +11,7 @@ use trade_core::resource::LedgerEntry;
 use trade_core::store::{LedgerPosition, LedgerQuery, Page, StoreError};
 use trade_core::values::StationId;
 
-/// One part of a station's walk. Not every engine sees that a comparison of pairs is a span of an index: the sequence
-/// alone is one to all of them.
+/// One part of a station's walk.
 macro_rules! part {
     ($index:literal, $place:literal) => {
         concat!(
@@ -20,11 +19,11 @@ macro_rules! part {
             $index,
             "} WHERE ",
             $place,
-            " > 0 AND ",
+            " > 0 AND {before:",
             $place,
-            " = (SELECT sequence FROM tn_station WHERE id = ?1) \
-             AND sequence <= ?2 AND (sequence < ?2 OR place < ?3) \
-             ORDER BY sequence DESC, place DESC LIMIT ?4) ",
+            "|(SELECT sequence FROM tn_station WHERE id = ?1)|?2|?3} ORDER BY {newest:",
+            $place,
+            "|sequence}, place DESC LIMIT ?4) ",
             $place
         )
     };
@@ -53,7 +52,7 @@ macro_rules! page {
             ledger_columns!(),
             " FROM (",
             walk!(),
-            ") w {then} tn_ledger l ON l.sequence = w.sequence AND l.place = w.place",
+            ") w {then:tn_ledger|l|l.sequence = w.sequence AND l.place = w.place}",
             ledger_joins!(),
             $check,
             " ORDER BY w.sequence DESC, w.place DESC LIMIT ?5"
@@ -76,7 +75,7 @@ pub(crate) static AFTER_SQL: Template = Template::new(concat!(
     "SELECT ",
     ledger_columns!(),
     " FROM (SELECT sequence, place FROM tn_ledger WHERE sequence >= ?1 AND (sequence > ?1 OR place > ?2) \
-     ORDER BY sequence, place LIMIT ?3) w {then} tn_ledger l ON l.sequence = w.sequence AND l.place = w.place",
+     ORDER BY sequence, place LIMIT ?3) w {then:tn_ledger|l|l.sequence = w.sequence AND l.place = w.place}",
     ledger_joins!(),
     " ORDER BY l.sequence, l.place"
 ));
@@ -115,13 +114,11 @@ pub(crate) async fn after<E: Engine>(
     after: LedgerPosition,
     limit: usize,
 ) -> Result<Page<LedgerEntry, LedgerPosition>, StoreError> {
-    let mut lease = readers.lease("read the ledger").await?;
+    const OPERATION: &str = "read the ledger";
     let parameters: [Param<'_>; 3] =
         [rows::stored(after.sequence).into(), i64::from(after.index).into(), one_more(limit).into()];
-    let found = lease.fetch(AFTER_SQL.of(E::DIALECT), &parameters).await?;
-    let damaged = rows::corrupt::<E>(lease.operation);
-    lease.give_back();
-    Ok(page(entries::<E>(&found).map_err(damaged)?, limit, None))
+    let found = readers.read(OPERATION, AFTER_SQL.of(E::DIALECT), &parameters).await?;
+    Ok(page(entries::<E>(&found).map_err(rows::corrupt::<E>(OPERATION))?, limit, None))
 }
 
 fn entries<E: Engine>(found: &[E::Row]) -> Decoded<Vec<(LedgerPosition, LedgerEntry)>> {

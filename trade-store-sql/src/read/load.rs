@@ -27,7 +27,7 @@ macro_rules! trades {
         concat!(
             "SELECT ",
             trade_columns!(),
-            ", 1 FROM {texts:1} {then} tn_trade t ON t.id = k.value",
+            ", 1 FROM {texts:1} {then:tn_trade|t|t.id = k.value}",
             trade_joins!()
         )
     };
@@ -37,15 +37,16 @@ macro_rules! cargo {
         concat!(
             "SELECT ",
             cargo_columns!(),
-            ", 2 FROM {texts:2} {then} tn_cargo c ON c.sequence = ",
+            ", 2 FROM {texts:2} {then:tn_cargo|c|c.sequence = ",
             cargo_of_key!(),
+            "}",
             cargo_joins!()
         )
     };
 }
 macro_rules! stations {
     () => {
-        concat!("SELECT ", station_columns!(), ", 3 FROM {texts:3} {then} tn_station s ON s.id = k.value")
+        concat!("SELECT ", station_columns!(), ", 3 FROM {texts:3} {then:tn_station|s|s.id = k.value}")
     };
 }
 macro_rules! stock {
@@ -53,8 +54,8 @@ macro_rules! stock {
         concat!(
             "SELECT ",
             item_columns!("k.key"),
-            ", 4 FROM {pairs:4} {then} tn_station s ON s.id = k.a \
-             {then} tn_stock i ON i.station = s.sequence AND i.item = k.b"
+            ", 4 FROM {pairs:4} {then:tn_station|s|s.id = k.a} \
+             {then:tn_stock|i|i.station = s.sequence AND i.item = k.b}"
         )
     };
 }
@@ -64,16 +65,16 @@ macro_rules! first_items {
         concat!(
             "SELECT ",
             item_columns!("k.key"),
-            ", 5 FROM {texts:5} {then} tn_station s ON s.id = k.value \
-             {then} tn_stock i ON i.station = s.sequence AND i.item <= coalesce(\
-             (SELECT z.item FROM tn_stock z WHERE z.station = s.sequence ORDER BY z.item LIMIT 1 OFFSET ?6), '~')"
+            ", 5 FROM {texts:5} {then:tn_station|s|s.id = k.value} \
+             {then:tn_stock|i|i.station = s.sequence AND i.item <= coalesce(\
+             (SELECT z.item FROM tn_stock z WHERE z.station = s.sequence ORDER BY z.item LIMIT 1 OFFSET ?6), '~')}"
         )
     };
 }
 macro_rules! receipts {
     () => {
         "SELECT r.time, {int}, {int}, {int}, {int}, {int}, {int}, {text}, {text}, {text}, {text}, {text}, {text}, \
-         r.request, r.fingerprint, r.answer, 6 FROM {texts:7} {then} tn_receipt r ON r.request = {bytes:k.value}"
+         r.request, r.fingerprint, r.answer, 6 FROM {texts:7} {then:tn_receipt|r|r.request = {bytes:k.value}}"
     };
 }
 
@@ -95,7 +96,7 @@ pub(crate) static SQL: Template = Template::new(concat!(
 ));
 
 /// Each part of it, for those who look at how it is read.
-#[cfg(test)]
+#[cfg(all(test, any(feature = "sqlite", feature = "postgres")))]
 pub(crate) static PARTS: [Template; 6] = [
     Template::new(trades!()),
     Template::new(cargo!()),
@@ -129,9 +130,7 @@ pub(crate) async fn load<E: Engine>(loader: &Lane<E>, keys: &Keys) -> Result<Loa
         last_listed.into(),
         Param::Texts(receipts.iter().map(String::as_str).collect()),
     ];
-    let mut lease = loader.lease(OPERATION).await?;
-    let found = lease.fetch(SQL.of(E::DIALECT), &parameters).await?;
-    lease.give_back();
+    let found = loader.read(OPERATION, SQL.of(E::DIALECT), &parameters).await?;
     loaded(&lists, &found).map_err(rows::corrupt::<E>(OPERATION))
 }
 

@@ -2,7 +2,7 @@
 
 use crate::dialect::Template;
 use crate::engine::{Engine, Param};
-use crate::lane::{Lane, Lease};
+use crate::lane::Lane;
 use crate::rows;
 use std::sync::Arc;
 use trade_core::resource::Sequence;
@@ -20,16 +20,8 @@ pub(crate) static READ_SQL: Template = Template::new(
 );
 
 pub(crate) async fn head<E: Engine>(readers: &Lane<E>, operation: &'static str) -> Result<Head, StoreError> {
-    let mut lease = readers.lease(operation).await?;
-    let head = head_by(&mut lease).await?;
-    lease.give_back();
-    Ok(head)
-}
-
-/// The head as a connection sees it.
-pub(crate) async fn head_by<E: Engine>(lease: &mut Lease<'_, E>) -> Result<Head, StoreError> {
-    let found = lease.fetch(HEAD_SQL.of(E::DIALECT), &[]).await?;
-    head_of::<E>(&found, lease.operation)
+    let found = readers.read(operation, HEAD_SQL.of(E::DIALECT), &[]).await?;
+    head_of::<E>(&found, operation)
 }
 
 /// The head in an answer.
@@ -48,11 +40,9 @@ pub(crate) async fn read<E: Engine>(
 ) -> Result<Vec<LogRecord>, StoreError> {
     const OPERATION: &str = "read the log";
     let limit = |limit| i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut lease = readers.lease(OPERATION).await?;
     let parameters: [Param<'_>; 3] =
         [rows::stored(after).into(), limit(records_max).into(), limit(bytes_max).into()];
-    let found = lease.fetch(READ_SQL.of(E::DIALECT), &parameters).await?;
-    lease.give_back();
+    let found = readers.read(OPERATION, READ_SQL.of(E::DIALECT), &parameters).await?;
     let damaged = rows::corrupt::<E>(OPERATION);
     let record = |row: &E::Row| {
         let last = rows::count(row, 0).map_err(damaged)?;

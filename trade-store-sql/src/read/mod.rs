@@ -2,6 +2,8 @@
 
 pub(crate) mod cargo;
 pub(crate) mod columns;
+#[cfg(test)]
+pub(crate) mod every_read;
 pub(crate) mod inventory;
 pub(crate) mod ledger;
 pub(crate) mod load;

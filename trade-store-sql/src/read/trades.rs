@@ -20,23 +20,23 @@ pub(crate) fn walk(narrowing: Option<TradeNarrowing>) -> &'static str {
         }
         Some(TradeNarrowing::Seller) => {
             "SELECT sequence FROM tn_trade{index:tn_trade_by_seller} \
-             WHERE seller = (SELECT sequence FROM tn_station WHERE id = ?4) AND sequence > ?1 AND sequence < ?2 \
-             ORDER BY sequence DESC LIMIT ?3"
+             WHERE {span:seller|(SELECT sequence FROM tn_station WHERE id = ?4)|?1|?2} \
+             ORDER BY {newest:seller|sequence} LIMIT ?3"
         }
         Some(TradeNarrowing::Buyer) => {
             "SELECT sequence FROM tn_trade{index:tn_trade_by_buyer} \
-             WHERE buyer = (SELECT sequence FROM tn_station WHERE id = ?5) AND sequence > ?1 AND sequence < ?2 \
-             ORDER BY sequence DESC LIMIT ?3"
+             WHERE {span:buyer|(SELECT sequence FROM tn_station WHERE id = ?5)|?1|?2} \
+             ORDER BY {newest:buyer|sequence} LIMIT ?3"
         }
         // No trade is on both sides: its buyer is not its seller.
         Some(TradeNarrowing::Station) => {
             "SELECT sequence FROM (\
              SELECT * FROM (SELECT sequence FROM tn_trade{index:tn_trade_by_seller} \
-             WHERE seller = (SELECT sequence FROM tn_station WHERE id = ?6) AND sequence > ?1 AND sequence < ?2 \
-             ORDER BY sequence DESC LIMIT ?3) sold UNION ALL \
+             WHERE {span:seller|(SELECT sequence FROM tn_station WHERE id = ?6)|?1|?2} \
+             ORDER BY {newest:seller|sequence} LIMIT ?3) sold UNION ALL \
              SELECT * FROM (SELECT sequence FROM tn_trade{index:tn_trade_by_buyer} \
-             WHERE buyer = (SELECT sequence FROM tn_station WHERE id = ?6) AND sequence > ?1 AND sequence < ?2 \
-             ORDER BY sequence DESC LIMIT ?3) bought) both_sides ORDER BY sequence DESC LIMIT ?3"
+             WHERE {span:buyer|(SELECT sequence FROM tn_station WHERE id = ?6)|?1|?2} \
+             ORDER BY {newest:buyer|sequence} LIMIT ?3) bought) both_sides ORDER BY sequence DESC LIMIT ?3"
         }
         Some(TradeNarrowing::Item) => {
             "SELECT sequence FROM tn_trade_item WHERE item = ?7 AND sequence > ?1 AND sequence < ?2 \
@@ -44,7 +44,7 @@ pub(crate) fn walk(narrowing: Option<TradeNarrowing>) -> &'static str {
         }
         Some(TradeNarrowing::Status) => {
             "SELECT sequence FROM tn_trade{index:tn_trade_by_status} \
-             WHERE status = ?8 AND sequence > ?1 AND sequence < ?2 ORDER BY sequence DESC LIMIT ?3"
+             WHERE {span:status|?8|?1|?2} ORDER BY {newest:status|sequence} LIMIT ?3"
         }
     }
 }
@@ -67,7 +67,7 @@ pub(crate) fn page_sql(plan: &Plan<TradeNarrowing>) -> String {
     [
         concat!("SELECT ", trade_columns!(), " FROM ("),
         walk(plan.walk),
-        concat!(") w {then} tn_trade t ON t.sequence = w.sequence", trade_joins!(), " WHERE 1 = 1"),
+        concat!(") w {then:tn_trade|t|t.sequence = w.sequence}", trade_joins!(), " WHERE 1 = 1"),
         &checks,
         " ORDER BY w.sequence DESC LIMIT ?9",
     ]
@@ -156,7 +156,7 @@ pub(crate) static ONE_SQL: Template = Template::new(concat!(
 /// Trades past their time whose shipment is pending; the id in the place of a row's first text.
 pub(crate) static EXPIRED_SQL: Template = Template::new(
     "SELECT {int}, {int}, {int}, {int}, {int}, {int}, {int}, t.id FROM tn_cargo c{index:tn_cargo_by_expiry} \
-     {then} tn_trade t ON t.sequence = c.trade \
+     {then:tn_trade|t|t.sequence = c.trade} \
      WHERE c.status = 0 AND c.expires_at IS NOT NULL AND c.expires_at <= ?1 AND t.status = 0 \
      ORDER BY c.expires_at LIMIT ?2",
 );
@@ -165,11 +165,10 @@ pub(crate) async fn one<E: Engine>(
     readers: &Lane<E>,
     id: &TransactionId,
 ) -> Result<Option<Arc<Trade>>, StoreError> {
-    let mut lease = readers.lease("read a trade").await?;
-    let found = lease.fetch(ONE_SQL.of(E::DIALECT), &[id.as_str().into()]).await?;
-    let damaged = rows::corrupt::<E>(lease.operation);
-    lease.give_back();
-    found.first().map(|row| rows::trade(row).map(Arc::new)).transpose().map_err(damaged)
+    const OPERATION: &str = "read a trade";
+    let found = readers.read(OPERATION, ONE_SQL.of(E::DIALECT), &[id.as_str().into()]).await?;
+    let trade = found.first().map(|row| rows::trade(row).map(Arc::new));
+    trade.transpose().map_err(rows::corrupt::<E>(OPERATION))
 }
 
 pub(crate) async fn expired<E: Engine>(
@@ -177,11 +176,10 @@ pub(crate) async fn expired<E: Engine>(
     now: Timestamp,
     limit: usize,
 ) -> Result<Vec<TransactionId>, StoreError> {
-    let mut lease = readers.lease("find expired trades").await?;
+    const OPERATION: &str = "find expired trades";
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let found = lease.fetch(EXPIRED_SQL.of(E::DIALECT), &[now.millis().into(), limit.into()]).await?;
-    let damaged = rows::corrupt::<E>(lease.operation);
-    lease.give_back();
+    let parameters = [now.millis().into(), limit.into()];
+    let found = readers.read(OPERATION, EXPIRED_SQL.of(E::DIALECT), &parameters).await?;
     let ids: Result<Vec<_>, _> = found.iter().map(|row| rows::named("trade id", row, TEXTS)).collect();
-    ids.map_err(damaged)
+    ids.map_err(rows::corrupt::<E>(OPERATION))
 }

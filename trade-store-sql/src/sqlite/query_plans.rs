@@ -1,15 +1,11 @@
 //! No statement reads a table from one end to the other: each finds its rows by a key or an index.
 
 use super::{Sqlite, SqliteStore, batch};
-use crate::commit::{RowSet, Written, keys};
-use crate::dialect::{Rendered, Template};
+use crate::commit::{RowSet, Written};
+use crate::dialect::Rendered;
 use crate::engine::Engine;
-use crate::plan::Plan;
-use crate::read::{cargo, inventory, ledger, load, log, trades};
+use crate::read::every_read::every_read;
 use sqlx::{AssertSqlSafe, Row};
-use trade_core::resource::{CargoStatus, TradeStatus};
-use trade_core::store::{CargoFilter, TradeFilter};
-use trade_core::values::{StationId, Timestamp};
 
 async fn store() -> (tempfile::TempDir, SqliteStore) {
     let folder = tempfile::tempdir().unwrap();
@@ -66,67 +62,10 @@ async fn assert_plan_searches(store: &SqliteStore, sql: &str) {
 }
 
 #[tokio::test]
-async fn every_list_of_trades_is_a_search() {
+async fn every_read_is_a_search() {
     let (_folder, store) = store().await;
-    let id: StationId = "ceres".try_into().unwrap();
-    for mask in 0..32_u32 {
-        let has = |bit: u32| mask & (1 << bit) != 0;
-        let plan = Plan::of_trades(&TradeFilter {
-            station: has(0).then(|| id.clone()),
-            buyer: has(1).then(|| id.clone()),
-            seller: has(2).then(|| id.clone()),
-            status: has(3).then_some(TradeStatus::Initiated),
-            item: has(4).then(|| "tea".try_into().unwrap()),
-            ..TradeFilter::default()
-        });
-        assert_searches(&store, &trades::page_sql(&plan)).await;
-        assert_searches(&store, &trades::examined_sql(trades::walk(plan.walk))).await;
-    }
-}
-
-#[tokio::test]
-async fn every_list_of_cargo_is_a_search() {
-    let (_folder, store) = store().await;
-    let id: StationId = "ceres".try_into().unwrap();
-    for mask in 0..16_u32 {
-        let has = |bit: u32| mask & (1 << bit) != 0;
-        let plan = Plan::of_cargo(&CargoFilter {
-            origin: has(0).then(|| id.clone()),
-            destination: has(1).then(|| id.clone()),
-            status: has(2).then_some(CargoStatus::Pending),
-            late_at: has(3).then_some(Timestamp::EPOCH),
-            ..CargoFilter::default()
-        });
-        assert_searches(&store, &cargo::page_sql(&plan)).await;
-        assert_searches(&store, &trades::examined_sql(cargo::walk(plan.walk))).await;
-    }
-}
-
-#[tokio::test]
-async fn every_other_read_is_a_search() {
-    let (_folder, store) = store().await;
-    let others: [&Template; 18] = [
-        &trades::ONE_SQL,
-        &trades::EXPIRED_SQL,
-        &trades::LAST_BEFORE_SQL,
-        &cargo::ONE_SQL,
-        &cargo::HISTORY_SQL,
-        &inventory::STATION_SQL,
-        &inventory::STATIONS_SQL,
-        &inventory::ITEMS_SQL,
-        &inventory::NAMED_ITEMS_SQL,
-        &inventory::FIRST_ITEMS_SQL,
-        &ledger::STATION_SQL,
-        &ledger::STATION_ITEM_SQL,
-        &ledger::EXAMINED_SQL,
-        &ledger::AFTER_SQL,
-        &log::READ_SQL,
-        &keys::TRADE_KEYS_SQL,
-        &keys::CARGO_KEYS_SQL,
-        &keys::STATION_KEYS_SQL,
-    ];
-    for template in others.into_iter().chain(&load::PARTS) {
-        assert_searches(&store, template.text()).await;
+    for template in every_read() {
+        assert_searches(&store, &template).await;
     }
 }
 

@@ -4,6 +4,8 @@
 
 #[cfg(feature = "mysql")]
 pub(crate) mod mysql;
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -49,6 +51,13 @@ macro_rules! on_every_engine {
             #[tokio::test(flavor = "multi_thread")]
             async fn on_sqlite() {
                 super::$case::<super::Folder>().await;
+            }
+
+            #[cfg(feature = "postgres")]
+            #[tokio::test(flavor = "multi_thread")]
+            #[ignore = "TRADE_TEST_POSTGRES_URL"]
+            async fn on_postgres() {
+                super::$case::<super::postgres::Database>().await;
             }
 
             #[cfg(feature = "mysql")]

@@ -1,82 +1,28 @@
-//! A database of a test's own on the PostgreSQL server that the tests were given.
+//! A store in a database of a test's own, on PostgreSQL.
 
-use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{AssertSqlSafe, ConnectOptions, Executor};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
-use trade_core::testing::conformance::server_url;
-use trade_store_sql::{PostgresStore, ServerOptions};
+#[path = "postgres_database.rs"]
+mod database;
 
-/// Where the address of the server stands.
-pub(crate) const VARIABLE: &str = "TRADE_TEST_POSTGRES_URL";
+pub(crate) use database::Database;
+use sqlx::Executor;
+use trade_store_sql::PostgresStore;
 
-/// A new, empty database, dropped with this, whoever is still connected to it.
-#[derive(Debug)]
-pub(crate) struct Database {
-    server: String,
-    name: String,
-}
+impl super::Site for Database {
+    type Store = PostgresStore;
 
-impl Database {
-    pub(crate) async fn create() -> Self {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("tn_sql_{now}_{}_{count}", std::process::id());
-        let server = server_url(VARIABLE);
-        run(&server, format!("CREATE DATABASE {name}")).await;
-        Self { server, name }
+    async fn make() -> Self {
+        Self::create().await
     }
 
-    pub(crate) fn options(&self) -> PgConnectOptions {
-        self.server.parse::<PgConnectOptions>().unwrap().database(&self.name)
-    }
-
-    /// Its address.
-    pub(crate) fn url(&self) -> String {
-        let (address, parameters) = self.server.split_once('?').unwrap_or((&self.server, ""));
-        let (host, _) = address.rsplit_once('/').unwrap();
-        format!("{host}/{}?{parameters}", self.name)
-    }
-
-    /// Its address by way of another port of this machine.
-    pub(crate) fn url_by_way_of(&self, port: u16) -> String {
-        let url = self.url();
-        let (user, rest) = url.rsplit_once('@').unwrap();
-        let (_, rest) = rest.split_once('/').unwrap();
-        format!("{user}@127.0.0.1:{port}/{rest}")
-    }
-
-    pub(crate) async fn open(&self) -> PostgresStore {
+    async fn open(&self) -> PostgresStore {
         PostgresStore::connect(&self.url()).await.unwrap()
     }
 
-    pub(crate) async fn open_with(&self, options: &ServerOptions) -> PostgresStore {
-        PostgresStore::connect_with(&self.url(), options).await.unwrap()
+    async fn close(store: &PostgresStore) {
+        store.close().await;
     }
 
-    /// A connection beside the store's, to look at the rows or to be in the way.
-    pub(crate) async fn connection(&self) -> PgConnection {
-        self.options().connect().await.unwrap()
+    async fn run(&self, sql: &'static str) -> Result<(), sqlx::Error> {
+        self.connection().await.execute(sql).await.map(drop)
     }
-}
-
-impl Drop for Database {
-    fn drop(&mut self) {
-        let (server, name) = (self.server.clone(), self.name.clone());
-        // Whatever runtime drops this may not be able to wait.
-        let dropping = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(run(&server, format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")));
-        });
-        let dropped = dropping.join();
-        if !std::thread::panicking() {
-            dropped.unwrap();
-        }
-    }
-}
-
-async fn run(server: &str, sql: String) {
-    let mut connection = server.parse::<PgConnectOptions>().unwrap().connect().await.unwrap();
-    connection.execute(AssertSqlSafe(sql)).await.unwrap();
 }

@@ -1,0 +1,75 @@
+//! A database of a test's own on the PostgreSQL server that the tests were given.
+// Not every test uses all of it.
+#![allow(dead_code)]
+
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Executor};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+use trade_core::testing::conformance::server_url;
+
+/// Where the address of the server stands.
+pub(crate) const VARIABLE: &str = "TRADE_TEST_POSTGRES_URL";
+
+/// A new, empty database, dropped with this, whoever is still connected to it.
+#[derive(Debug)]
+pub(crate) struct Database {
+    server: String,
+    name: String,
+}
+
+impl Database {
+    pub(crate) async fn create() -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("tn_sql_{now}_{}_{count}", std::process::id());
+        let server = server_url(VARIABLE);
+        run(&server, format!("CREATE DATABASE {name}")).await;
+        Self { server, name }
+    }
+
+    pub(crate) fn options(&self) -> PgConnectOptions {
+        self.server.parse::<PgConnectOptions>().unwrap().database(&self.name)
+    }
+
+    /// Its address.
+    pub(crate) fn url(&self) -> String {
+        let (address, parameters) = self.server.split_once('?').unwrap_or((&self.server, ""));
+        let (host, _) = address.rsplit_once('/').unwrap();
+        format!("{host}/{}?{parameters}", self.name)
+    }
+
+    /// Its address by way of another port of this machine.
+    pub(crate) fn url_by_way_of(&self, port: u16) -> String {
+        let url = self.url();
+        let (user, rest) = url.rsplit_once('@').unwrap();
+        let (_, rest) = rest.split_once('/').unwrap();
+        format!("{user}@127.0.0.1:{port}/{rest}")
+    }
+
+    /// A connection beside the store's, to look at the rows or to be in the way.
+    pub(crate) async fn connection(&self) -> PgConnection {
+        self.options().connect().await.unwrap()
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let (server, name) = (self.server.clone(), self.name.clone());
+        // Whatever runtime drops this may not be able to wait.
+        let dropping = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(run(&server, format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")));
+        });
+        let dropped = dropping.join();
+        if !std::thread::panicking() {
+            dropped.unwrap();
+        }
+    }
+}
+
+async fn run(server: &str, sql: String) {
+    let mut connection = server.parse::<PgConnectOptions>().unwrap().connect().await.unwrap();
+    connection.execute(AssertSqlSafe(sql)).await.unwrap();
+}
