@@ -83,6 +83,8 @@ impl Rendered {
 }
 
 impl Dialect {
+    // MySQL knows them by their order alone.
+    #[cfg_attr(not(any(feature = "sqlite", feature = "postgres")), allow(unused_variables))]
     fn parameter(self, number: usize, text: &mut String) {
         // Writing to a string cannot fail.
         let _ = match self {

@@ -52,18 +52,31 @@ enum Does {
 #[derive(Debug)]
 pub(super) enum Failure {
     /// The head is not where it was expected. Nothing else was done.
-    Moved,
+    Moved(StoreError),
     Other(StoreError),
 }
 
+impl From<Failure> for StoreError {
+    fn from(failure: Failure) -> Self {
+        let (Failure::Moved(error) | Failure::Other(error)) = failure;
+        error
+    }
+}
+
 impl Script {
-    /// A script that moves the head first, in a transaction that is open.
-    pub(super) fn new(state: &State, from: Head, to: Head) -> Self {
-        let mut script = Self {
+    /// A script in a transaction that is open.
+    pub(super) fn new(state: &State) -> Self {
+        Self {
             text_bytes_max: state.text_bytes_max,
             packet_bytes_max: state.packet_bytes_max,
             messages: vec![Message::default()],
-        };
+        }
+    }
+
+    /// A script that begins a transaction and moves the head, if that is where it is expected.
+    pub(super) fn moving(state: &State, from: Head, to: Head) -> Self {
+        let mut script = Self::new(state);
+        script.statement(Statement { does: Does::Begin, rows: 0 }, "START TRANSACTION");
         // In this order: what is set is seen by what is set after it. The table's check refuses a negative sequence.
         let sql = format!(
             "UPDATE tn_head SET sequence = CASE WHEN sequence = {} AND time = {} THEN {} ELSE -1 END, time = {} \
@@ -74,16 +87,6 @@ impl Script {
             to.time.millis()
         );
         script.statement(Statement { does: Does::Move, rows: 1 }, &sql);
-        script
-    }
-
-    /// The same, beginning the transaction itself.
-    pub(super) fn beginning(state: &State, from: Head, to: Head) -> Self {
-        let mut script = Self::new(state, from, to);
-        if let Some(first) = script.messages.first_mut() {
-            first.text.insert_str(0, "START TRANSACTION;");
-            first.statements.insert(0, Statement { does: Does::Begin, rows: 0 });
-        }
         script
     }
 
@@ -247,7 +250,7 @@ impl Statement {
         let (check, duplicate) = (is_check(&error), is_duplicate(&error));
         let error = classify::<MySql>(OPERATION)(error);
         match statement.map(|statement| statement.does) {
-            Some(Does::Move) if check => Failure::Moved,
+            Some(Does::Move) if check => Failure::Moved(error),
             Some(Does::Write(set)) if duplicate && is_appended(set) => Failure::Other(no_conflict(error)),
             _ => Failure::Other(error),
         }
@@ -355,7 +358,7 @@ fn push_hexadecimal(sql: &mut String, bytes: &[u8]) {
 pub(super) async fn change_some(state: &State, lease: &mut Lease<'_, MySql>) {
     let number = |number: i64| Cell::Int(Some(number));
     let place = |text: &'static str| Cell::from(Some(text));
-    let mut script = Script::beginning(state, Head::EMPTY, Head::EMPTY);
+    let mut script = Script::moving(state, Head::EMPTY, Head::EMPTY);
     let stations = (1..41_i32)
         .map(i64::from)
         .map(|n| [n.into(), place("7"), number(40), number(9), number(2), number(1)]);
@@ -410,7 +413,7 @@ mod tests {
             packet_bytes_max: 4_000,
             poll_interval: std::time::Duration::ZERO,
         };
-        let mut script = Script::beginning(&state, Head::EMPTY, Head::EMPTY);
+        let mut script = Script::moving(&state, Head::EMPTY, Head::EMPTY);
         script.add(RowSet::TradeItems, (0..200_i32).map(|n| [Cell::Id("tea".into()), i64::from(n).into()]));
         assert!(script.messages.len() > 2);
         let rows: u64 = script.messages.iter().flat_map(|m| &m.statements).map(|s| s.rows).sum();

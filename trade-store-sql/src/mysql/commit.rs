@@ -9,7 +9,7 @@
 use super::batch::{Failure, Script};
 use super::{MySql, MySqlStore};
 use crate::commit::keys::RowKeys;
-use crate::commit::tables::{appended, guarded};
+use crate::commit::tables::{WriteTable, appended, guarded, moved};
 use crate::commit::{CommitRows, Defect, OPERATION, head_of, shift_to};
 use crate::dialect::Template;
 use crate::engine::Engine;
@@ -89,10 +89,10 @@ async fn write_at_once<'s>(
         }
     };
     let rows = CommitRows { commit, keys: &keys, shift: 0, head: head_of(commit, commit.base) };
-    let script = Script::beginning(&store.state, commit.base, rows.head);
-    match write(&mut lease, script, &rows).await {
+    let script = Script::moving(&store.state, commit.base, rows.head);
+    match write(&mut lease, script, &rows, &[]).await {
         Ok(()) => end(store, lease, commit, rows.head).await.map(AtOnce::Written),
-        Err(Failure::Moved) => Ok(AtOnce::Moved(lease)),
+        Err(Failure::Moved(_)) => Ok(AtOnce::Moved(lease)),
         Err(Failure::Other(error)) => Err(undo(lease, error).await),
     }
 }
@@ -122,15 +122,8 @@ async fn write_after(
     let shift = shift_to::<MySql>(stored_head, commit)?;
     let keys = keys(store, lease, commit, shift, shift == 0).await?;
     let rows = CommitRows { commit, keys: &keys, shift, head: head_of(commit, stored_head) };
-    let script = Script::new(&store.state, stored_head, rows.head);
-    match write(lease, script, &rows).await {
-        Ok(()) => Ok(rows.head),
-        Err(Failure::Other(error)) => Err(error),
-        Err(Failure::Moved) => {
-            let detail = "the head of the log moved under its lock";
-            Err(StoreError::new(StoreErrorKind::Internal, MySql::NAME, OPERATION, detail))
-        }
-    }
+    write(lease, Script::new(&store.state), &rows, &moved()).await?;
+    Ok(rows.head)
 }
 
 async fn keys<'c>(
@@ -146,12 +139,14 @@ async fn keys<'c>(
     RowKeys::resolve(lease, &store.stations, commit, shift, proven).await
 }
 
+/// Writes every table, and then `more`.
 async fn write(
     lease: &mut Lease<'_, MySql>,
     mut script: Script,
     rows: &CommitRows<'_, '_>,
+    more: &[WriteTable<Script>],
 ) -> Result<(), Failure> {
-    for table in guarded().iter().chain(&appended()) {
+    for table in guarded().iter().chain(&appended()).chain(more) {
         table(rows, &mut script).map_err(|defect: Defect| Failure::Other(defect.in_store::<MySql>()))?;
     }
     script.run(lease).await

@@ -96,7 +96,7 @@ pub(crate) static SQL: Template = Template::new(concat!(
 ));
 
 /// Each part of it, for those who look at how it is read.
-#[cfg(test)]
+#[cfg(all(test, any(feature = "sqlite", feature = "postgres")))]
 pub(crate) static PARTS: [Template; 6] = [
     Template::new(trades!()),
     Template::new(cargo!()),
