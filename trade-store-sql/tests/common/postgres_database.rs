@@ -40,6 +40,18 @@ impl Database {
         format!("{host}/{}?{parameters}", self.name)
     }
 
+    /// The password, as it stands in the address.
+    pub(crate) fn password(&self) -> String {
+        let (user, _) = self.server.rsplit_once('@').unwrap();
+        user.rsplit_once(':').unwrap().1.replace("%40", "@")
+    }
+
+    /// Where the server is.
+    pub(crate) fn host(&self) -> String {
+        let options = self.options();
+        format!("{}:{}", options.get_host(), options.get_port())
+    }
+
     /// Its address by way of another port of this machine.
     pub(crate) fn url_by_way_of(&self, port: u16) -> String {
         let url = self.url();
