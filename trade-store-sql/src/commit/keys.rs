@@ -38,7 +38,7 @@ pub(crate) static KEYS_SQL: Template =
     Template::new(concat!(trade_keys!(), " UNION ALL ", cargo_keys!(), " UNION ALL ", station_keys!()));
 
 /// Each part of it, for those who look at how it is read.
-#[cfg(test)]
+#[cfg(all(test, any(feature = "sqlite", feature = "postgres")))]
 pub(crate) static KEYS_PARTS: [Template; 3] =
     [Template::new(trade_keys!()), Template::new(cargo_keys!()), Template::new(station_keys!())];
 

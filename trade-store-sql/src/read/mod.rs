@@ -3,6 +3,7 @@
 pub(crate) mod cargo;
 pub(crate) mod columns;
 #[cfg(test)]
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) mod every_read;
 pub(crate) mod inventory;
 pub(crate) mod ledger;
