@@ -81,6 +81,7 @@ pub enum Param<'p> {
     Ints(Vec<i64>),
 }
 
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
 impl Param<'_> {
     /// A list as JSON, for engines that take it so.
     #[cfg(any(feature = "sqlite", feature = "mysql"))]

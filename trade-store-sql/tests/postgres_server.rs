@@ -134,7 +134,7 @@ async fn a_session_that_the_server_ends_is_survived() {
 async fn a_head_that_is_held_lets_go_with_its_session() {
     let (database, store) = network().await;
     let (store, other) = (Arc::new(store), database.open().await);
-    let commit = decided(&*store, at(1), &[tea(0)]).await;
+    let (commit, late) = (decided(&*store, at(1), &[tea(0)]).await, decided(&other, at(1), &[tea(1)]).await);
     let held = other.hold().await.unwrap();
     let waiting = tokio::spawn({
         let store = store.clone();
@@ -144,12 +144,11 @@ async fn a_head_that_is_held_lets_go_with_its_session() {
     assert!(!waiting.is_finished(), "the head is held");
     assert_eq!(terminate(&database, "BEGIN%").await, 1);
     waiting.await.unwrap().unwrap();
-    let late = decided(&other, at(1), &[tea(1)]).await;
     assert_eq!(held.commit(&late).await.unwrap_err().kind, StoreErrorKind::Unavailable);
     assert_eq!(store.head().await.unwrap().sequence, 6);
     // Dropped, it lets go at once.
     drop(other.hold().await.unwrap());
-    store.commit(&late).await.unwrap();
+    store.commit(&decided(&*store, at(1), &[tea(1)]).await).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

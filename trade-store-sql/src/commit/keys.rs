@@ -13,16 +13,35 @@ use trade_core::resource::{Place, Version};
 use trade_core::store::{Commit, Head, LedgerWrite, StoreError, StoreErrorKind, Write};
 use trade_core::values::{ShipmentId, StationId, TransactionId};
 
-/// Place in the list of ids, sequence, version.
-pub(crate) static TRADE_KEYS_SQL: Template =
-    Template::new("SELECT k.key, t.sequence, t.version FROM {texts:1} {then:tn_trade|t|t.id = k.value}");
-pub(crate) static CARGO_KEYS_SQL: Template = Template::new(concat!(
-    "SELECT k.key, c.sequence, c.version FROM {texts:1} {then:tn_cargo|c|c.sequence = ",
-    cargo_of_key!(),
-    "}"
-));
-pub(crate) static STATION_KEYS_SQL: Template =
-    Template::new("SELECT k.key, s.sequence, s.version FROM {texts:1} {then:tn_station|s|s.id = k.value}");
+macro_rules! trade_keys {
+    () => {
+        "SELECT k.key, t.sequence, t.version, 0 FROM {texts:1} {then:tn_trade|t|t.id = k.value}"
+    };
+}
+macro_rules! cargo_keys {
+    () => {
+        concat!(
+            "SELECT k.key, c.sequence, c.version, 1 FROM {texts:2} {then:tn_cargo|c|c.sequence = ",
+            cargo_of_key!(),
+            "}"
+        )
+    };
+}
+macro_rules! station_keys {
+    () => {
+        "SELECT k.key, s.sequence, s.version, 2 FROM {texts:3} {then:tn_station|s|s.id = k.value}"
+    };
+}
+
+/// Place in a list of ids, sequence, version, and which list it is: of trades, shipments, stations.
+pub(crate) static KEYS_SQL: Template =
+    Template::new(concat!(trade_keys!(), " UNION ALL ", cargo_keys!(), " UNION ALL ", station_keys!()));
+
+/// Each part of it, for those who look at how it is read.
+#[cfg(all(test, any(feature = "sqlite", feature = "postgres")))]
+pub(crate) static KEYS_PARTS: [Template; 3] =
+    [Template::new(trade_keys!()), Template::new(cargo_keys!()), Template::new(station_keys!())];
+
 /// Keys of stations that are known from commits before. A station is never removed, and never changes its key.
 #[derive(Debug, Default)]
 pub(crate) struct StationKeys(Mutex<HashMap<StationId, i64>>);
@@ -80,8 +99,8 @@ impl<'c> RowKeys<'c> {
         wanted.is_empty().then_some(Self { stations, trades, cargo })
     }
 
-    /// Looks the keys up. Where the head of the log has moved since the commit was made (`!proven`), checks every
-    /// expected version and absence on the way; where it has not, nothing can have changed.
+    /// Looks the keys up, in one statement. Where the head of the log has moved since the commit was made (`!proven`),
+    /// checks every expected version and absence on the way; where it has not, nothing can have changed.
     ///
     /// # Errors
     /// `Conflict` where something is not as expected.
@@ -92,27 +111,41 @@ impl<'c> RowKeys<'c> {
         shift: u64,
         proven: bool,
     ) -> Result<Self, StoreError> {
-        let trades =
-            guarded(lease, &TRADE_KEYS_SQL, &commit.trades, TransactionId::as_str, shift, proven).await?;
-        let cargo = guarded(lease, &CARGO_KEYS_SQL, &commit.cargo, ShipmentId::as_str, shift, proven).await?;
-        let mut stations = if proven {
-            created(&commit.stations, shift).collect()
-        } else {
-            guarded(lease, &STATION_KEYS_SQL, &commit.stations, StationId::as_str, shift, proven).await?
+        let (trades, cargo) = (asked(&commit.trades, proven), asked(&commit.cargo, proven));
+        // A station's key does not change with what is written to it.
+        let stations: Vec<_> = if proven { Vec::new() } else { asked(&commit.stations, proven) };
+        let mut keys = Self {
+            stations: created(&commit.stations, shift).collect(),
+            trades: created(&commit.trades, shift).collect(),
+            cargo: created(&commit.cargo, shift).collect(),
         };
-        let mut wanted = stations_named(commit);
-        wanted.retain(|id| !stations.contains_key(*id));
-        known.copy_to(&mut wanted, &mut stations);
-        if !wanted.is_empty() {
-            let wanted: Vec<&StationId> = wanted.into_iter().collect();
-            let ids: Vec<&str> = wanted.iter().map(|id| id.as_str()).collect();
-            for (id, found) in wanted.iter().zip(find(lease, &STATION_KEYS_SQL, ids).await?) {
-                let (key, _) = found.ok_or_else(|| unresolved("station", id.as_str()).in_store::<E>())?;
-                known.learn(id, key);
-                stations.insert(id, key);
-            }
+        let mut named = stations_named(commit);
+        named.retain(|id| !keys.stations.contains_key(*id));
+        for write in &stations {
+            named.remove(&write.key);
         }
-        Ok(Self { stations, trades, cargo })
+        known.copy_to(&mut named, &mut keys.stations);
+        let named: Vec<&StationId> = named.into_iter().collect();
+        let station_ids = stations.iter().map(|write| &write.key).chain(named.iter().copied());
+        let ids = [
+            trades.iter().map(|write| write.key.as_str()).collect::<Vec<_>>(),
+            cargo.iter().map(|write| write.key.as_str()).collect(),
+            station_ids.map(StationId::as_str).collect(),
+        ];
+        if ids.iter().all(Vec::is_empty) {
+            return Ok(keys);
+        }
+        let [found_trades, found_cargo, found_stations] = find(lease, ids).await?;
+        check::<E, _, _>(&mut keys.trades, trades, &found_trades)?;
+        check::<E, _, _>(&mut keys.cargo, cargo, &found_cargo)?;
+        let (guarded, others) = found_stations.split_at(stations.len());
+        check::<E, _, _>(&mut keys.stations, stations, guarded)?;
+        for (id, found) in named.into_iter().zip(others) {
+            let (key, _) = found.ok_or_else(|| unresolved("station", id.as_str()).in_store::<E>())?;
+            known.learn(id, key);
+            keys.stations.insert(id, key);
+        }
+        Ok(keys)
     }
 
     pub(crate) fn station(&self, id: &StationId) -> Result<i64, Defect> {
@@ -167,32 +200,29 @@ fn created<K: Eq + Hash, T>(writes: &[Write<K, T>], shift: u64) -> impl Iterator
     new.map(move |write| (&write.key, stored(write.created + shift)))
 }
 
-/// The keys of what a commit writes, of one kind; all of it checked unless it is proven to be as expected.
-async fn guarded<'c, E: Engine, K: Eq + Hash + Sync, T: Send + Sync>(
-    lease: &mut Lease<'_, E>,
-    sql: &'static Template,
-    writes: &'c [Write<K, T>],
-    text: fn(&K) -> &str,
-    shift: u64,
-    proven: bool,
-) -> Result<HashMap<&'c K, i64>, StoreError> {
-    let mut keys: HashMap<&K, i64> = created(writes, shift).collect();
+/// What of a commit must be looked up: all of it is checked unless it is proven to be as expected, and what is changed
+/// needs its key.
+fn asked<K, T>(writes: &[Write<K, T>], proven: bool) -> Vec<&Write<K, T>> {
     let changes = |write: &&Write<K, T>| write.expected.is_some() && write.value.is_some();
-    let asked: Vec<&Write<K, T>> = writes.iter().filter(|write| !proven || changes(write)).collect();
-    if asked.is_empty() {
-        return Ok(keys);
-    }
-    let ids = asked.iter().map(|write| text(&write.key)).collect();
-    for (write, found) in asked.iter().zip(find(lease, sql, ids).await?) {
+    writes.iter().filter(|write| !proven || changes(write)).collect()
+}
+
+/// Checks what was found, and adds its keys.
+fn check<'c, E: Engine, K: Eq + Hash + AsRef<str>, T>(
+    keys: &mut HashMap<&'c K, i64>,
+    asked: Vec<&'c Write<K, T>>,
+    found: &[Option<(i64, i64)>],
+) -> Result<(), StoreError> {
+    for (write, found) in asked.into_iter().zip(found) {
         let version = found.map(|(_, version)| version);
         if version != write.expected.map(stored) {
-            return Err(conflict::<E>(text(&write.key), version, write.expected));
+            return Err(conflict::<E>(write.key.as_ref(), version, write.expected));
         }
         if let Some((key, _)) = found {
-            keys.insert(&write.key, key);
+            keys.insert(&write.key, *key);
         }
     }
-    Ok(keys)
+    Ok(())
 }
 
 fn conflict<E: Engine>(id: &str, version: Option<i64>, expected: Option<Version>) -> StoreError {
@@ -200,22 +230,23 @@ fn conflict<E: Engine>(id: &str, version: Option<i64>, expected: Option<Version>
     StoreError::new(StoreErrorKind::Conflict, E::NAME, OPERATION, detail)
 }
 
-/// Sequence and version of each id of a list, where it is stored.
+/// Sequence and version of each id of three lists (of trades, shipments, stations), where it is stored.
 async fn find<E: Engine>(
     lease: &mut Lease<'_, E>,
-    sql: &'static Template,
-    ids: Vec<&str>,
-) -> Result<Vec<Option<(i64, i64)>>, StoreError> {
-    let mut slots = vec![None; ids.len()];
-    let found = lease.fetch(sql.of(E::DIALECT), &[Param::Texts(ids)]).await?;
+    ids: [Vec<&str>; 3],
+) -> Result<[Vec<Option<(i64, i64)>>; 3], StoreError> {
+    let mut slots = ids.each_ref().map(|ids| vec![None; ids.len()]);
+    let found = lease.fetch(KEYS_SQL.of(E::DIALECT), &ids.map(Param::Texts)).await?;
     let read = |row: &E::Row| -> Decoded<_> {
         let place = rows::number(row, 0)? - E::DIALECT.first_place();
-        Ok((place, rows::number(row, 1)?, rows::number(row, 2)?))
+        Ok((rows::count(row, 3)?, place, (rows::number(row, 1)?, rows::number(row, 2)?)))
     };
     for row in &found {
-        let (place, sequence, version) = read(row).map_err(rows::corrupt::<E>(OPERATION))?;
-        if let Some(slot) = usize::try_from(place).ok().and_then(|place| slots.get_mut(place)) {
-            *slot = Some((sequence, version));
+        let (list, place, key) = read(row).map_err(rows::corrupt::<E>(OPERATION))?;
+        let slots = usize::try_from(list).ok().and_then(|list| slots.get_mut(list));
+        let slot = slots.and_then(|slots| slots.get_mut(usize::try_from(place).ok()?));
+        if let Some(slot) = slot {
+            *slot = Some(key);
         }
     }
     Ok(slots)

@@ -151,7 +151,7 @@ async fn every_other_read_is_a_search() {
         |texts| Param::Texts(Vec::from_iter(AsRef::<[String]>::as_ref(texts).iter().map(String::as_str)));
     let page: [Param<'_>; 4] = ["s-7".into(), 150_000.into(), 0.into(), LIMIT.into()];
     let with = |more: &[Param<'static>]| [&page[..], more].concat();
-    let others: [(&Template, Vec<Param<'_>>); 18] = [
+    let others: [(&Template, Vec<Param<'_>>); 16] = [
         (&trades::ONE_SQL, vec!["T-77".into()]),
         (&trades::EXPIRED_SQL, vec![3.into(), 50.into()]),
         (&trades::LAST_BEFORE_SQL, vec![20_000.into()]),
@@ -170,9 +170,7 @@ async fn every_other_read_is_a_search() {
         (&ledger::EXAMINED_SQL, with(&[50.into()])),
         (&ledger::AFTER_SQL, vec![80_000.into(), 0.into(), LIMIT.into()]),
         (&log::READ_SQL, vec![80_000.into(), 50.into(), 1_000_000.into()]),
-        (&keys::TRADE_KEYS_SQL, vec![list(&trade_ids)]),
-        (&keys::CARGO_KEYS_SQL, vec![list(&cargo_ids)]),
-        (&keys::STATION_KEYS_SQL, vec![list(&station_ids)]),
+        (&keys::KEYS_SQL, vec![list(&trade_ids), list(&cargo_ids), list(&station_ids)]),
     ];
     for (template, parameters) in others {
         assert_reads(&store, template.text(), &parameters, PAGE_MAX).await;

@@ -2,8 +2,17 @@
 //!
 //! Any number of processes may share one database: they are one network, with one order of events. Reads are at READ
 //! COMMITTED, each one statement or one snapshot; a commit is ordered by the lock on the head of the log, and checks
-//! what it depends on under it. Nothing is asked of the server but what is documented SQL, so what speaks its protocol
-//! may serve as well; `commit`, `wake` and `migrate` say where such servers differ.
+//! what it depends on under it.
+//!
+//! Nothing is asked of the server but what is documented SQL, without triggers, advisory locks or deferred constraints,
+//! so what speaks its protocol may serve as well. The tests run PostgreSQL alone; what is known of others:
+//!
+//! - CockroachDB knows no LISTEN, and is polled (`wake`); its texts compare by bytes without `COLLATE "C"`, which its
+//!   migrations leave out (`migrate`); it changes a table once a statement (`batch`). Its SERIALIZABLE is as good as the
+//!   READ COMMITTED that is asked for: what it refuses with 40001 is a conflict like any other.
+//! - YugabyteDB needs `yb_enable_read_committed_isolation`, without which it takes READ COMMITTED for a stronger level.
+//! - A pooler in front must keep a session for a client (PgBouncer's `pool_mode = session`): statements are prepared,
+//!   timeouts are set, and a held head is a transaction.
 
 mod batch;
 mod classify;

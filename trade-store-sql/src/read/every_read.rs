@@ -10,7 +10,7 @@ use trade_core::values::{StationId, Timestamp};
 
 /// Their templates: lists with every combination of filters, and all others.
 pub(crate) fn every_read() -> Vec<String> {
-    let others: [&Template; 18] = [
+    let others: [&Template; 15] = [
         &trades::ONE_SQL,
         &trades::EXPIRED_SQL,
         &trades::LAST_BEFORE_SQL,
@@ -26,11 +26,12 @@ pub(crate) fn every_read() -> Vec<String> {
         &ledger::EXAMINED_SQL,
         &ledger::AFTER_SQL,
         &log::READ_SQL,
-        &keys::TRADE_KEYS_SQL,
-        &keys::CARGO_KEYS_SQL,
-        &keys::STATION_KEYS_SQL,
     ];
-    let others = others.into_iter().chain(&load::PARTS).map(|template| template.text().to_owned());
+    let others = others
+        .into_iter()
+        .chain(&load::PARTS)
+        .chain(&keys::KEYS_PARTS)
+        .map(|template| template.text().to_owned());
     lists_of_trades().into_iter().chain(lists_of_cargo()).chain(others).collect()
 }
 
