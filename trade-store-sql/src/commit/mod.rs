@@ -74,12 +74,7 @@ pub(crate) enum Written {
 
 impl RowSet {
     /// All of them, in the order of [`RowSet::shape`].
-<<<<<<< HEAD
-    #[cfg(any(feature = "sqlite", all(test, feature = "postgres")))]
-=======
-    #[cfg(any(feature = "sqlite", feature = "mysql", test))]
-    #[cfg(any(feature = "sqlite", feature = "postgres"))]
->>>>>>> pg
+    #[cfg(any(feature = "sqlite", test))]
     pub(crate) const ALL: [Self; 14] = [
         Self::NewStations,
         Self::ChangedStations,
