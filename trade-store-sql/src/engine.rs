@@ -84,6 +84,7 @@ pub enum Param<'p> {
 #[cfg(any(feature = "sqlite", feature = "mysql"))]
 impl Param<'_> {
     /// A list as JSON, for engines that take it so.
+    #[cfg(any(feature = "sqlite", feature = "mysql"))]
     pub(crate) fn json(&self) -> Option<String> {
         let list = match self {
             Self::Int(_) | Self::Text(_) => return None,

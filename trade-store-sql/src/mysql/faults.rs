@@ -12,7 +12,7 @@ use std::time::Duration;
 use trade_core::command::{Command, CreateStation};
 use trade_core::event::Actor;
 use trade_core::rules::{Context, Draft};
-use trade_core::store::{Commit, EventLog, Keys, Store, StoreErrorKind};
+use trade_core::store::{Commit, EventLog, InventoryQuery, InventoryRepository, Keys, Store, StoreErrorKind};
 use trade_core::values::{Quantity, Timestamp};
 use trade_core::view::View;
 
@@ -232,4 +232,26 @@ async fn a_damaged_row_is_told_as_such() {
     let mut keys = Keys::default();
     keys.stations.insert("ceres".try_into().unwrap());
     assert_eq!(store.load(&keys).await.unwrap_err().kind, StoreErrorKind::Corrupt);
+}
+
+#[tokio::test]
+#[ignore = "TRADE_TEST_MYSQL_URL"]
+async fn lists_are_read_from_a_replica_and_nothing_is_written_there() {
+    let (primary, replica) = (Database::create().await, Database::create().await);
+    // Its schema comes from the primary; here, from a store of its own.
+    store_in(&replica).await.close().await;
+    let options = ServerOptions { read_url: Some(replica.url()), ..ServerOptions::default() };
+    let store = MySqlStore::connect_with(&primary.url(), &options).await.unwrap();
+    store.commit(&opening(&store, "ceres", 1).await).await.unwrap();
+    assert_eq!(store.inventory_list(None, 10, 10).await.unwrap().rows.len(), 0);
+    let page = InventoryQuery { items: vec![], after: None, limit: 10 };
+    assert!(store.inventory(&"ceres".try_into().unwrap(), &page).await.unwrap().is_some());
+    let mut lease = store.lanes.lists().lease("test").await.unwrap();
+    let sql = Rendered::new(MySql::DIALECT, "UPDATE tn_head SET time = 1");
+    lease.execute(&sql, &[]).await.unwrap_err();
+
+    let options = ServerOptions { read_url: Some("mysql://u@127.0.0.1:1/d".to_owned()), ..options };
+    let store = MySqlStore::connect_with(&primary.url(), &options).await.unwrap();
+    assert_eq!(store.inventory_list(None, 10, 10).await.unwrap_err().kind, StoreErrorKind::Unavailable);
+    assert_eq!(store.head().await.unwrap().sequence, 1);
 }

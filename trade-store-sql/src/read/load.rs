@@ -96,7 +96,8 @@ pub(crate) static SQL: Template = Template::new(concat!(
 ));
 
 /// Each part of it, for those who look at how it is read.
-#[cfg(all(test, any(feature = "sqlite", feature = "postgres")))]
+#[cfg(test)]
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) static PARTS: [Template; 6] = [
     Template::new(trades!()),
     Template::new(cargo!()),
