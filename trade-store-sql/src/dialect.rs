@@ -111,92 +111,16 @@ impl Dialect {
     /// - `int`, `text`, `bytes`: a value that is absent, of that kind.
     fn word(self, word: &str) -> String {
         let (name, of) = word.split_once(':').unwrap_or((word, ""));
-        match self {
+        let worded = match self {
             #[cfg(feature = "sqlite")]
-            Self::Sqlite => match (name, of) {
-                ("index", of) => format!(" INDEXED BY {of}"),
-                ("span", of) => span(of),
-                ("before", of) => before(of),
-                ("newest", of) => newest(of),
-                ("then", of) => join("CROSS JOIN", of),
-                ("texts" | "integers", of) => format!("json_each(?{of}) k"),
-                ("pairs", of) => {
-                    format!("(SELECT key, value ->> 0 AS a, value ->> 1 AS b FROM json_each(?{of})) k")
-                }
-                ("bytes", "") | ("int" | "text", _) => "NULL".into(),
-                ("bytes", of) => format!("unhex({of})"),
-                ("oldest", _) => OLDEST_RECEIPTS.into(),
-                _ => unknown(word),
-            },
+            Self::Sqlite => sqlite_word(name, of),
             #[cfg(feature = "postgres")]
-            Self::Postgres => match (name, of) {
-                ("index", _) => String::new(),
-                // It cannot be told which index to walk. But where it need not know that all rows have one value in
-                // the column, no other index has them in this order.
-                ("span", of) => {
-                    let [column, value, after, before] = parts(of);
-                    format!(
-                        "{column} IS NOT NULL AND ({column}, sequence) > ({value}, {after}) \
-                         AND ({column}, sequence) < ({value}, {before})"
-                    )
-                }
-                ("before", of) => {
-                    let [column, value, sequence, place] = parts(of);
-                    format!(
-                        "({column}, sequence, place) > ({value}, 0, 0) \
-                         AND ({column}, sequence, place) < ({value}, {sequence}, {place})"
-                    )
-                }
-                ("newest", of) => {
-                    let [column, sequence] = parts(of);
-                    format!("{column} DESC, {sequence} DESC")
-                }
-                // An offset keeps a subquery apart: so it is run for each row before it, and never the other way round.
-                ("then", of) => {
-                    let [table, name, condition] = parts(of);
-                    format!(
-                        "CROSS JOIN LATERAL (SELECT * FROM {table} {name} WHERE {condition} OFFSET 0) {name}"
-                    )
-                }
-                ("texts", of) => format!("unnest(CAST(?{of} AS text[])) WITH ORDINALITY k (value, key)"),
-                ("integers", of) => format!("unnest(CAST(?{of} AS bigint[])) WITH ORDINALITY k (value, key)"),
-                ("pairs", of) => format!(
-                    "(SELECT u.key, split_part(u.value, ' ', 1) AS a, split_part(u.value, ' ', 2) AS b \
-                     FROM unnest(CAST(?{of} AS text[])) WITH ORDINALITY u (value, key)) k"
-                ),
-                ("bytes", "") => "CAST(NULL AS bytea)".into(),
-                ("int", _) => "CAST(NULL AS bigint)".into(),
-                ("text", _) => "CAST(NULL AS text)".into(),
-                ("bytes", of) => format!("decode({of}, 'hex')"),
-                ("oldest", _) => OLDEST_RECEIPTS.into(),
-                _ => unknown(word),
-            },
+            Self::Postgres => postgres_word(name, of),
             #[cfg(feature = "mysql")]
-            Self::MySql => match (name, of) {
-                ("index", of) => format!(" FORCE INDEX ({of})"),
-                ("span", of) => span(of),
-                ("before", of) => before(of),
-                ("newest", of) => newest(of),
-                ("then", of) => join("STRAIGHT_JOIN", of),
-                ("texts", of) => format!(
-                    "JSON_TABLE(?{of}, '$[*]' COLUMNS (`key` FOR ORDINALITY, \
-                     value VARCHAR(128) CHARACTER SET ascii COLLATE ascii_bin PATH '$')) k"
-                ),
-                ("integers", of) => format!(
-                    "JSON_TABLE(?{of}, '$[*]' COLUMNS (`key` FOR ORDINALITY, value BIGINT PATH '$')) k"
-                ),
-                ("pairs", of) => format!(
-                    "JSON_TABLE(?{of}, '$[*]' COLUMNS (`key` FOR ORDINALITY, \
-                     a VARCHAR(128) CHARACTER SET ascii COLLATE ascii_bin PATH '$[0]', \
-                     b VARCHAR(128) CHARACTER SET ascii COLLATE ascii_bin PATH '$[1]')) k"
-                ),
-                ("bytes", "") | ("int" | "text", _) => "NULL".into(),
-                ("bytes", of) => format!("unhex({of})"),
-                // What it deletes from, it cannot read as well.
-                ("oldest", _) => "time < ?1 ORDER BY time LIMIT ?2".into(),
-                _ => unknown(word),
-            },
-        }
+            Self::MySql => mysql_word(name, of),
+        };
+        // A word that is misspelt is a statement that no engine takes: every statement is run by the tests.
+        worded.unwrap_or_else(|| format!("<{word}>"))
     }
 
     /// The place of a list's first element.
@@ -222,6 +146,97 @@ impl Dialect {
             Self::MySql => "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION READ ONLY",
         }
     }
+}
+
+#[cfg(feature = "sqlite")]
+fn sqlite_word(name: &str, of: &str) -> Option<String> {
+    Some(match (name, of) {
+        ("index", of) => format!(" INDEXED BY {of}"),
+        ("span", of) => span(of),
+        ("before", of) => before(of),
+        ("newest", of) => newest(of),
+        ("then", of) => join("CROSS JOIN", of),
+        ("texts" | "integers", of) => format!("json_each(?{of}) k"),
+        ("pairs", of) => {
+            format!("(SELECT key, value ->> 0 AS a, value ->> 1 AS b FROM json_each(?{of})) k")
+        }
+        ("bytes", "") | ("int" | "text", _) => "NULL".into(),
+        ("bytes", of) => format!("unhex({of})"),
+        ("oldest", _) => OLDEST_RECEIPTS.into(),
+        _ => return None,
+    })
+}
+
+#[cfg(feature = "postgres")]
+fn postgres_word(name: &str, of: &str) -> Option<String> {
+    Some(match (name, of) {
+        ("index", _) => String::new(),
+        // It cannot be told which index to walk. But where it need not know that all rows have one value in
+        // the column, no other index has them in this order.
+        ("span", of) => {
+            let [column, value, after, before] = parts(of);
+            format!(
+                "{column} IS NOT NULL AND ({column}, sequence) > ({value}, {after}) \
+                 AND ({column}, sequence) < ({value}, {before})"
+            )
+        }
+        ("before", of) => {
+            let [column, value, sequence, place] = parts(of);
+            format!(
+                "({column}, sequence, place) > ({value}, 0, 0) \
+                 AND ({column}, sequence, place) < ({value}, {sequence}, {place})"
+            )
+        }
+        ("newest", of) => {
+            let [column, sequence] = parts(of);
+            format!("{column} DESC, {sequence} DESC")
+        }
+        // An offset keeps a subquery apart: so it is run for each row before it, and never the other way round.
+        ("then", of) => {
+            let [table, name, condition] = parts(of);
+            format!("CROSS JOIN LATERAL (SELECT * FROM {table} {name} WHERE {condition} OFFSET 0) {name}")
+        }
+        ("texts", of) => format!("unnest(CAST(?{of} AS text[])) WITH ORDINALITY k (value, key)"),
+        ("integers", of) => format!("unnest(CAST(?{of} AS bigint[])) WITH ORDINALITY k (value, key)"),
+        ("pairs", of) => format!(
+            "(SELECT u.key, split_part(u.value, ' ', 1) AS a, split_part(u.value, ' ', 2) AS b \
+             FROM unnest(CAST(?{of} AS text[])) WITH ORDINALITY u (value, key)) k"
+        ),
+        ("bytes", "") => "CAST(NULL AS bytea)".into(),
+        ("int", _) => "CAST(NULL AS bigint)".into(),
+        ("text", _) => "CAST(NULL AS text)".into(),
+        ("bytes", of) => format!("decode({of}, 'hex')"),
+        ("oldest", _) => OLDEST_RECEIPTS.into(),
+        _ => return None,
+    })
+}
+
+#[cfg(feature = "mysql")]
+fn mysql_word(name: &str, of: &str) -> Option<String> {
+    Some(match (name, of) {
+        ("index", of) => format!(" FORCE INDEX ({of})"),
+        ("span", of) => span(of),
+        ("before", of) => before(of),
+        ("newest", of) => newest(of),
+        ("then", of) => join("STRAIGHT_JOIN", of),
+        ("texts", of) => format!(
+            "JSON_TABLE(?{of}, '$[*]' COLUMNS (`key` FOR ORDINALITY, \
+             value VARCHAR(128) CHARACTER SET ascii COLLATE ascii_bin PATH '$')) k"
+        ),
+        ("integers", of) => {
+            format!("JSON_TABLE(?{of}, '$[*]' COLUMNS (`key` FOR ORDINALITY, value BIGINT PATH '$')) k")
+        }
+        ("pairs", of) => format!(
+            "JSON_TABLE(?{of}, '$[*]' COLUMNS (`key` FOR ORDINALITY, \
+             a VARCHAR(128) CHARACTER SET ascii COLLATE ascii_bin PATH '$[0]', \
+             b VARCHAR(128) CHARACTER SET ascii COLLATE ascii_bin PATH '$[1]')) k"
+        ),
+        ("bytes", "") | ("int" | "text", _) => "NULL".into(),
+        ("bytes", of) => format!("unhex({of})"),
+        // What it deletes from, it cannot read as well.
+        ("oldest", _) => "time < ?1 ORDER BY time LIMIT ?2".into(),
+        _ => return None,
+    })
 }
 
 /// Where the brace is that closes a word, in which other words may stand.
@@ -268,8 +283,3 @@ fn newest(of: &str) -> String {
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 const OLDEST_RECEIPTS: &str =
     "request IN (SELECT request FROM tn_receipt WHERE time < ?1 ORDER BY time LIMIT ?2)";
-
-/// A word that is misspelt is a statement that no engine takes: every statement is run by the tests.
-fn unknown(word: &str) -> String {
-    format!("<{word}>")
-}

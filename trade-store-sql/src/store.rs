@@ -14,7 +14,7 @@ use trade_core::store::{
 };
 use trade_core::values::{ShipmentId, StationId, Timestamp, TransactionId};
 
-/// Keeps a network in a database; which kind of database is its [`Engine`].
+/// Keeps a network in a database; which kind of database is its engine.
 #[derive(Debug)]
 pub struct SqlStore<E: Engine> {
     pub(crate) lanes: Lanes<E>,

@@ -74,7 +74,7 @@ pub(crate) enum Written {
 
 impl RowSet {
     /// All of them, in the order of [`RowSet::shape`].
-    #[cfg(any(feature = "sqlite", test))]
+    #[cfg(any(feature = "sqlite", all(test, feature = "postgres")))]
     pub(crate) const ALL: [Self; 14] = [
         Self::NewStations,
         Self::ChangedStations,

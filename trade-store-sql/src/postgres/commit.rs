@@ -47,7 +47,12 @@ async fn locked<'s>(
     store: &'s PostgresStore,
     mut lease: Lease<'s, Postgres>,
 ) -> Result<WriteLock<'s>, StoreError> {
-    let found = lease.fetch(LOCK.of(Postgres::DIALECT), &[]).await?;
+    let lock = LOCK.of(Postgres::DIALECT);
+    let found = match lease.fetch(lock, &[]).await {
+        // Nothing was written: on another connection it is asked for once more.
+        Err(error) => lease.renew_after(error).await?.fetch(lock, &[]).await?,
+        Ok(found) => found,
+    };
     let stored_head = log::head_of::<Postgres>(&found, OPERATION)?;
     Ok(WriteLock { store, lease, stored_head })
 }

@@ -17,6 +17,8 @@
 mod batch;
 mod classify;
 mod commit;
+#[cfg(test)]
+mod faults;
 mod migrate;
 #[cfg(test)]
 mod query_plans;

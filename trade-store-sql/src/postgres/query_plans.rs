@@ -10,7 +10,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor, Row};
 
 #[path = "../../tests/common/postgres_database.rs"]
-mod database;
+pub(super) mod database;
 
 /// Trades among three stations, half of them cancelled, their shipments, and what else stands beside them.
 const FILL: &str = "\
