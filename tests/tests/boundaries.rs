@@ -1,5 +1,6 @@
 //! What a crate may know: the arrows of the design, read from what cargo resolves and from the sources.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -129,4 +130,41 @@ fn the_only_binary_of_the_workspace_is_the_server() {
         packages.iter().flat_map(|package| package["targets"].as_array().expect("targets are listed"));
     let binaries = targets.filter(|target| target["kind"][0] == "bin").map(|target| target["name"].clone());
     assert_eq!(binaries.collect::<Vec<_>>(), ["trade-network"]);
+}
+
+/// The rows of the first table after a heading, cell by cell.
+fn table(text: &str) -> Vec<Vec<&str>> {
+    let lines =
+        text.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    lines.skip(2).map(|line| line.trim_matches('|').split('|').map(str::trim).collect()).collect()
+}
+
+#[test]
+fn the_table_of_engines_names_every_feature_its_type_and_an_address_that_the_server_takes() {
+    let folder = tests::server::root().join("trade-store-sql");
+    let read = |path: &str| std::fs::read_to_string(folder.join(path)).expect(path);
+    let (manifest, library, page) = (read("Cargo.toml"), read("src/lib.rs"), read("README.md"));
+    let features = manifest.split("[features]").nth(1).and_then(|rest| rest.split("\n[").next());
+    let features = features.expect("the manifest has features").lines();
+    let features: BTreeSet<&str> = features
+        .filter_map(|line| line.split_once(" = "))
+        .map(|(name, _)| name)
+        .filter(|name| *name != "default")
+        .collect();
+    let rows = table(&page);
+    let word = |cell: &str| cell.split('`').nth(1).unwrap_or_default().to_owned();
+    let listed: BTreeSet<String> = rows.iter().map(|row| word(row[1])).collect();
+    assert_eq!(listed, features.iter().map(|name| (*name).to_owned()).collect());
+    for row in &rows {
+        let (feature, name, address) = (word(row[1]), word(row[2]), word(row[3]));
+        let export = format!("#[cfg(feature = \"{feature}\")]\npub use {feature}::{name};");
+        assert!(library.contains(&export), "{export}");
+        let scheme = address.split("://").next().expect("an address has a scheme").to_owned();
+        let help =
+            std::process::Command::new(tests::server::binary()).arg("--help").output().expect("it runs");
+        let help = String::from_utf8(help.stdout).expect("help is text");
+        assert!(help.contains(&format!("{scheme}://")), "the server's help does not name {scheme}");
+        let main_page = std::fs::read_to_string(tests::server::root().join("README.md")).expect("README.md");
+        assert!(main_page.contains(&format!("`{feature}`")), "README.md does not name the feature {feature}");
+    }
 }
