@@ -135,12 +135,15 @@ fn existing_only(url: &str) -> String {
 
 /// An address as it may be printed: `user:***@host`, and nothing after a `?`, where drivers take passwords too.
 pub fn without_password(url: &str) -> String {
-    let url = url.split_once('?').map_or(url, |(address, _)| address);
-    let Some((scheme, rest)) = url.split_once("://") else { return url.into() };
-    // The last @ before the path ends the credentials; a password may hold another, or, badly encoded, a slash.
-    let Some((credentials, host)) = rest.rsplit_once('@') else { return url.into() };
-    let user = credentials.split_once(':').map_or(credentials, |(user, _)| user);
-    format!("{scheme}://{user}:***@{host}")
+    let Some((scheme, rest)) = url.split_once(':') else { return url.into() };
+    let rest = rest.trim_start_matches('/');
+    let slashes = &url[scheme.len() + 1..url.len() - rest.len()];
+    // The last @ ends the credentials; a password may hold another, or, badly encoded, a slash or a question mark.
+    let (user, host) = match rest.rsplit_once('@') {
+        Some((credentials, host)) => (credentials.split([':', '?']).next().unwrap_or_default(), host),
+        None => return format!("{scheme}:{slashes}{}", rest.split('?').next().unwrap_or_default()),
+    };
+    format!("{scheme}:{slashes}{user}:***@{}", host.split('?').next().unwrap_or_default())
 }
 
 /// An error and what is behind it, on one line.
@@ -200,6 +203,12 @@ mod tests {
             without_password("postgres://ada:p@ss/w@db:5432/x?password=p"),
             "postgres://ada:***@db:5432/x"
         );
+        for badly_written in
+            ["postgres:ada:s3cret@db/x", "postgres:/ada:s3cret@db/x", "mysql://ada:a?s3cret@db/x"]
+        {
+            let shown = without_password(badly_written);
+            assert!(shown.ends_with("ada:***@db/x") && !shown.contains("s3cret"), "{shown}");
+        }
         assert_eq!(without_password("sqlite://a.db?mode=rw"), "sqlite://a.db");
         assert_eq!(without_password("memory:"), "memory:");
     }

@@ -3,14 +3,14 @@
 use crate::engine::Engine;
 use crate::lane::{Lane, Patience};
 use crate::store::Lanes;
+use std::fmt;
 use std::time::Duration;
+use trade_core::store::{StoreError, StoreErrorKind};
 #[cfg(feature = "mysql")]
-use {
-    crate::read::log, crate::store::SqlStore, trade_core::resource::Sequence, trade_core::store::StoreError,
-};
+use {crate::read::log, crate::store::SqlStore, trade_core::resource::Sequence};
 
 /// How a store of a server connects, and how long it waits.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct ServerOptions {
     /// The most connections that serve reads, from 1. One more writes, one loads what commands touch, one watches the
@@ -33,18 +33,76 @@ pub struct ServerOptions {
     pub migrate: bool,
 }
 
+/// Without the replica's address, which may hold a password.
+impl fmt::Debug for ServerOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            readers_max,
+            connect_timeout,
+            statement_timeout,
+            lock_timeout,
+            poll_interval,
+            read_url,
+            migrate,
+        } = self;
+        f.debug_struct("ServerOptions")
+            .field("readers_max", readers_max)
+            .field("connect_timeout", connect_timeout)
+            .field("statement_timeout", statement_timeout)
+            .field("lock_timeout", lock_timeout)
+            .field("poll_interval", poll_interval)
+            .field("reads_elsewhere", &read_url.is_some())
+            .field("migrate", migrate)
+            .finish()
+    }
+}
+
 impl Default for ServerOptions {
     fn default() -> Self {
         Self {
             readers_max: 8,
             connect_timeout: Duration::from_secs(5),
-            statement_timeout: Duration::from_secs(10),
+            statement_timeout: Duration::from_secs(30),
             lock_timeout: Duration::from_secs(5),
             poll_interval: Duration::from_millis(100),
             read_url: None,
             migrate: true,
         }
     }
+}
+
+/// Refuses an address with a parameter that its driver does not know, and would pass over: one that is misspelt may be
+/// one that TLS depends on.
+///
+/// # Errors
+/// `Unsupported`, with the parameter's name.
+pub(crate) fn refuse_unknown_parameters<E: Engine>(url: &str, known: &[&str]) -> Result<(), StoreError> {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let names =
+        query.split('&').filter(|part| !part.is_empty()).map(|part| part.split('=').next().unwrap_or(part));
+    for name in names {
+        if !known.contains(&name) && !(name.starts_with("options[") && known.contains(&"options")) {
+            // What follows a `?` in a password that is not encoded is no name, and not to be told.
+            let shown = if name.contains('@') { "one" } else { name };
+            let detail = format!("the address has a parameter that is not known: {shown}");
+            return Err(StoreError::new(StoreErrorKind::Unsupported, E::NAME, "connect", detail));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a replica that will never serve; one that cannot be reached is tried again by each list.
+///
+/// # Errors
+/// Those of a connection to it, but `Unavailable`.
+pub(crate) async fn try_replica<E: Engine>(lanes: &Lanes<E>) -> Result<(), StoreError> {
+    let Some(replica) = &lanes.replica else { return Ok(()) };
+    match replica.lease("connect to the replica").await {
+        Ok(lease) => lease.give_back(),
+        Err(error) if error.kind == StoreErrorKind::Unavailable => {}
+        Err(error) => return Err(error),
+    }
+    Ok(())
 }
 
 /// By how much the client outwaits the server, which tells more exactly what happened.
@@ -79,4 +137,29 @@ pub(crate) async fn poll<E: Engine>(
         tokio::time::sleep(interval).await;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_tell_no_password() {
+        let options =
+            ServerOptions { read_url: Some("postgres://u:s3cret@h/d".into()), ..ServerOptions::default() };
+        let shown = format!("{options:?}");
+        assert!(shown.contains("reads_elsewhere: true") && !shown.contains("s3cret"), "{shown}");
+    }
+
+    #[cfg(feature = "postgres")]
+    #[test]
+    fn a_parameter_that_is_not_known_is_refused_by_its_name() {
+        use crate::postgres::Postgres;
+        let refused = |url| refuse_unknown_parameters::<Postgres>(url, &["sslmode", "options"]);
+        refused("postgres://h/d?sslmode=require&options[a]=b").unwrap();
+        refused("postgres://h/d").unwrap();
+        let detail = refused("postgres://h/d?sslmod=require").unwrap_err().detail;
+        assert!(detail.contains("sslmod") && !detail.contains("require"), "{detail}");
+        assert!(!refused("postgres://u:a?s3cret@h/d").unwrap_err().detail.contains("s3cret"));
+    }
 }

@@ -157,7 +157,7 @@ impl<E: Engine> Store for SqlStore<E> {
     }
 
     async fn load(&self, keys: &Keys) -> Result<Loaded, StoreError> {
-        load::load(&self.lanes.loader, keys).await
+        load::load(&self.lanes.loader, &self.stations, keys).await
     }
 
     async fn commit(&self, commit: &Commit) -> Result<Head, StoreError> {

@@ -11,7 +11,38 @@ use trade_core::resource::CargoStatus;
 use trade_core::service::TradeService;
 use trade_core::verify::{VerifyError, verify};
 
-on_every_engine!(every_table_that_answers_come_from_is_audited,);
+on_every_engine!(
+    every_table_that_answers_come_from_is_audited,
+    a_server_that_runs_on_over_a_restored_log_knows_its_stations_afresh,
+);
+
+async fn a_server_that_runs_on_over_a_restored_log_knows_its_stations_afresh<S: Site>() {
+    let site = S::make().await;
+    let store = Arc::new(site.open().await);
+    let service = TradeService::start(store.clone()).await.unwrap();
+    for id in ["ceres", "luna"] {
+        service.submit(Request::new(open_station(id, &[("tea", 100)]))).await.unwrap();
+    }
+    // A backup from before the stations, restored beneath it.
+    for sql in [
+        "DELETE FROM tn_station",
+        "DELETE FROM tn_stock",
+        "DELETE FROM tn_log",
+        "DELETE FROM tn_moment",
+        "DELETE FROM tn_ledger",
+        "DELETE FROM tn_receipt",
+        "UPDATE tn_head SET sequence = 0, time = 0",
+    ] {
+        site.run(sql).await.unwrap();
+    }
+    let other = TradeService::start(Arc::new(site.open().await)).await.unwrap();
+    for (id, units) in [("luna", 5), ("ceres", 50)] {
+        other.submit(Request::new(open_station(id, &[("tea", units)]))).await.unwrap();
+    }
+    let trade = sale("T-1", "ceres", "luna", &[("tea", 6)]);
+    service.submit(Request::new(Command::InitiateTrade(trade))).await.unwrap();
+    verify(&*store).await.unwrap();
+}
 
 /// Damages a sound store by one statement, and answers what the audit says of it.
 async fn difference_after<S: Site>(sql: &'static str) -> String {

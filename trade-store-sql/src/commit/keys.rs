@@ -64,6 +64,19 @@ impl StationKeys {
         created(&commit.stations, shift).for_each(|(id, key)| self.learn(id, key));
     }
 
+    /// Learns stations as they are stored now.
+    pub(crate) fn learn_loaded<'i>(&self, stations: impl Iterator<Item = (&'i StationId, i64)>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (id, key) in stations {
+            if known.get(id) != Some(&key) {
+                known.insert(id.clone(), key);
+            }
+        }
+        if known.len() > Self::COUNT_MAX {
+            known.clear();
+        }
+    }
+
     fn learn(&self, id: &StationId, key: i64) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= Self::COUNT_MAX {

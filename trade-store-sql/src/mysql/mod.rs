@@ -23,7 +23,7 @@ mod session;
 use crate::dialect::{Dialect, Rendered};
 use crate::engine::{Engine, Param};
 use crate::rows::Columns;
-use crate::server::{ServerOptions, poll};
+use crate::server::{ServerOptions, poll, try_replica};
 use crate::store::SqlStore;
 use session::MySqlOptions;
 use sqlx::mysql::{MySqlArguments, MySqlConnection, MySqlRow};
@@ -89,13 +89,7 @@ impl MySqlStore {
         let state = session::examine(&mut lease, options).await?;
         migrate::migrate(&mut lease, options.migrate).await?;
         lease.give_back();
-        if let Some(replica) = &lanes.replica {
-            match replica.lease(session::OPERATION).await {
-                Ok(lease) => lease.give_back(),
-                Err(error) if error.kind == StoreErrorKind::Unavailable => {}
-                Err(error) => return Err(error),
-            }
-        }
+        try_replica(&lanes).await?;
         Ok(Self::new(lanes, state))
     }
 }

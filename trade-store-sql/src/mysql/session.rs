@@ -5,7 +5,7 @@ use crate::dialect::Rendered;
 use crate::engine::{Engine, classify};
 use crate::lane::Lease;
 use crate::rows::{self, Columns};
-use crate::server::ServerOptions;
+use crate::server::{ServerOptions, refuse_unknown_parameters};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions};
 use std::fmt;
@@ -22,6 +22,23 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 const TEXT_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Room in a message for what is not text.
 const PACKET_OVERHEAD_BYTES: u64 = 1_024;
+
+/// What the driver reads of an address.
+const PARAMETERS: [&str; 13] = [
+    "sslmode",
+    "ssl-mode",
+    "sslca",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "charset",
+    "statement-cache-capacity",
+    "socket",
+    "timezone",
+    "time-zone",
+];
 
 /// A server, a database, a user, and what is set in every session.
 #[derive(Clone)]
@@ -50,6 +67,7 @@ impl MySqlOptions {
         let address = ["mysql://", "mariadb://"].iter().find_map(|scheme| url.strip_prefix(scheme));
         let address =
             address.ok_or_else(|| refused("the address does not begin with mysql:// or mariadb://"))?;
+        refuse_unknown_parameters::<MySql>(url, &PARAMETERS)?;
         let connect: MySqlConnectOptions =
             format!("mysql://{address}").parse().map_err(classify::<MySql>(OPERATION))?;
         if connect.get_database().is_none_or(str::is_empty) {

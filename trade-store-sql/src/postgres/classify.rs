@@ -31,7 +31,7 @@ fn meaning_of_code(code: &str) -> (StoreErrorKind, &'static str) {
         UNIQUE_VIOLATION => (Conflict, "a row of this key exists"),
         // What a commit's own statement does where it finds fewer rows than it should: see `batch`.
         "22012" => (Conflict, "a row was not as the commit expects it"),
-        "55P03" => (Unavailable, "another process holds the head of the log for too long"),
+        "55P03" => (Conflict, "another process holds the head of the log for too long"),
         "57014" => (Unavailable, "the statement took too long"),
         "25P03" => (Unavailable, "the transaction was idle for too long"),
         "25006" => (Unavailable, "the server takes no writes: it is a replica, or was set read-only"),

@@ -34,7 +34,12 @@ pub(super) async fn migrate(connection: &mut PgConnection, may_change: bool) -> 
             return MIGRATIONS.refuse_older::<Postgres>(known);
         }
         refuse_read_only(connection).await?;
-        let Some((version, checksum, sql)) = MIGRATIONS.missing(known).next() else { return Ok(()) };
+        let Some((version, checksum, sql)) = MIGRATIONS.missing(known).next() else {
+            // It changes nothing, and is refused to whoever may not change anything.
+            let touched =
+                sqlx::raw_sql("UPDATE tn_head SET time = time WHERE one = 0").execute(connection).await;
+            return touched.map(drop).map_err(classified);
+        };
         tries += 1;
         match apply(connection, version, &checksum, sql).await {
             Ok(()) => {}

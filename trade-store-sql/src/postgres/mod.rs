@@ -28,7 +28,7 @@ mod wake;
 use crate::dialect::{Dialect, Rendered};
 use crate::engine::{Engine, Param};
 use crate::rows::Columns;
-use crate::server::ServerOptions;
+use crate::server::{ServerOptions, try_replica};
 use crate::store::SqlStore;
 use session::PostgresOptions;
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
@@ -80,6 +80,7 @@ impl PostgresStore {
         let mut lease = lanes.writer.lease("connect").await?;
         migrate::migrate(&mut lease.connection, options.migrate).await?;
         lease.give_back();
+        try_replica(&lanes).await?;
         Ok(Self::new(lanes, Wake::start(primary, options.poll_interval)))
     }
 }

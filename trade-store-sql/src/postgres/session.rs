@@ -2,7 +2,7 @@
 
 use super::Postgres;
 use crate::engine::{Engine, classify};
-use crate::server::ServerOptions;
+use crate::server::{ServerOptions, refuse_unknown_parameters};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions};
 use std::fmt;
@@ -21,9 +21,34 @@ const TUNING: &str = "\
     ('enable_seqscan', 'off'), ('enable_bitmapscan', 'off'), ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off'), \
     ('join_collapse_limit', '1'), ('jit', 'off'), ('max_parallel_workers_per_gather', '0'), \
     ('client_connection_check_interval', '1000'), ('tcp_keepalives_idle', '10'), ('tcp_keepalives_interval', '5'), \
-    ('tcp_keepalives_count', '3')) v (name, value) ON s.name = v.name \
-    UNION ALL SELECT set_config(s.name, 'on', false) FROM pg_settings s \
+    ('tcp_keepalives_count', '3')) v (name, value) ON s.name = v.name";
+
+/// What is acknowledged must be durable, whatever the database is set to.
+const DURABLE: &str = "\
+    SELECT set_config(s.name, 'on', false) FROM pg_settings s \
     WHERE s.name = 'synchronous_commit' AND s.setting = 'off'";
+/// What the driver reads of an address.
+const PARAMETERS: [&str; 18] = [
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "statement-cache-capacity",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+];
+
 /// A server, a database, a user, and what is set in every session.
 #[derive(Clone)]
 pub struct PostgresOptions {
@@ -51,6 +76,7 @@ impl PostgresOptions {
             let detail = "the address does not begin with postgres://";
             return Err(StoreError::new(StoreErrorKind::Unsupported, Postgres::NAME, "connect", detail));
         }
+        refuse_unknown_parameters::<Postgres>(url, &PARAMETERS)?;
         let connect: PgConnectOptions = url.parse().map_err(classify::<Postgres>("connect"))?;
         let connect = match connect.get_application_name() {
             Some(_) => connect,
@@ -71,6 +97,7 @@ impl PostgresOptions {
         let mut connection = self.connect.connect().await?;
         // Not as parameters of the startup, which poolers refuse.
         sqlx::raw_sql(AssertSqlSafe(self.session.clone())).execute(&mut connection).await?;
+        sqlx::raw_sql(DURABLE).execute(&mut connection).await?;
         match sqlx::raw_sql(TUNING).execute(&mut connection).await {
             // A server that speaks the protocol but has other settings, or none to set, works without.
             Ok(_) | Err(sqlx::Error::Database(_)) => Ok(connection),

@@ -4,6 +4,7 @@ use super::columns::{
     cargo_columns, cargo_joins, cargo_of, cargo_of_key, item_columns, station_columns, trade_columns,
     trade_joins,
 };
+use crate::commit::keys::StationKeys;
 use crate::dialect::Template;
 use crate::engine::{Engine, Param};
 use crate::lane::Lane;
@@ -114,7 +115,11 @@ struct Lists<'k> {
     first_place: i64,
 }
 
-pub(crate) async fn load<E: Engine>(loader: &Lane<E>, keys: &Keys) -> Result<Loaded, StoreError> {
+pub(crate) async fn load<E: Engine>(
+    loader: &Lane<E>,
+    known: &StationKeys,
+    keys: &Keys,
+) -> Result<Loaded, StoreError> {
     let lists = Lists {
         stock: keys.stock.iter().collect(),
         inventories: keys.inventories.iter().collect(),
@@ -132,11 +137,15 @@ pub(crate) async fn load<E: Engine>(loader: &Lane<E>, keys: &Keys) -> Result<Loa
         Param::Texts(receipts.iter().map(String::as_str).collect()),
     ];
     let found = loader.read(OPERATION, SQL.of(E::DIALECT), &parameters).await?;
-    loaded(&lists, &found).map_err(rows::corrupt::<E>(OPERATION))
+    let (loaded, stations) = loaded(&lists, &found).map_err(rows::corrupt::<E>(OPERATION))?;
+    // What was known before may be of a log that a backup has replaced.
+    known.learn_loaded(loaded.stations.iter().map(|station| &station.station_id).zip(stations));
+    Ok(loaded)
 }
 
-fn loaded(lists: &Lists<'_>, found: &[impl Columns]) -> Decoded<Loaded> {
-    let mut head = None;
+/// What was found, and the keys of the stations in it.
+fn loaded(lists: &Lists<'_>, found: &[impl Columns]) -> Decoded<(Loaded, Vec<i64>)> {
+    let (mut head, mut keys) = (None, Vec::new());
     let mut loaded = Loaded {
         head: Head::EMPTY,
         trades: Vec::new(),
@@ -150,14 +159,17 @@ fn loaded(lists: &Lists<'_>, found: &[impl Columns]) -> Decoded<Loaded> {
             0 => head = Some(rows::head(row)?),
             1 => loaded.trades.push(Arc::new(rows::trade(row)?)),
             2 => loaded.cargo.push(Arc::new(rows::cargo(row)?)),
-            3 => loaded.stations.push(rows::station(row)?),
+            3 => {
+                loaded.stations.push(rows::station(row)?);
+                keys.push(rows::number(row, NUMBERS)?);
+            }
             4 => loaded.stock.push(level(lists, row)?),
             5 => loaded.stock.push(listed(lists, row)?),
             _ => loaded.receipts.push(rows::receipt(row)?),
         }
     }
     loaded.head = head.ok_or_else(|| DamagedRow("there is no head of the log".into()))?;
-    Ok(loaded)
+    Ok((loaded, keys))
 }
 
 fn level(lists: &Lists<'_>, row: &impl Columns) -> Decoded<StockRow> {

@@ -149,7 +149,10 @@ impl Committer {
                 let now = self.clock.now();
                 commands.into_iter().for_each(|pending| self.open.decide(pending, now));
             }
-            Err(error) if error.is_retryable() => {
+            // What one of them asks for may be more than the store can take: each is tried by itself.
+            Err(error)
+                if error.is_retryable() || (error.kind == StoreErrorKind::Internal && commands.len() > 1) =>
+            {
                 if let Some(flight) = &mut self.flight {
                     let ended = outcome((&mut flight.task).await, &*self.store);
                     self.land(ended).await;
