@@ -81,7 +81,8 @@ pub(crate) fn refuse_unknown_parameters<E: Engine>(url: &str, known: &[&str]) ->
     let names =
         query.split('&').filter(|part| !part.is_empty()).map(|part| part.split('=').next().unwrap_or(part));
     for name in names {
-        if !known.contains(&name) && !(name.starts_with("options[") && known.contains(&"options")) {
+        let name_known = if name.starts_with("options[") { "options" } else { name };
+        if !known.contains(&name_known) {
             // What follows a `?` in a password that is not encoded is no name, and not to be told.
             let shown = if name.contains('@') { "one" } else { name };
             let detail = format!("the address has a parameter that is not known: {shown}");
