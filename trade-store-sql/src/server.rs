@@ -62,7 +62,7 @@ impl Default for ServerOptions {
         Self {
             readers_max: 8,
             connect_timeout: Duration::from_secs(5),
-            statement_timeout: Duration::from_secs(30),
+            statement_timeout: Duration::from_secs(10),
             lock_timeout: Duration::from_secs(5),
             poll_interval: Duration::from_millis(100),
             read_url: None,
