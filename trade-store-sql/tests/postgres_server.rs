@@ -160,8 +160,9 @@ async fn a_commit_that_waits_for_the_head_gives_up_or_is_ended_without_landing()
     let impatient = PostgresStore::connect_with(&database.url(), &options).await.unwrap();
     let commit = decided(&store, at(1), &[tea(0)]).await;
     let held = store.hold().await.unwrap();
-    assert_eq!(impatient.commit(&commit).await.unwrap_err().kind, StoreErrorKind::Unavailable);
-    assert_eq!(impatient.hold().await.unwrap_err().kind, StoreErrorKind::Unavailable);
+    // To be tried again, a bounded number of times: the database is there, and others are at it.
+    assert_eq!(impatient.commit(&commit).await.unwrap_err().kind, StoreErrorKind::Conflict);
+    assert_eq!(impatient.hold().await.unwrap_err().kind, StoreErrorKind::Conflict);
     let patient = Arc::new(database.open().await);
     let waiting = tokio::spawn({
         let (patient, commit) = (patient.clone(), commit.clone());
