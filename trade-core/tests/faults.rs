@@ -191,6 +191,21 @@ async fn what_the_store_cannot_take_does_not_harm_the_commands_beside_it() {
 }
 
 #[tokio::test]
+async fn a_load_that_the_store_cannot_take_does_not_harm_the_commands_beside_it() {
+    let (store, service) = start().await;
+    store.fail_loads_as([Some(StoreErrorKind::Internal)]);
+    let requests = ["c", "d", "e", "f"].map(|id| {
+        let service = service.clone();
+        tokio::spawn(async move { service.submit(Request::new(open_station(id, &[]))).await })
+    });
+    // All four wait before the committer, on the same thread, takes the first.
+    for request in requests {
+        request.await.expect("it is answered").expect("alone it is no trouble");
+    }
+    assert_eq!(store.faults(), 1);
+}
+
+#[tokio::test]
 async fn a_refusal_that_saw_a_step_which_did_not_land_is_decided_again() {
     // Both are decided together: the second is refused because of the first. The first then does not land.
     let (store, service) = start().await;

@@ -42,7 +42,7 @@ impl Fault {
 #[derive(Debug, Default)]
 struct Plan {
     commits: VecDeque<Option<Fault>>,
-    loads: VecDeque<bool>,
+    loads: VecDeque<Option<StoreErrorKind>>,
     /// The state of the generator, and how many of a thousand commits, and of a thousand loads, fail.
     seeded: Option<(u64, u64, u64)>,
 }
@@ -68,12 +68,12 @@ impl Plan {
         (drawn % 1_000 < per_mille).then(|| Fault::ALL[usize::try_from(drawn / 1_000 % kinds).unwrap_or(0)])
     }
 
-    fn of_load(&mut self) -> bool {
-        if let Some(fails) = self.loads.pop_front() {
-            return fails;
+    fn of_load(&mut self) -> Option<StoreErrorKind> {
+        if let Some(kind) = self.loads.pop_front() {
+            return kind;
         }
         let per_mille = self.seeded.map_or(0, |(_, _, loads)| loads);
-        self.draw().is_some_and(|drawn| drawn % 1_000 < per_mille)
+        self.draw().filter(|drawn| drawn % 1_000 < per_mille).map(|_| StoreErrorKind::Unavailable)
     }
 }
 
@@ -119,8 +119,13 @@ impl FaultyStore {
         self.plan().commits.extend(script);
     }
 
-    /// Scripts the next loads: each fails, or not.
+    /// Scripts the next loads: each fails as [`StoreErrorKind::Unavailable`], or not.
     pub fn fail_loads(&self, script: impl IntoIterator<Item = bool>) {
+        self.fail_loads_as(script.into_iter().map(|fails| fails.then_some(StoreErrorKind::Unavailable)));
+    }
+
+    /// Scripts the next loads: each fails as stated, or not.
+    pub fn fail_loads_as(&self, script: impl IntoIterator<Item = Option<StoreErrorKind>>) {
         self.plan().loads.extend(script);
     }
 
@@ -217,9 +222,10 @@ impl Store for FaultyStore {
 
     async fn load(&self, keys: &Keys) -> Result<Loaded, StoreError> {
         self.before_read("load")?;
-        if self.plan().of_load() {
+        let failure = self.plan().of_load();
+        if let Some(kind) = failure {
             self.faults.fetch_add(1, Ordering::SeqCst);
-            return Err(error(StoreErrorKind::Unavailable, "load"));
+            return Err(error(kind, "load"));
         }
         self.inner.load(keys).await
     }

@@ -13,9 +13,9 @@ use trade_core::store::{StoreError, StoreErrorKind};
 /// Statements that a connection keeps prepared: each combination of tables that commits write has its own.
 const STATEMENTS_MAX: usize = 256;
 
-/// A plan is kept, and the tables grow: so rows are found by their indexes, however few there were when it was made. A statement ends when nobody waits for it any more,
-/// and a client whose machine is gone is noticed. What a server does not know, it is not asked for; and what is
-/// acknowledged must be durable, whatever the database is set to.
+/// A plan is kept, and the tables grow: so rows are found by their indexes, however few there were when it was made. A
+/// statement ends when nobody waits for it any more, and a client whose machine is gone is noticed. What a server does
+/// not know, it is not asked for.
 const TUNING: &str = "\
     SELECT set_config(s.name, v.value, false) FROM pg_settings s JOIN (VALUES \
     ('enable_seqscan', 'off'), ('enable_bitmapscan', 'off'), ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off'), \
@@ -27,6 +27,7 @@ const TUNING: &str = "\
 const DURABLE: &str = "\
     SELECT set_config(s.name, 'on', false) FROM pg_settings s \
     WHERE s.name = 'synchronous_commit' AND s.setting = 'off'";
+
 /// What the driver reads of an address.
 const PARAMETERS: [&str; 18] = [
     "sslmode",
