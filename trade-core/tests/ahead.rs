@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use trade_core::clock::{Clock, ManualClock, SystemClock, UuidV7};
-use trade_core::command::{Command, InitiateTrade, Request};
+use trade_core::command::{Command, InitiateTrade, Outcome, Request};
 use trade_core::memory::MemoryStore;
 use trade_core::rejection::Rejection;
 use trade_core::resource::{CargoStatus, TradeStatus};
@@ -248,4 +248,94 @@ async fn refusals_alone_leave_nothing_behind() {
     sold.await.expect("answered").expect("there is stock enough");
     assert_eq!(store.commits_tried(), tried + 1, "the commit depends on nothing that was only refused");
     audit(&*memory).await;
+}
+
+/// A service on a store that counts and fails on demand; it knows stations `a` (9 tea) and `b`, and has sold `T-0`.
+async fn start_knowing() -> (Arc<MemoryStore>, Arc<FaultyStore>, TradeService) {
+    let memory = Arc::new(MemoryStore::new());
+    let store = Arc::new(FaultyStore::new(memory.clone()));
+    let service = TradeService::start(store.clone()).await.expect("it starts");
+    taken(&service, open_station("a", &[("tea", 10)])).await;
+    taken(&service, open_station("b", &[])).await;
+    taken(&service, sell("T-0", 1)).await;
+    (memory, store, service)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_trade_between_known_stations_asks_the_store_nothing_for_a_while() {
+    let (memory, store, service) = start_knowing().await;
+    store.fail_loads([true]);
+    taken(&service, sell("T-1", 1)).await;
+    taken(&service, sales(false, &[("T-2", 1), ("T-3", 1)])).await;
+    taken(&service, Command::CreateTransfer(transfer("X-1", "a", "b", &[("tea", 1)]))).await;
+    assert_eq!(store.faults(), 0, "nothing was loaded");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let failed = submit(&service, sell("T-4", 1)).await.expect("answered");
+    assert!(matches!(failed, Err(ServiceError::Store(_))), "by now others may have written: {failed:?}");
+    taken(&service, sell("T-4", 1)).await;
+    assert_eq!(audit(&*memory).await.trades.len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_known_id_is_told_what_is_stored_though_it_was_taken_for_free() {
+    let (memory, store, service) = start_knowing().await;
+    let tried = store.commits_tried();
+    taken(&service, sell("T-0", 1)).await;
+    assert_eq!(
+        store.commits_tried(),
+        tried + 1,
+        "the commit found out, and there was nothing to commit then"
+    );
+    let other = submit(&service, sell("T-0", 2)).await.expect("answered");
+    assert!(matches!(other, Err(ServiceError::Rejected(Rejection::TradeExists(_)))), "{other:?}");
+    assert_eq!(store.commits_tried(), tried + 1, "now the store is asked first");
+    // With others in its group, those are none the worse for it.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for round in 0..20 {
+        let answers =
+            [sell("T-0", 1), sell(&format!("N-{round}"), 1)].map(|command| submit(&service, command));
+        for answer in answers {
+            let answer = answer.await.expect("answered");
+            assert!(answer.is_ok() || is_short(&answer), "{answer:?}");
+        }
+    }
+    let stored = audit(&*memory).await;
+    assert_eq!(stored.trades.len(), 10, "ten units were sold, one a trade");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_rests_on_what_is_stored_and_not_on_what_is_remembered() {
+    let (memory, _, here) = start_knowing().await;
+    let there = TradeService::start(memory.clone()).await.expect("it starts");
+    taken(&there, adjust("a", &[("tea", 100)])).await;
+    taken(&here, sell("T-1", 50)).await;
+    taken(&there, adjust("a", &[("tea", 100)])).await;
+    taken(&here, sales(true, &[("T-2", 60), ("T-3", 90)])).await;
+    let stored = audit(&*memory).await;
+    assert_eq!(stored.inventory(&station("a")).expect("a").items[0].level.on_hand, 9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_is_not_all_new_is_looked_up_whole() {
+    let (memory, store, service) = start_knowing().await;
+    let tried = store.commits_tried();
+    let mixed = sales(false, &[("T-1", 2), ("T-0", 1), ("T-2", 100), ("T-3", 1)]);
+    let Outcome::Trades(answers) = taken(&service, mixed).await else { panic!("a batch is answered") };
+    let created: Vec<_> = answers.iter().map(|answer| answer.as_ref().ok().map(|it| it.created)).collect();
+    assert_eq!(created, [Some(true), Some(false), None, Some(true)]);
+    assert_eq!(
+        store.commits_tried(),
+        tried + 1,
+        "what the first try took for free is not remembered as free"
+    );
+    taken(&service, sales(false, &[("T-1", 2), ("T-3", 1), ("T-4", 1)])).await;
+    let refused = submit(&service, sales(true, &[("T-5", 2), ("T-4", 2)])).await.expect("answered");
+    assert!(
+        matches!(refused, Err(ServiceError::Rejected(Rejection::InBatch { index: 1, .. }))),
+        "{refused:?}"
+    );
+    taken(&service, sales(true, &[("T-5", 2), ("T-6", 1)])).await;
+    let stored = audit(&*memory).await;
+    assert_eq!(stored.trades.len(), 6);
+    assert_eq!(stored.inventory(&station("a")).expect("a").items[0].level.on_hand, 2);
 }

@@ -144,6 +144,32 @@ impl Draft {
         Ok(Outcome::Trades(answers))
     }
 
+    /// As [`Draft::decide`], where the command, and each trade of a batch, becomes a step. Otherwise nothing is decided,
+    /// and everything is as it was.
+    pub(crate) fn decide_new(&mut self, command: &Command, context: &Context) -> Option<Outcome> {
+        let Command::InitiateTrades(batch) = command else {
+            let decision = decide(&self.view, command, context).ok()?;
+            self.apply(Some(decision.step?));
+            return Some(decision.outcome);
+        };
+        let before = self.log.len();
+        self.view.remember();
+        let mut answers = Vec::with_capacity(batch.trades.len());
+        for trade in &batch.trades {
+            let decided =
+                trade::check(trade).and_then(|totals| trade::initiate(&self.view, trade, totals, context));
+            let Ok(Decision { step: Some(step), outcome }) = decided else {
+                self.view.undo();
+                self.log.truncate(before);
+                return None;
+            };
+            self.apply(Some(step));
+            answers.push(Ok(outcome));
+        }
+        self.view.keep();
+        Some(Outcome::Trades(answers))
+    }
+
     fn apply(&mut self, step: Option<Step>) {
         let Some(step) = step else { return };
         let first = self.log.last().map_or(self.view.head().sequence, |record| record.last) + 1;

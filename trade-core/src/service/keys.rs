@@ -30,6 +30,24 @@ pub(super) fn touch(view: &mut View, command: &Command, missing: &mut Missing) {
     }
 }
 
+/// Whether everything is known that the initiations of a command depend on, but whether their ids are free. False for a
+/// command that initiates nothing.
+pub(super) fn is_known_but_for_ids(view: &mut View, command: &Command) -> bool {
+    let mut missing = Missing::default();
+    let mut touch = |trade: &InitiateTrade| {
+        touch_lines(view, [&trade.seller, &trade.buyer], &trade.items, &mut missing);
+    };
+    match command {
+        Command::InitiateTrade(trade) => touch(trade),
+        Command::InitiateTrades(batch) => batch.trades.iter().for_each(touch),
+        Command::CreateTransfer(transfer) => {
+            touch_lines(view, [&transfer.origin, &transfer.destination], &transfer.items, &mut missing);
+        }
+        _ => return false,
+    }
+    missing.no_station()
+}
+
 /// Whether a command depends on more than it names: on what the shipment it names touches.
 pub(super) fn names_a_shipment(command: &Command) -> bool {
     matches!(command, Command::UpdateTrade(_) | Command::ExpireTrade(_) | Command::UpdateCargo(_))

@@ -176,6 +176,7 @@ pub trait Store:
     /// To ensure correctness, an implementation must, inside one atomic unit:
     /// - find every `expected` version, or absence, as it is stated, rows that are only read included — or find the
     ///   head of the log where it was loaded, which proves the same;
+    /// - find absent, wherever the head is, every id that the commit creates a row for: it may never have been looked up;
     /// - find no receipt of any of its requests, and no stored head time after [`Commit::time_first`];
     /// - give out sequences in commit order, holding them to the end of the transaction. `commit` numbers its events
     ///   from `base.sequence + 1`; where the head has moved since, every sequence in it moves by as much.

@@ -11,6 +11,7 @@ use crate::step::Step;
 use crate::store::{Head, Keys, Loaded, Receipt, StockRow};
 use crate::values::{ItemId, ShipmentId, StationId, TransactionId, ascending};
 use slot::Slot;
+use std::hash::Hash;
 use std::sync::Arc;
 
 /// The part of a store's state that some commands can touch, or all of it as the fold of all events.
@@ -54,6 +55,11 @@ pub(crate) struct Missing {
 }
 
 impl Missing {
+    /// Whether every station that was asked for is known, with its levels.
+    pub(crate) fn no_station(&self) -> bool {
+        self.stations.is_empty() && self.stock.is_empty()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.trades.is_empty() && self.cargo.is_empty() && self.stations.is_empty() && self.stock.is_empty()
     }
@@ -89,8 +95,9 @@ struct StockSlot {
 /// A row before an event changed it.
 #[derive(Debug, Clone)]
 enum Before {
-    Trade(TransactionId, Slot<Trade>),
-    Cargo(ShipmentId, Slot<Cargo>),
+    /// None where the view did not know it.
+    Trade(TransactionId, Option<Slot<Trade>>),
+    Cargo(ShipmentId, Option<Slot<Cargo>>),
     Station(StationId, Slot<Station>),
     Stock(StationId, ItemId, StockSlot),
 }
@@ -341,20 +348,20 @@ impl View {
 
     fn evolve_trade(&mut self, trade: &Arc<Trade>, sequence: Sequence) {
         let id = &trade.transaction_id;
-        let slot = self.trades.entry(id.clone()).or_default();
         if let Some(journal) = &mut self.journal {
-            journal.push(Before::Trade(id.clone(), slot.clone()));
+            journal.push(Before::Trade(id.clone(), self.trades.get(id).cloned()));
         }
+        let slot = self.trades.entry(id.clone()).or_default();
         slot.touch(id, &mut self.touched.trades);
         slot.set(trade.clone(), sequence);
     }
 
     fn evolve_cargo(&mut self, cargo: &Arc<Cargo>, sequence: Sequence) {
         let id = &cargo.shipment_id;
-        let slot = self.cargo.entry(id.clone()).or_default();
         if let Some(journal) = &mut self.journal {
-            journal.push(Before::Cargo(id.clone(), slot.clone()));
+            journal.push(Before::Cargo(id.clone(), self.cargo.get(id).cloned()));
         }
+        let slot = self.cargo.entry(id.clone()).or_default();
         slot.touch(id, &mut self.touched.cargo);
         slot.set(cargo.clone(), sequence);
     }
@@ -408,16 +415,13 @@ impl View {
         self.journal = None;
     }
 
-    /// Puts back what was changed since [`View::remember`]. What was touched stays touched.
+    /// Puts back what was changed since [`View::remember`]. What was known and touched stays touched; what was not
+    /// known is not known to be absent either.
     pub(crate) fn undo(&mut self) {
         for before in self.journal.take().into_iter().flatten().rev() {
             match before {
-                Before::Trade(id, slot) => {
-                    self.trades.insert(id, Slot { touched: true, ..slot });
-                }
-                Before::Cargo(id, slot) => {
-                    self.cargo.insert(id, Slot { touched: true, ..slot });
-                }
+                Before::Trade(id, slot) => put_back(&mut self.trades, id, slot, &mut self.touched.trades),
+                Before::Cargo(id, slot) => put_back(&mut self.cargo, id, slot, &mut self.touched.cargo),
                 Before::Station(id, row) => {
                     self.stations.entry(id).or_default().row = Slot { touched: true, ..row };
                 }
@@ -428,6 +432,24 @@ impl View {
                     self.stations.entry(station).or_default().stock.insert(item, before);
                 }
             }
+        }
+    }
+}
+
+/// Puts a row back as it was known; it was touched last, if it was not before.
+fn put_back<K: Hash + Eq, T>(
+    slots: &mut HashMap<K, Slot<T>>,
+    id: K,
+    slot: Option<Slot<T>>,
+    touched: &mut Vec<K>,
+) {
+    match slot {
+        Some(slot) => {
+            slots.insert(id, Slot { touched: true, ..slot });
+        }
+        None => {
+            slots.remove(&id);
+            touched.pop_if(|newest| *newest == id);
         }
     }
 }

@@ -2,8 +2,7 @@
 
 use super::super::{Answer, ServiceError, keys};
 use super::pending::Pending;
-use crate::command::Fingerprint;
-use crate::command::RequestId;
+use crate::command::{Fingerprint, Outcome, RequestId};
 use crate::resource::Sequence;
 use crate::rules::{Context, Draft};
 use crate::store::{Commit, Head, Keys, LogRecord, Receipt, Store, StoreError, StoreErrorKind};
@@ -38,6 +37,8 @@ pub(super) struct Group {
     decided: Vec<Decided>,
     /// Lines of what was decided since there was nothing to store.
     pub(super) lines: u32,
+    /// Whether ids in it were taken for free that the store was not asked about.
+    unseen: bool,
     /// Names the attempt to store it.
     attempt: RequestId,
 }
@@ -49,6 +50,8 @@ pub(super) struct Closed {
     /// Where the log ends if nobody else writes meanwhile.
     pub(super) newest: Head,
     decided: Vec<Decided>,
+    /// As the group's.
+    pub(super) unseen: bool,
     attempt: RequestId,
 }
 
@@ -56,7 +59,15 @@ impl Group {
     /// Nothing decided, nothing known.
     pub(super) fn new(attempt: RequestId) -> Self {
         let draft = Draft::new(View::empty());
-        Self { draft, receipts: Vec::new(), unkeyed: HashSet::new(), decided: Vec::new(), lines: 0, attempt }
+        Self {
+            draft,
+            receipts: Vec::new(),
+            unkeyed: HashSet::new(),
+            decided: Vec::new(),
+            lines: 0,
+            unseen: false,
+            attempt,
+        }
     }
 
     /// Whether there is nothing to store.
@@ -114,6 +125,27 @@ impl Group {
         }
     }
 
+    /// Decides what initiates something under ids that were never seen, between stations that are known, without asking
+    /// the store whether it holds such an id: the commit finds that out. Only what comes true as it is asked for is
+    /// decided so. A refusal must rest on what is stored now, and what is stored already is to be told: those are given
+    /// back, with all other commands.
+    pub(super) fn decide_unseen(&mut self, commands: Vec<Pending>, now: Timestamp) -> Vec<Pending> {
+        commands.into_iter().filter_map(|pending| self.decide_if_new(pending, now).err()).collect()
+    }
+
+    fn decide_if_new(&mut self, pending: Pending, now: Timestamp) -> Result<(), Pending> {
+        let command = &pending.request.command;
+        if pending.receipt_id().is_some() || !keys::is_known_but_for_ids(&mut self.draft.view, command) {
+            return Err(pending);
+        }
+        let steps = self.draft.log.len();
+        let context = self.context(&pending, now);
+        let Some(outcome) = self.draft.decide_new(command, &context) else { return Err(pending) };
+        self.unseen = true;
+        self.conclude(pending, Ok(outcome), steps, &context);
+        Ok(())
+    }
+
     /// Decides a command whose keys were loaded.
     pub(super) fn decide(&mut self, mut pending: Pending, now: Timestamp) {
         let receipt = pending.receipt_id().and_then(|id| self.draft.view.receipt(&id).cloned());
@@ -126,11 +158,26 @@ impl Group {
         }
         // What an earlier attempt, which may land yet, did in time is not too late now.
         let now = pending.tried_at().map_or(now, |first| first.min(now));
-        let newest = self.draft.log.last().map_or(self.draft.view.head().time, |record| record.step.time);
-        let time = now.max(newest);
-        let (steps, lines) = (self.draft.log.len(), pending.lines);
-        let context = Context { now, time, actor: pending.request.actor.clone() };
+        let steps = self.draft.log.len();
+        let context = self.context(&pending, now);
         let result = self.draft.decide(&pending.request.command, &context).map_err(ServiceError::Rejected);
+        self.conclude(pending, result, steps, &context);
+    }
+
+    fn context(&self, pending: &Pending, now: Timestamp) -> Context {
+        let newest = self.draft.log.last().map_or(self.draft.view.head().time, |record| record.step.time);
+        Context { now, time: now.max(newest), actor: pending.request.actor.clone() }
+    }
+
+    /// Notes what was decided for a command, when there were so many steps.
+    fn conclude(
+        &mut self,
+        pending: Pending,
+        result: Result<Outcome, ServiceError>,
+        steps: usize,
+        context: &Context,
+    ) {
+        let Context { now, time, .. } = *context;
         let changed = self.draft.log.len() > steps;
         let result = result.and_then(|outcome| {
             // A request that changed nothing leaves a receipt only where it is to be answered the same again.
@@ -141,7 +188,7 @@ impl Group {
             }
             Ok(Answer { outcome, replayed: false, name: pending.request.name.clone() })
         });
-        self.lines = self.lines.saturating_add(lines.max(self.lines_since(steps)));
+        self.lines = self.lines.saturating_add(pending.lines.max(self.lines_since(steps)));
         self.decided.push(Decided { pending, result, settled: self.is_clean(), now });
     }
 
@@ -175,6 +222,7 @@ impl Group {
             log: commit.log.clone(),
             newest: self.draft.view.head(),
             decided: std::mem::take(&mut self.decided),
+            unseen: std::mem::take(&mut self.unseen),
             attempt: std::mem::replace(&mut self.attempt, next),
         };
         (commit, closed)

@@ -5,7 +5,9 @@
 //! and never waits for the disk with its hands in its lap.
 //!
 //! The view is kept from group to group. It is what the store holds as long as nobody else writes, and the head of the
-//! log, which every load answers, tells whether somebody did: then all of it is loaded afresh.
+//! log, which every load answers, tells whether somebody did: then all of it is loaded afresh. What initiates a trade or
+//! a transfer between known stations asks the store nothing: its id is taken for free, and the commit, which finds an id
+//! that is not, makes the group be looked up and decided again. A refusal is never decided so.
 //!
 //! Where others write to the same rows, a commit that hopes to be first is often not. After a conflict the committer
 //! takes turns with them for some groups: it holds the head of the log first, and then loads and decides, with everyone
@@ -21,6 +23,7 @@
 //!   keeps the first attempt from landing beside the second.
 
 mod group;
+mod novelty;
 mod pending;
 mod rivalry;
 
@@ -32,15 +35,19 @@ use crate::clock::{Clock, IdSource};
 use crate::command::RequestId;
 use crate::store::{Head, Held, Store, StoreError, StoreErrorKind};
 use group::{Closed, Group};
+use novelty::Novelty;
 use rivalry::Rivalry;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 /// The first pause after a conflict; it doubles with each further one.
 const BACKOFF_FIRST: Duration = Duration::from_millis(2);
 const BACKOFF_MAX: Duration = Duration::from_millis(500);
+/// How long ago the store must have said where the log ends for the view to be trusted without asking it.
+const TRUST_MAX: Duration = Duration::from_millis(100);
 /// Stations and levels that the view keeps from group to group, some 100 bytes each.
 const KEPT_MAX: usize = 131_072;
 
@@ -53,17 +60,21 @@ pub(super) struct Committer {
     options: ServiceOptions,
     /// Where the log ended when it was last known to be as the view has it; none where the view knows nothing.
     landed: Option<Head>,
+    /// When the store last said that it ends there.
+    heard_at: Instant,
     /// What is decided on the view, and stored next.
     open: Group,
     /// What is being stored.
     flight: Option<Flight>,
     rivalry: Rivalry,
+    novelty: Novelty,
 }
 
 /// A group on its way into the store.
 #[derive(Debug)]
 struct Flight {
     closed: Closed,
+    launched_at: Instant,
     task: JoinHandle<Result<Head, StoreError>>,
 }
 
@@ -100,9 +111,11 @@ impl Committer {
             ids,
             options,
             landed: None,
+            heard_at: Instant::now(),
             open,
             flight: None,
             rivalry: Rivalry::default(),
+            novelty: Novelty::default(),
         }
     }
 
@@ -134,7 +147,14 @@ impl Committer {
     }
 
     /// Decides commands on the view, as if what is being stored had landed.
-    async fn decide(&mut self, commands: Vec<Pending>) {
+    async fn decide(&mut self, mut commands: Vec<Pending>) {
+        if self.trusts_the_view() && self.novelty.is_assumed() {
+            let now = self.clock.now();
+            commands = self.open.decide_unseen(commands, now);
+            if commands.is_empty() {
+                return;
+            }
+        }
         let loaded = match self.load(&commands).await {
             // Others wrote, and nothing here depends on what they may have changed.
             Err(error) if error.kind == StoreErrorKind::Conflict && self.is_idle() => {
@@ -187,14 +207,22 @@ impl Committer {
 
     async fn load(&mut self, commands: &[Pending]) -> Result<(), StoreError> {
         let heads = self.landed.map(|landed| [landed, self.open.draft.view.head()]);
+        let asked_at = Instant::now();
         let loaded = self.open.load(&*self.store, commands, heads).await;
         if loaded.is_ok() {
+            self.heard_at = asked_at;
             self.landed.get_or_insert(self.open.draft.view.head());
         } else if self.landed.is_none() {
             // What was added is of a moment that nobody remembers. Nobody is in the group.
             self.start_over();
         }
         loaded
+    }
+
+    /// Whether the view is so new, and nobody known to write beside it, that the commit may be the first to find out
+    /// otherwise.
+    fn trusts_the_view(&self) -> bool {
+        self.landed.is_some() && !self.rivalry.takes_turns() && self.heard_at.elapsed() < TRUST_MAX
     }
 
     /// Whether nothing is decided and not stored.
@@ -215,17 +243,19 @@ impl Committer {
         let (commit, closed) = self.open.close(self.attempt_id());
         let store = self.store.clone();
         let task = tokio::spawn(async move { store.commit(&commit).await });
-        self.flight = Some(Flight { closed, task });
+        self.flight = Some(Flight { closed, launched_at: Instant::now(), task });
     }
 
     async fn land(&mut self, outcome: Result<Head, StoreError>) {
-        let Some(Flight { closed, .. }) = self.flight.take() else { return };
+        let Some(Flight { closed, launched_at, .. }) = self.flight.take() else { return };
         let expected = closed.newest;
         match outcome {
             Ok(head) => {
+                self.novelty.held(closed.unseen);
                 self.acknowledge(closed, head);
                 if head == expected {
                     self.landed = Some(head);
+                    self.heard_at = launched_at;
                     self.open.draft.view.forget(KEPT_MAX);
                 } else {
                     // Others wrote before it: what was decided since has not seen it.
@@ -235,6 +265,7 @@ impl Committer {
             }
             Err(error) => {
                 self.rivalry.met(&error);
+                self.novelty.met(&error, closed.unseen);
                 let again = self.start_over();
                 let group = closed.undecided(error.kind == StoreErrorKind::OutcomeUnknown);
                 self.settle(group, Some(error)).await;

@@ -1,6 +1,6 @@
 //! Commits: all of it or nothing, and only over what was loaded.
 
-use super::harness::{Harness, prepare, prepare_in_turn, receipt};
+use super::harness::{Harness, prepare, prepare_in_turn, prepare_unseen, receipt};
 use crate::command::{Command, RequestId};
 use crate::resource::{CargoStatus, TradeStatus};
 use crate::store::{Commit, Head, Keys, StoreErrorKind, TimeRange, TradeFilter, TradeQuery, Write};
@@ -148,6 +148,25 @@ pub async fn cargo_that_should_be_absent_lands_nothing(h: Harness) {
 pub async fn a_station_that_should_be_absent_lands_nothing(h: Harness) {
     let commit = overtaken(&h, &[open_station("d", &[("tea", 9)])], &[open_station("d", &[])]).await;
     assert_conflict(&h, commit).await;
+}
+
+/// An id that was never looked up is found taken although nobody wrote since the commit was loaded.
+pub async fn an_id_that_is_taken_lands_nothing_wherever_the_head_is(h: Harness) {
+    world(&h).await;
+    let transfer = |id: &str| Command::CreateTransfer(transfer(id, "a", "b", &[("tea", 1)]));
+    let sale = |id: &str| initiate(sale(id, "a", "b", &[("tea", 2)]));
+    h.write(&[transfer("X-1"), sale("T-3")]).await;
+    for taken in [sale("T-1"), sale("T-3"), transfer("X-1")] {
+        let alone = prepare_unseen(h.store(), std::slice::from_ref(&taken)).await;
+        assert_conflict(&h, alone).await;
+        let others = (10..30).map(|n| sale(&format!("T-{n}")));
+        let many: Vec<_> = others.chain([transfer("X-2"), taken]).collect();
+        assert_conflict(&h, prepare_unseen(h.store(), &many).await).await;
+    }
+    let free = prepare_unseen(h.store(), &[sale("T-4"), transfer("X-2")]).await;
+    h.store().commit(&free).await.expect("these are free");
+    h.assert_levels(&[("a", "tea", 46, 5, 0)]).await;
+    audit(h.store()).await;
 }
 
 /// A commit that changes station c and found something absent that it does not write.

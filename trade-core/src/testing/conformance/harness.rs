@@ -171,7 +171,22 @@ pub(super) async fn prepare_in_turn(store: &dyn Store, commands: &[(Command, Tim
         keys.trades.extend(cargo.transaction_id.clone());
         name_lines(&mut keys, [&cargo.origin, &cargo.destination], &cargo.items);
     }
-    let view = View::new(&keys, store.load(&keys).await.expect("the keys are loaded"));
+    let loaded = store.load(&keys).await.expect("the keys are loaded");
+    decide_in_turn(View::new(&keys, loaded), commands)
+}
+
+/// Decides commands on what a store holds, as if it held none of the trades and shipments that they name.
+pub(super) async fn prepare_unseen(store: &dyn Store, commands: &[Command]) -> Commit {
+    let mut keys = Keys::default();
+    commands.iter().for_each(|command| name(&mut keys, command));
+    let mut loaded = store.load(&keys).await.expect("the keys are loaded");
+    loaded.trades.clear();
+    loaded.cargo.clear();
+    let commands: Vec<_> = commands.iter().map(|command| (command.clone(), start_time())).collect();
+    decide_in_turn(View::new(&keys, loaded), &commands)
+}
+
+fn decide_in_turn(view: View, commands: &[(Command, Timestamp)]) -> Commit {
     let newest = view.head().time;
     let mut draft = Draft::new(view);
     for (command, time) in commands {

@@ -173,6 +173,7 @@ macro_rules! __trade_core_cases {
                 a_trade_that_should_be_absent_lands_nothing
                 cargo_that_should_be_absent_lands_nothing
                 a_station_that_should_be_absent_lands_nothing
+                an_id_that_is_taken_lands_nothing_wherever_the_head_is
                 a_trade_that_is_only_read_as_absent_lands_nothing_where_it_exists
                 cargo_that_is_only_read_as_absent_lands_nothing_where_it_exists
                 a_station_that_is_only_read_as_absent_lands_nothing_where_it_exists

@@ -30,6 +30,8 @@ macro_rules! sabotages {
 sabotages! {
     /// Writes over whatever is there.
     IgnoresVersions,
+    /// Takes every id for free as long as nobody else has written.
+    TrustsTheHead,
     /// Checks what it writes, and not what was only read.
     IgnoresReadOnlyRows,
     /// Takes a request again although it has its receipt.

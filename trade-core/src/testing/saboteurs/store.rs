@@ -60,6 +60,9 @@ impl Saboteur {
         let mut commit = commit.clone();
         match self.sabotage {
             Sabotage::IgnoresVersions => self.expect_what_is_there(&mut commit).await?,
+            Sabotage::TrustsTheHead if self.inner.head().await? == commit.base => {
+                self.expect_what_is_there(&mut commit).await?;
+            }
             Sabotage::IgnoresReadOnlyRows => {
                 commit.trades.retain(|write| write.value.is_some());
                 commit.cargo.retain(|write| write.value.is_some());

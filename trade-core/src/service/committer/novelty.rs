@@ -1,0 +1,75 @@
+//! Whether ids that were never seen are taken for free before the store has been asked.
+
+use crate::store::{StoreError, StoreErrorKind};
+
+/// Groups for which the store is asked first after an id was not free; four times as many after each further one.
+const ASKED_FIRST: u32 = 8;
+const ASKED_MAX: u32 = 1 << 11;
+
+/// What became of ids that were taken for free.
+///
+/// A commit that finds one taken is decided again by itself, which costs more than having asked: where requests are
+/// repeated again and again, asking is right.
+#[derive(Debug)]
+pub(super) struct Novelty {
+    /// For how many groups still the store is asked.
+    asked_left: u32,
+    /// For how many it is asked after the next disappointment.
+    asked_next: u32,
+}
+
+impl Default for Novelty {
+    fn default() -> Self {
+        Self { asked_left: 0, asked_next: ASKED_FIRST }
+    }
+}
+
+impl Novelty {
+    /// Whether a group's ids are taken for free.
+    pub(super) fn is_assumed(&mut self) -> bool {
+        let assumed = self.asked_left == 0;
+        self.asked_left = self.asked_left.saturating_sub(1);
+        assumed
+    }
+
+    /// A group was stored; `assumed` tells whether ids in it were taken for free.
+    pub(super) fn held(&mut self, assumed: bool) {
+        if assumed {
+            self.asked_next = (self.asked_next / 2).max(ASKED_FIRST);
+        }
+    }
+
+    /// A group was not.
+    pub(super) fn met(&mut self, error: &StoreError, assumed: bool) {
+        if assumed && error.kind == StoreErrorKind::Conflict {
+            self.asked_left = self.asked_next;
+            self.asked_next = self.asked_next.saturating_mul(4).min(ASKED_MAX);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn groups_asked(novelty: &mut Novelty) -> usize {
+        std::iter::repeat_with(|| novelty.is_assumed()).take_while(|assumed| !assumed).count()
+    }
+
+    #[test]
+    fn the_more_often_an_id_was_taken_the_longer_the_store_is_asked() {
+        let mut novelty = Novelty::default();
+        let conflict = StoreError::new(StoreErrorKind::Conflict, "test", "commit", "");
+        assert_eq!(groups_asked(&mut novelty), 0);
+        novelty.met(&conflict, false);
+        novelty.met(&StoreError::new(StoreErrorKind::Unavailable, "test", "commit", ""), true);
+        assert_eq!(groups_asked(&mut novelty), 0, "nothing was refuted");
+        for asked in [8, 32, 128, 512, 2048, 2048] {
+            novelty.met(&conflict, true);
+            assert_eq!(groups_asked(&mut novelty), asked);
+        }
+        (0..20).for_each(|_| novelty.held(true));
+        novelty.met(&conflict, true);
+        assert_eq!(groups_asked(&mut novelty), 8);
+    }
+}
