@@ -1,6 +1,7 @@
 //! The state that commands are decided on, and the one way it changes: by events.
 
 mod commit;
+mod follow;
 mod slot;
 
 use crate::command::RequestId;

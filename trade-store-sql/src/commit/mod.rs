@@ -25,11 +25,12 @@ pub(crate) struct CommitRows<'r, 'c> {
 }
 
 /// Rows of a table that are written in the same way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum RowSet {
     NewStations,
     ChangedStations,
     Stock,
+    ListedStock,
     NewTrades,
     ChangedTrades,
     NewCargo,
@@ -66,19 +67,20 @@ pub(crate) enum Written {
     Inserted,
     /// It is new, or takes the place of the one with the same first columns, so many of them.
     Replaced { key: usize },
-    /// The row whose first column is the first value takes the others.
-    Changed,
-    /// The same, if it has the version that is the last value.
+    /// The row whose first columns, so many of them, are the first values takes the others.
+    Changed { key: usize },
+    /// The row whose first column is the first value takes the others, if it has the version that is the last.
     ChangedFrom { version: &'static str },
 }
 
 impl RowSet {
     /// All of them, in the order of [`RowSet::shape`].
     #[cfg(any(feature = "sqlite", all(test, feature = "postgres")))]
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::NewStations,
         Self::ChangedStations,
         Self::Stock,
+        Self::ListedStock,
         Self::NewTrades,
         Self::ChangedTrades,
         Self::NewCargo,
@@ -103,19 +105,21 @@ macro_rules! shape {
     };
 }
 
-static SHAPES: [Shape; 14] = [
+static SHAPES: [Shape; 15] = [
     shape!("tn_station", Written::Inserted, sequence Int, id Text, name Text, on_hand_total Text, item_count Int,
         updated_at Int, version Int),
     shape!("tn_station", Written::ChangedFrom { version: "version" }, sequence Int, on_hand_total Text, item_count Int,
         updated_at Int, version Int, expected Int),
     shape!("tn_stock", Written::Replaced { key: 2 }, station Int, item Text, on_hand Int, reserved Int, incoming Int),
+    shape!("tn_stock", Written::Changed { key: 2 }, station Int, item Text, on_hand Int, reserved Int, incoming Int),
     shape!("tn_trade", Written::Inserted, sequence Int, id Text, buyer Int, seller Int, item_lines Text, settlement Int,
         status Int, expires_at Int, created_at Int, updated_at Int, version Int),
-    shape!("tn_trade", Written::Changed, sequence Int, status Int, updated_at Int, version Int),
+    shape!("tn_trade", Written::Changed { key: 1 }, sequence Int, status Int, updated_at Int, version Int),
     shape!("tn_cargo", Written::Inserted, sequence Int, trade Int, id Text, origin Int, destination Int, item_lines Text,
         status Int, eta Int, requested_eta Int, location Text, expires_at Int, created_at Int, updated_at Int,
         version Int),
-    shape!("tn_cargo", Written::Changed, sequence Int, status Int, eta Int, location Text, updated_at Int, version Int),
+    shape!("tn_cargo", Written::Changed { key: 1 }, sequence Int, status Int, eta Int, location Text, updated_at Int,
+        version Int),
     shape!("tn_receipt", Written::Inserted, request Bytes, fingerprint Bytes, time Int, answer Bytes),
     shape!("tn_trade_item", Written::Inserted, item Text, sequence Int),
     shape!("tn_cargo_history", Written::Inserted, cargo Int, sequence Int),
@@ -123,7 +127,7 @@ static SHAPES: [Shape; 14] = [
         to_place Int, reason Int, cargo Int, listed_at Int),
     shape!("tn_log", Written::Inserted, last Int, record Bytes),
     shape!("tn_moment", Written::Replaced { key: 1 }, time Int, last Int),
-    shape!("tn_head", Written::Changed, one Int, sequence Int, time Int),
+    shape!("tn_head", Written::Changed { key: 1 }, one Int, sequence Int, time Int),
 ];
 
 /// A value of a row.
@@ -189,6 +193,10 @@ impl From<Vec<u8>> for Cell<'_> {
 
 /// Takes the rows of a commit.
 pub(crate) trait Sink {
+    /// Whether levels that the store lists are changed ([`RowSet::ListedStock`]), which costs some engines less than to
+    /// write them as if they might be new ([`RowSet::Stock`]).
+    const CHANGES_STOCK: bool;
+
     /// Adds rows of a set, as many values each as its shape has columns. Called once a set.
     fn add<'r, const N: usize>(&mut self, set: RowSet, rows: impl ExactSizeIterator<Item = [Cell<'r>; N]>);
 }

@@ -78,23 +78,26 @@ fn write_stations<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<()
 }
 
 fn write_stock<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), Defect> {
-    let mut stock = Vec::with_capacity(rows.commit.stock.len());
+    let (mut stock, mut listed) = (Vec::new(), Vec::with_capacity(rows.commit.stock.len()));
     for write in &rows.commit.stock {
-        stock.push((rows.keys.station(&write.row.station_id)?, &write.row));
+        let of = if write.listed && S::CHANGES_STOCK { &mut listed } else { &mut stock };
+        of.push((rows.keys.station(&write.row.station_id)?, &write.row));
     }
-    stock.sort_by_key(|(station, _)| *station);
-    sink.add(
-        RowSet::Stock,
-        stock.into_iter().map(|(station, StockRow { item_id, level, .. })| {
-            [
-                station.into(),
-                Cell::id(item_id),
-                Cell::number(level.on_hand),
-                Cell::number(level.reserved),
-                Cell::number(level.incoming),
-            ]
-        }),
-    );
+    for (set, mut levels) in [(RowSet::Stock, stock), (RowSet::ListedStock, listed)] {
+        levels.sort_by_key(|(station, _)| *station);
+        sink.add(
+            set,
+            levels.into_iter().map(|(station, StockRow { item_id, level, .. })| {
+                [
+                    station.into(),
+                    Cell::id(item_id),
+                    Cell::number(level.on_hand),
+                    Cell::number(level.reserved),
+                    Cell::number(level.incoming),
+                ]
+            }),
+        );
+    }
     Ok(())
 }
 

@@ -188,10 +188,12 @@ impl Script {
 }
 
 impl Sink for Script {
+    const CHANGES_STOCK: bool = false;
+
     fn add<'r, const N: usize>(&mut self, set: RowSet, rows: impl ExactSizeIterator<Item = [Cell<'r>; N]>) {
         match set.shape().written {
             Written::Inserted | Written::Replaced { .. } => self.insert(set, rows),
-            Written::Changed | Written::ChangedFrom { .. } => self.change(set, rows),
+            Written::Changed { .. } | Written::ChangedFrom { .. } => self.change(set, rows),
         }
     }
 }
@@ -285,19 +287,22 @@ fn change(shape: &Shape, json: &str) -> String {
     };
     let values: Vec<String> = columns.iter().enumerate().map(table_of).collect();
     let last = columns.len() - 1;
-    let (changed, guard) = match written {
-        Written::ChangedFrom { version } => (&columns[1..last], format!(" AND t.{version}=v.v{last}")),
-        _ => (&columns[1..], String::new()),
+    let (key, end, guard) = match written {
+        Written::ChangedFrom { version } => (1, last, format!(" AND t.{version}=v.v{last}")),
+        Written::Inserted => (0, last + 1, String::new()),
+        Written::Changed { key } | Written::Replaced { key } => (*key, last + 1, String::new()),
     };
-    let set: Vec<String> =
-        changed.iter().zip(1..).map(|((name, _), place)| format!("t.{name}=v.v{place}")).collect();
+    let equal = |from: usize, to: usize| {
+        columns[from..to].iter().zip(from..).map(|((name, _), place)| format!("t.{name}=v.v{place}"))
+    };
+    let set: Vec<String> = equal(key, end).collect();
+    let found: Vec<String> = equal(0, key).collect();
     let mut sql = String::with_capacity(json.len() * 2 + 1_024);
     sql.push_str("UPDATE JSON_TABLE(");
     push_text(&mut sql, json);
-    let (values, set, key) = (values.join(","), set.join(","), columns[0].0);
+    let (values, set, found) = (values.join(","), set.join(","), found.join(" AND "));
     // Writing to a string cannot fail.
-    let _ =
-        write!(sql, ",'$[*]' COLUMNS ({values})) v STRAIGHT_JOIN {table} t ON t.{key}=v.v0{guard} SET {set}");
+    let _ = write!(sql, ",'$[*]' COLUMNS ({values})) v STRAIGHT_JOIN {table} t ON {found}{guard} SET {set}");
     sql
 }
 

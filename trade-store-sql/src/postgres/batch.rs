@@ -1,9 +1,9 @@
 //! A commit's rows as statements: every column one array, all tables of a statement in one message.
 //!
 //! A statement is a list of data-modifying common table expressions, one a table, each over `unnest` of its columns, so
-//! that a commit of any size costs the same few messages. Its text depends only on which sets of rows are not empty.
-//! PostgreSQL would change a table twice in one statement, as long as the rows differ; CockroachDB refuses it. So what
-//! is made and what is changed in one table go in two statements, where a commit has both.
+//! that a commit of any size costs the same few messages. Its text depends only on which sets of rows are not empty, and
+//! is made once. PostgreSQL changes a table twice in one statement, as long as the rows differ; CockroachDB refuses it:
+//! there, what is made and what is changed in one table go in two statements.
 
 use crate::commit::{Cell, Kind, RowSet, Shape, Sink, Written};
 use crate::rows::stored;
@@ -11,7 +11,9 @@ use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgArgumentBuffer, PgArguments, PgConnection, PgRow, PgTypeInfo};
 use sqlx::{Arguments, AssertSqlSafe, Encode, Postgres as Driver, Row, Type};
+use std::collections::HashMap;
 use std::fmt::Write;
+use std::sync::{Arc, Mutex, PoisonError};
 use trade_core::store::Head;
 
 /// Rows, set by set.
@@ -37,13 +39,15 @@ struct Column {
     elements: Vec<u8>,
 }
 
-/// What changes no table twice.
+/// What goes in one message.
 #[derive(Debug, Default)]
 pub(super) struct Statement {
     sets: Vec<Rows>,
 }
 
 impl Sink for Batch {
+    const CHANGES_STOCK: bool = true;
+
     fn add<'r, const N: usize>(&mut self, set: RowSet, rows: impl ExactSizeIterator<Item = [Cell<'r>; N]>) {
         if rows.len() == 0 {
             return;
@@ -66,8 +70,12 @@ impl Sink for Batch {
 }
 
 impl Batch {
-    /// As few statements as the rows can go in, in an order in which they can be run.
-    pub(super) fn into_statements(self) -> Vec<Statement> {
+    /// As few statements as the rows can go in, in an order in which they can be run; `table_once` where none may change
+    /// a table twice.
+    pub(super) fn into_statements(self, table_once: bool) -> Vec<Statement> {
+        if !table_once {
+            return vec![Statement { sets: self.sets }];
+        }
         let mut statements: Vec<Statement> = Vec::new();
         for rows in self.sets {
             let table = rows.set.shape().table;
@@ -151,8 +159,8 @@ impl Statement {
     }
 
     /// Runs it in a transaction that holds the head, and answers how many rows it made or changed.
-    pub(super) async fn run(self, connection: &mut PgConnection) -> Result<u64, sqlx::Error> {
-        let text = self.text(None);
+    pub(super) async fn run(self, connection: &mut PgConnection, texts: &Texts) -> Result<u64, sqlx::Error> {
+        let text = texts.of(&self.sets, None);
         let row = fetch_one(connection, text, self.arguments()?).await?;
         Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
     }
@@ -163,11 +171,12 @@ impl Statement {
     pub(super) async fn run_alone(
         self,
         connection: &mut PgConnection,
+        texts: &Texts,
         from: Head,
         to: Head,
     ) -> Result<bool, sqlx::Error> {
         let mut arguments = self.arguments()?;
-        let text = self.text(Some(arguments.len() + 1));
+        let text = texts.of(&self.sets, Some(arguments.len() + 1));
         let numbers = [
             stored(to.sequence),
             to.time.millis(),
@@ -192,17 +201,36 @@ impl Statement {
         }
         Ok(arguments)
     }
+}
 
-    /// Its text; `head` is the first parameter of those that move the head, where it does.
-    fn text(&self, head: Option<usize>) -> String {
-        let sets: Vec<RowSet> = self.sets.iter().map(|rows| rows.set).collect();
-        text(&sets, head)
+/// The texts of statements, once they were asked for.
+#[derive(Debug, Default)]
+pub(super) struct Texts(Mutex<HashMap<TextKey, Arc<str>>>);
+
+/// The sets that are written, and the first parameter of those that move the head.
+type TextKey = (Vec<RowSet>, Option<usize>);
+
+impl Texts {
+    /// Some megabytes; beyond, it starts afresh.
+    const COUNT_MAX: usize = 512;
+
+    fn of(&self, sets: &[Rows], head: Option<usize>) -> Arc<str> {
+        let key: TextKey = (sets.iter().map(|rows| rows.set).collect(), head);
+        let mut texts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(text) = texts.get(&key) {
+            return text.clone();
+        }
+        if texts.len() >= Self::COUNT_MAX {
+            texts.clear();
+        }
+        let made: Arc<str> = text(&key.0, head).into();
+        texts.entry(key).or_insert(made).clone()
     }
 }
 
 async fn fetch_one(
     connection: &mut PgConnection,
-    text: String,
+    text: Arc<str>,
     arguments: PgArguments,
 ) -> Result<PgRow, sqlx::Error> {
     // To the end of the answer: a statement that is a transaction of its own has ended only then, and may fail in that.
@@ -264,11 +292,12 @@ fn part(shape: &Shape, parameter: usize, if_moved: bool) -> String {
         let condition = if if_moved { format!(" WHERE {IF_MOVED}") } else { String::new() };
         format!("INSERT INTO {table} ({}) SELECT {values} FROM {rows}{condition}", names.join(", "))
     };
-    let update = |set: &[&str]| {
-        let set = set.iter().zip(2..).map(|(name, place)| format!("{name} = v.c{place}"));
+    let update = |key: usize, set: &[&str]| {
+        let set = set.iter().zip(key + 1..).map(|(name, place)| format!("{name} = v.c{place}"));
+        let found = names[..key].iter().zip(1..).map(|(name, place)| format!("{table}.{name} = v.c{place}"));
         let condition = if if_moved { format!(" AND {IF_MOVED}") } else { String::new() };
-        let (set, key) = (join(set.collect()), names[0]);
-        format!("UPDATE {table} SET {set} FROM {rows} WHERE {table}.{key} = v.c1{condition}")
+        let (set, found) = (join(set.collect()), found.collect::<Vec<_>>().join(" AND "));
+        format!("UPDATE {table} SET {set} FROM {rows} WHERE {found}{condition}")
     };
     let written = match written {
         Written::Inserted => insert(),
@@ -277,10 +306,10 @@ fn part(shape: &Shape, parameter: usize, if_moved: bool) -> String {
             let others = others.iter().map(|name| format!("{name} = excluded.{name}")).collect();
             format!("{} ON CONFLICT ({}) DO UPDATE SET {}", insert(), key.join(", "), join(others))
         }
-        Written::Changed => update(&names[1..]),
+        Written::Changed { key } => update(*key, &names[*key..]),
         Written::ChangedFrom { version } => {
             let expected = names.len();
-            format!("{} AND {table}.{version} = v.c{expected}", update(&names[1..expected - 1]))
+            format!("{} AND {table}.{version} = v.c{expected}", update(1, &names[1..expected - 1]))
         }
     };
     format!("{written} RETURNING 1")

@@ -9,7 +9,7 @@
 
 use super::batch::{Batch, Statement};
 use super::classify::{is_definite, occupied_table};
-use super::{Postgres, PostgresStore};
+use super::{Postgres, PostgresStore, State};
 use crate::commit::keys::RowKeys;
 use crate::commit::tables::{WriteTable, appended, guarded, moved};
 use crate::commit::{CommitRows, Defect, OPERATION, RowSet, head_of, no_conflict, shift_to, whole};
@@ -60,7 +60,8 @@ async fn locked<'s>(
 /// Writes a commit.
 pub(super) async fn commit(store: &PostgresStore, commit: &Commit) -> Result<Head, StoreError> {
     let mut lease = store.lanes.writer.lease(OPERATION).await?;
-    if commit.base.time <= commit.time_first() && !changes_a_table_twice(commit) {
+    let State { table_once, .. } = store.state;
+    if commit.base.time <= commit.time_first() && !(table_once && changes_a_table_twice(commit)) {
         let head = head_of(commit, commit.base);
         match write_alone(&mut lease, store, commit, head).await {
             Ok(true) => return Ok(landed(store, lease, commit, head)),
@@ -109,19 +110,23 @@ async fn finish(lock: WriteLock<'_>, commit: &Commit) -> Result<Head, StoreError
 fn landed(store: &PostgresStore, lease: Lease<'_, Postgres>, commit: &Commit, head: Head) -> Head {
     lease.give_back();
     store.stations.learn_created(commit, head);
-    store.state.tell(head.sequence);
+    store.state.wake.tell(head.sequence);
     head
 }
 
-/// Whether a commit has rows to make and rows to change in one table, which take two statements (see [`Batch`]).
+/// Whether a commit has rows to make and rows to change in one table, which may take two statements (see [`Batch`]).
 fn changes_a_table_twice(commit: &Commit) -> bool {
-    fn both<K, T>(writes: &[Write<K, T>]) -> bool {
-        let mut written =
-            writes.iter().filter(|write| write.value.is_some()).map(|write| write.expected.is_some());
-        let first = written.next();
-        written.any(|changed| Some(changed) != first)
+    fn both(mut changed: impl Iterator<Item = bool>) -> bool {
+        let first = changed.next();
+        changed.any(|changed| Some(changed) != first)
     }
-    both(&commit.trades) || both(&commit.cargo) || both(&commit.stations)
+    fn written<K, T>(writes: &[Write<K, T>]) -> impl Iterator<Item = bool> {
+        writes.iter().filter(|write| write.value.is_some()).map(|write| write.expected.is_some())
+    }
+    both(written(&commit.trades))
+        || both(written(&commit.cargo))
+        || both(written(&commit.stations))
+        || both(commit.stock.iter().map(|write| write.listed))
 }
 
 /// The commit as a transaction of one statement. `false` where that cannot be, or where the head is not where the commit
@@ -138,10 +143,10 @@ async fn write_alone(
         None => RowKeys::resolve(lease, &store.stations, commit, 0, true).await?,
     };
     let rows = CommitRows { commit, keys: &keys, shift: 0, head };
-    let mut statements = statements(&rows, guarded().iter().chain(&appended()))?;
+    let mut statements = statements(store, &rows, guarded().iter().chain(&appended()))?;
     let (Some(statement), []) = (statements.pop(), &statements[..]) else { return Ok(false) };
     let answer_max = lease.answer_max();
-    let run = statement.run_alone(&mut lease.connection, commit.base, head);
+    let run = statement.run_alone(&mut lease.connection, &store.state.texts, commit.base, head);
     ended(timeout(answer_max, run).await)
 }
 
@@ -155,9 +160,9 @@ async fn write(
     let shift = shift_to::<Postgres>(stored_head, commit)?;
     let keys = RowKeys::resolve(lease, &store.stations, commit, shift, shift == 0).await?;
     let rows = CommitRows { commit, keys: &keys, shift, head: head_of(commit, stored_head) };
-    for statement in statements(&rows, guarded().iter().chain(&appended()).chain(&moved()))? {
+    for statement in statements(store, &rows, guarded().iter().chain(&appended()).chain(&moved()))? {
         let (expected, answer_max) = (statement.rows(), lease.answer_max());
-        let written = timeout(answer_max, statement.run(&mut lease.connection)).await;
+        let written = timeout(answer_max, statement.run(&mut lease.connection, &store.state.texts)).await;
         let changed = written.map_err(|_| silent(StoreErrorKind::Unavailable))?.map_err(failed)?;
         // A station may be of another version than expected though nobody moved the head, where what the commit was
         // made from was not of one moment.
@@ -167,6 +172,7 @@ async fn write(
 }
 
 fn statements<'t>(
+    store: &PostgresStore,
     rows: &CommitRows<'_, '_>,
     tables: impl Iterator<Item = &'t WriteTable<Batch>>,
 ) -> Result<Vec<Statement>, StoreError> {
@@ -174,7 +180,7 @@ fn statements<'t>(
     for table in tables {
         table(rows, &mut batch).map_err(Defect::in_store::<Postgres>)?;
     }
-    Ok(batch.into_statements())
+    Ok(batch.into_statements(store.state.table_once))
 }
 
 /// What the answer to the end of a transaction says of it.

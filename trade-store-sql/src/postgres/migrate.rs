@@ -21,27 +21,46 @@ const TRIES: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(100);
 const UNDEFINED_TABLE: &str = "42P01";
 
+/// Who speaks the protocol, as far as it matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Server {
+    /// PostgreSQL, or what is made of it.
+    Postgres,
+    /// CockroachDB.
+    Cockroach,
+}
+
+impl Server {
+    async fn of(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
+        let version: String = sqlx::query_scalar("SELECT version()").fetch_one(connection).await?;
+        Ok(if version.contains("CockroachDB") { Self::Cockroach } else { Self::Postgres })
+    }
+}
+
 /// Applies what is missing, each step whole or not at all. Where nothing is, or nothing is to be changed, it only reads.
+/// Answers who the server is.
 ///
 /// # Errors
 /// `Unsupported` where the schema is of another program, where it is older and not to be changed, or where the server
 /// takes no writes.
-pub(super) async fn migrate(connection: &mut PgConnection, may_change: bool) -> Result<(), StoreError> {
+pub(super) async fn migrate(connection: &mut PgConnection, may_change: bool) -> Result<Server, StoreError> {
+    let server = Server::of(connection).await.map_err(classified)?;
     let mut tries = 0;
     loop {
         let known = MIGRATIONS.known::<Postgres>(&applied(connection).await?)?;
         if !may_change {
-            return MIGRATIONS.refuse_older::<Postgres>(known);
+            MIGRATIONS.refuse_older::<Postgres>(known)?;
+            return Ok(server);
         }
         refuse_read_only(connection).await?;
         let Some((version, checksum, sql)) = MIGRATIONS.missing(known).next() else {
             // It changes nothing, and is refused to whoever may not change anything.
             let touched =
                 sqlx::raw_sql("UPDATE tn_head SET time = time WHERE one = 0").execute(connection).await;
-            return touched.map(drop).map_err(classified);
+            return touched.map(|_| server).map_err(classified);
         };
         tries += 1;
-        match apply(connection, version, &checksum, sql).await {
+        match apply(connection, server, version, &checksum, sql).await {
             Ok(()) => {}
             Err(error) if is_race(&error) && tries < TRIES => {
                 sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await.map_err(classified)?;
@@ -83,11 +102,11 @@ async fn refuse_read_only(connection: &mut PgConnection) -> Result<(), StoreErro
 
 async fn apply(
     connection: &mut PgConnection,
+    server: Server,
     version: i64,
     checksum: &[u8],
     sql: &'static str,
 ) -> Result<(), sqlx::Error> {
-    let server: String = sqlx::query_scalar("SELECT version()").fetch_one(&mut *connection).await?;
     sqlx::raw_sql("BEGIN").execute(&mut *connection).await?;
     sqlx::raw_sql(
         "CREATE TABLE IF NOT EXISTS tn_schema (version BIGINT PRIMARY KEY, checksum BYTEA NOT NULL)",
@@ -99,10 +118,10 @@ async fn apply(
         .bind(checksum)
         .execute(&mut *connection)
         .await?;
-    // CockroachDB compares every text by bytes, and one with a collation with no other.
-    let sql = match server.contains("CockroachDB") {
-        true => sql.replace(" COLLATE \"C\"", ""),
-        false => sql.to_owned(),
+    let sql = match server {
+        // It compares every text by bytes, and one with a collation with no other.
+        Server::Cockroach => sql.replace(" COLLATE \"C\"", ""),
+        Server::Postgres => sql.to_owned(),
     };
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *connection).await?;
     sqlx::raw_sql("COMMIT").execute(connection).await.map(drop)

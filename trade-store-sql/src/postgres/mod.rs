@@ -30,6 +30,8 @@ use crate::engine::{Engine, Param};
 use crate::rows::Columns;
 use crate::server::{ServerOptions, try_replica};
 use crate::store::SqlStore;
+use batch::Texts;
+use migrate::Server;
 use session::PostgresOptions;
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::{Arguments, AssertSqlSafe, Executor, Row};
@@ -78,11 +80,22 @@ impl PostgresStore {
         let replica = options.read_url.as_deref().map(|url| PostgresOptions::new(url, options, true));
         let lanes = options.lanes::<Postgres>(&primary, replica.transpose()?);
         let mut lease = lanes.writer.lease("connect").await?;
-        migrate::migrate(&mut lease.connection, options.migrate).await?;
+        let server = migrate::migrate(&mut lease.connection, options.migrate).await?;
         lease.give_back();
         try_replica(&lanes).await?;
-        Ok(Self::new(lanes, Wake::start(primary, options.poll_interval)))
+        let wake = Wake::start(primary, options.poll_interval);
+        let table_once = server == Server::Cockroach;
+        Ok(Self::new(lanes, State { wake, table_once, texts: Texts::default() }))
     }
+}
+
+/// What a store keeps beside its connections.
+#[derive(Debug)]
+pub struct State {
+    wake: Wake,
+    /// Whether no statement may change a table twice.
+    table_once: bool,
+    texts: Texts,
 }
 
 /// PostgreSQL, as an engine.
@@ -93,7 +106,7 @@ impl Engine for Postgres {
     type Connection = PgConnection;
     type Options = PostgresOptions;
     type Row = PgRow;
-    type State = Wake;
+    type State = State;
 
     const NAME: &'static str = "postgres";
     const DIALECT: Dialect = Dialect::Postgres;
@@ -145,8 +158,8 @@ impl Engine for Postgres {
         wake::changed(store, after).await
     }
 
-    async fn stop(state: &Wake) {
-        state.stop();
+    async fn stop(state: &State) {
+        state.wake.stop();
     }
 }
 

@@ -27,7 +27,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(5);
 
 /// What a store knows of the commits of others.
 #[derive(Debug)]
-pub struct Wake {
+pub(super) struct Wake {
     /// The newest sequence that this store wrote.
     own: watch::Sender<Sequence>,
     /// The newest that another told of, since the connection was made.
@@ -64,7 +64,7 @@ impl Wake {
 
 /// Waits until the log ends behind `after`.
 pub(super) async fn changed(store: &PostgresStore, after: Sequence) -> Result<(), StoreError> {
-    let mut heard = store.state.heard.clone();
+    let mut heard = store.state.wake.heard.clone();
     while log::head(&store.lanes.watcher, "watch the log").await?.sequence <= after {
         let told = async {
             loop {
@@ -78,7 +78,7 @@ pub(super) async fn changed(store: &PostgresStore, after: Sequence) -> Result<()
                 }
             }
         };
-        let _ = timeout(store.state.poll_interval, told).await;
+        let _ = timeout(store.state.wake.poll_interval, told).await;
     }
     Ok(())
 }

@@ -35,21 +35,18 @@ fn text(set: RowSet, shape: usize) -> &'static Arc<str> {
 fn statement(shape: &Shape, rows: &str) -> String {
     let Shape { table, columns, written } = shape;
     let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
-    let set = |columns: &[&str], first: usize| {
-        let set = columns.iter().zip(first..).map(|(name, place)| format!("{name} = v.column{place}"));
-        set.collect::<Vec<_>>().join(", ")
-    };
     let insert = || {
         format!(
             "INSERT OR FAIL INTO {table} ({}) SELECT * FROM {rows} v WHERE v.column1 IS NOT NULL",
             names.join(", ")
         )
     };
-    let update = |set: String| {
-        let key = names[0];
-        format!(
-            "UPDATE OR FAIL {table} SET {set} FROM {rows} v WHERE v.column1 IS NOT NULL AND {table}.{key} = v.column1"
-        )
+    let update = |key: usize, columns: &[&str]| {
+        let set = columns.iter().zip(key + 1..).map(|(name, place)| format!("{name} = v.column{place}"));
+        let found =
+            names[..key].iter().zip(1..).map(|(name, place)| format!("{table}.{name} = v.column{place}"));
+        let (set, found) = (set.collect::<Vec<_>>().join(", "), found.collect::<Vec<_>>().join(" AND "));
+        format!("UPDATE OR FAIL {table} SET {set} FROM {rows} v WHERE v.column1 IS NOT NULL AND {found}")
     };
     match written {
         Written::Inserted => format!("{};", insert()),
@@ -58,11 +55,10 @@ fn statement(shape: &Shape, rows: &str) -> String {
             let others: Vec<_> = others.iter().map(|name| format!("{name} = excluded.{name}")).collect();
             format!("{} ON CONFLICT ({}) DO UPDATE SET {};", insert(), key.join(", "), others.join(", "))
         }
-        Written::Changed => format!("{};", update(set(&names[1..], 2))),
+        Written::Changed { key } => format!("{};", update(*key, &names[*key..])),
         Written::ChangedFrom { version } => {
             let expected = names.len();
-            let set = set(&names[1..expected - 1], 2);
-            format!("{} AND {table}.{version} = v.column{expected};", update(set))
+            format!("{} AND {table}.{version} = v.column{expected};", update(1, &names[1..expected - 1]))
         }
     }
 }
@@ -146,6 +142,8 @@ impl Script {
 }
 
 impl Sink for Script {
+    const CHANGES_STOCK: bool = false;
+
     fn add<'r, const N: usize>(
         &mut self,
         set: RowSet,

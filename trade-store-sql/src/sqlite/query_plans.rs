@@ -73,7 +73,7 @@ async fn every_read_is_a_search() {
 async fn every_change_finds_its_rows_by_key() {
     let (_folder, store) = store().await;
     let changed =
-        |set: &RowSet| matches!(set.shape().written, Written::Changed | Written::ChangedFrom { .. });
+        |set: &RowSet| matches!(set.shape().written, Written::Changed { .. } | Written::ChangedFrom { .. });
     for set in RowSet::ALL.into_iter().filter(changed) {
         for sql in batch::every_text(set) {
             // Its parameters have no numbers.

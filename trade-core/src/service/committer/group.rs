@@ -10,6 +10,10 @@ use crate::values::Timestamp;
 use crate::view::{Missing, View};
 use std::collections::HashSet;
 
+/// How far a view follows others by the log: what lies further back is more than what is needed of it.
+const FOLLOWED_EVENTS_MAX: u32 = 16_384;
+const FOLLOWED_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// A command with what was decided for it.
 #[derive(Debug)]
 pub(super) struct Decided {
@@ -55,6 +59,41 @@ pub(super) struct Closed {
     attempt: RequestId,
 }
 
+/// What commands ask a store for, one answer after the other.
+struct Asked<'c> {
+    commands: &'c [Pending],
+    looked: bool,
+}
+
+impl<'c> Asked<'c> {
+    fn new(commands: &'c [Pending]) -> Self {
+        Self { commands, looked: false }
+    }
+
+    /// What the view still lacks; none where that is nothing.
+    fn next(&mut self, view: &mut View) -> Option<Keys> {
+        let first = !std::mem::replace(&mut self.looked, true);
+        let mut missing = Missing::default();
+        for command in self.commands.iter().map(|pending| &pending.request.command) {
+            // What was missing was touched when it was added.
+            if first || keys::names_a_shipment(command) {
+                keys::touch(view, command, &mut missing);
+            }
+        }
+        if first {
+            // Where nothing is missing the head is looked at still: a refusal must rest on what is stored now.
+            let whole =
+                self.commands.iter().filter_map(|pending| keys::whole_station(&pending.request.command));
+            return Some(Keys {
+                requests: self.commands.iter().filter_map(Pending::receipt_id).collect(),
+                inventories: whole.cloned().collect(),
+                ..missing.into_keys()
+            });
+        }
+        (!missing.is_empty()).then(|| missing.into_keys())
+    }
+}
+
 impl Group {
     /// Nothing decided, nothing known.
     pub(super) fn new(attempt: RequestId) -> Self {
@@ -87,29 +126,9 @@ impl Group {
         mut heads: Option<[Head; 2]>,
     ) -> Result<(), StoreError> {
         let view = &mut self.draft.view;
-        let whole = commands.iter().filter_map(|pending| keys::whole_station(&pending.request.command));
-        let mut asked = Keys {
-            requests: commands.iter().filter_map(Pending::receipt_id).collect(),
-            inventories: whole.cloned().collect(),
-            ..Keys::default()
-        };
-        let mut looked = false;
-        loop {
-            let mut missing = Missing::default();
-            for command in commands.iter().map(|pending| &pending.request.command) {
-                // What was missing was touched when it was added.
-                if !looked || keys::names_a_shipment(command) {
-                    keys::touch(view, command, &mut missing);
-                }
-            }
-            // Where nothing is missing the head is looked at still: a refusal must rest on what is stored now.
-            if looked && missing.is_empty() {
-                return Ok(());
-            }
-            let Keys { requests, inventories, .. } = std::mem::take(&mut asked);
-            let wanted = Keys { requests, inventories, ..missing.into_keys() };
+        let mut asked = Asked::new(commands);
+        while let Some(wanted) = asked.next(view) {
             let loaded = store.load(&wanted).await?;
-            looked = true;
             match heads {
                 None => {
                     heads = Some([loaded.head; 2]);
@@ -123,6 +142,52 @@ impl Group {
             }
             view.add(&wanted, loaded);
         }
+        Ok(())
+    }
+
+    /// The same on a view that is known, which follows others by the log where they have written since: the moment is
+    /// then that of the newest answer. Answers `false`, and leaves a view of no use, where it cannot follow.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be read.
+    pub(super) async fn catch_up(
+        &mut self,
+        store: &dyn Store,
+        commands: &[Pending],
+    ) -> Result<bool, StoreError> {
+        let mut asked = Asked::new(commands);
+        while let Some(wanted) = asked.next(&mut self.draft.view) {
+            let loaded = store.load(&wanted).await?;
+            if !self.follow(store, loaded.head).await? {
+                return Ok(false);
+            }
+            self.draft.view.add(&wanted, loaded);
+        }
+        Ok(true)
+    }
+
+    /// Brings the view to where the log ended at `head`, if it is not far.
+    async fn follow(&mut self, store: &dyn Store, head: Head) -> Result<bool, StoreError> {
+        let view = &mut self.draft.view;
+        let known = view.head();
+        if known == head {
+            return Ok(true);
+        }
+        if known.sequence >= head.sequence || head.sequence - known.sequence > u64::from(FOLLOWED_EVENTS_MAX)
+        {
+            return Ok(false);
+        }
+        // With the record before, which shows that this still is the log that the view knows.
+        let after = known.sequence.saturating_sub(1);
+        let records = store.read(after, FOLLOWED_EVENTS_MAX as usize, FOLLOWED_BYTES_MAX).await?;
+        let records = match records.split_first() {
+            _ if known == Head::EMPTY => &records[..],
+            Some((last, newer)) if last.last == known.sequence && last.step.time == known.time => newer,
+            _ => return Ok(false),
+        };
+        // There may be more by now than the answer knew of.
+        let there = records.partition_point(|record| record.last <= head.sequence);
+        Ok(view.follow(&records[..there], head))
     }
 
     /// Decides what initiates something under ids that were never seen, between stations that are known, without asking

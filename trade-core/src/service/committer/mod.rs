@@ -5,13 +5,15 @@
 //! and never waits for the disk with its hands in its lap.
 //!
 //! The view is kept from group to group. It is what the store holds as long as nobody else writes, and the head of the
-//! log, which every load answers, tells whether somebody did: then all of it is loaded afresh. What initiates a trade or
-//! a transfer between known stations asks the store nothing: its id is taken for free, and the commit, which finds an id
-//! that is not, makes the group be looked up and decided again. A refusal is never decided so.
+//! log, which every load answers, tells whether somebody did: then the view follows them by the records they added, where
+//! these are not too many, and otherwise all of it is loaded afresh. What initiates a trade or a transfer between known
+//! stations asks the store nothing: its id is taken for free, and the commit, which finds an id that is not, makes the
+//! group be looked up and decided again. A refusal is never decided so.
 //!
 //! Where others write to the same rows, a commit that hopes to be first is often not. After a conflict the committer
-//! takes turns with them for some groups: it holds the head of the log first, and then loads and decides, with everyone
-//! who came while it waited. It hopes again once nobody wrote between its groups.
+//! takes turns with them for some groups: it holds the head of the log first, and then decides, with everyone who came
+//! while it waited. What can be loaded before it waits is; while it holds the head, and others wait for it, little more
+//! than their newest records is left to be read. It hopes again once nobody wrote between its groups.
 //!
 //! What keeps an answer honest:
 //! - A caller hears of success only after the commit.
@@ -158,9 +160,7 @@ impl Committer {
         let loaded = match self.load(&commands).await {
             // Others wrote, and nothing here depends on what they may have changed.
             Err(error) if error.kind == StoreErrorKind::Conflict && self.is_idle() => {
-                // Nobody is in it.
-                self.start_over();
-                self.load(&commands).await
+                self.catch_up(&commands).await
             }
             loaded => loaded,
         };
@@ -187,7 +187,10 @@ impl Committer {
 
     /// Holds the head of the log, and then decides and stores commands with those that came meanwhile.
     async fn take_turn(&mut self, mut commands: Vec<Pending>, queue: &mut mpsc::UnboundedReceiver<Pending>) {
-        self.start_over();
+        let lines: u32 = commands.iter().map(|pending| pending.lines).sum();
+        commands.extend(waiting(queue, self.options.group_lines_max.saturating_sub(lines)));
+        // What fails here fails again under the lock, and is told then.
+        let _ = self.catch_up(&commands).await;
         let store = self.store.clone();
         let attempt = match store.hold().await {
             Ok(held) => {
@@ -225,6 +228,29 @@ impl Committer {
         self.landed.is_some() && !self.rivalry.takes_turns() && self.heard_at.elapsed() < TRUST_MAX
     }
 
+    /// Brings the view, in which nothing is decided, to where the log is now, with all that commands can touch.
+    async fn catch_up(&mut self, commands: &[Pending]) -> Result<(), StoreError> {
+        let asked_at = Instant::now();
+        let followed = match self.landed {
+            Some(_) => self.open.catch_up(&*self.store, commands).await,
+            None => Ok(false),
+        };
+        let known = match followed {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                // Nobody is in it.
+                self.start_over();
+                self.open.load(&*self.store, commands, None).await
+            }
+            Err(error) => Err(error),
+        };
+        match known {
+            Ok(()) => (self.landed, self.heard_at) = (Some(self.open.draft.view.head()), asked_at),
+            Err(_) => drop(self.start_over()),
+        }
+        known
+    }
+
     /// Whether nothing is decided and not stored.
     fn is_idle(&self) -> bool {
         self.flight.is_none() && self.open.is_empty()
@@ -248,20 +274,12 @@ impl Committer {
 
     async fn land(&mut self, outcome: Result<Head, StoreError>) {
         let Some(Flight { closed, launched_at, .. }) = self.flight.take() else { return };
-        let expected = closed.newest;
         match outcome {
             Ok(head) => {
                 self.novelty.held(closed.unseen);
-                self.acknowledge(closed, head);
-                if head == expected {
-                    self.landed = Some(head);
-                    self.heard_at = launched_at;
-                    self.open.draft.view.forget(KEPT_MAX);
-                } else {
-                    // Others wrote before it: what was decided since has not seen it.
-                    let again = self.start_over();
-                    self.settle(again, None).await;
-                }
+                let again = self.stored(closed, head);
+                self.heard_at = launched_at;
+                self.settle(again, None).await;
             }
             Err(error) => {
                 self.rivalry.met(&error);
@@ -274,10 +292,20 @@ impl Committer {
         }
     }
 
-    fn acknowledge(&self, closed: Closed, head: Head) {
+    /// A group is stored, the log ending at `head`. Answers what was decided since, and must be decided again.
+    fn stored(&mut self, closed: Closed, head: Head) -> Vec<Pending> {
+        let expected = closed.newest;
         let (records, decided) = closed.landed(head);
         self.bus.publish(records);
         decided.into_iter().for_each(group::Decided::answer);
+        if head == expected {
+            self.landed = Some(head);
+            self.open.draft.view.forget(KEPT_MAX);
+            Vec::new()
+        } else {
+            // Others wrote before it: what was decided since has not seen it.
+            self.start_over()
+        }
     }
 
     /// Forgets the view, and takes back what was decided on it.
@@ -349,19 +377,20 @@ impl Committer {
         }
     }
 
+    /// One attempt, while nothing else is decided or on its way.
     async fn attempt(&mut self, commands: Vec<Pending>, held: Option<Box<dyn Held + '_>>) -> Attempt {
-        let mut group = Group::new(self.attempt_id());
-        if let Err(error) = group.load(&*self.store, &commands, None).await {
+        if let Err(error) = self.catch_up(&commands).await {
             return not_tried(commands, error);
         }
-        self.rivalry.loaded(group.draft.view.head());
+        self.rivalry.loaded(self.open.draft.view.head());
         let now = self.clock.now();
-        commands.into_iter().for_each(|pending| group.decide(pending, now));
-        group.settled().into_iter().for_each(group::Decided::answer);
-        if group.is_clean() {
+        commands.into_iter().for_each(|pending| self.open.decide(pending, now));
+        self.open.settled().into_iter().for_each(group::Decided::answer);
+        if self.open.is_clean() {
+            self.open.let_go(KEPT_MAX);
             return Attempt::Done;
         }
-        let (commit, closed) = group.close(self.attempt_id());
+        let (commit, closed) = self.open.close(self.attempt_id());
         let committed = match held {
             Some(held) => held.commit(&commit).await,
             None => self.store.commit(&commit).await,
@@ -369,11 +398,12 @@ impl Committer {
         match committed {
             Ok(head) => {
                 self.rivalry.committed(head);
-                self.acknowledge(closed, head);
+                self.stored(closed, head);
                 Attempt::Done
             }
             Err(error) => {
                 self.rivalry.met(&error);
+                self.start_over();
                 let again = closed.undecided(error.kind == StoreErrorKind::OutcomeUnknown);
                 if error.is_retryable() {
                     Attempt::Again(again, error)
