@@ -1,5 +1,6 @@
-//! `trade-network`: the server as a program, and `verify` beside it.
+//! `trade-network`: the server as a program, with `verify` and `import-legacy` beside it.
 
+mod import;
 mod serve;
 mod settings;
 mod verify;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         }
         Ok(Task::Serve(settings)) => run(serve::run(*settings)),
         Ok(Task::Verify { store }) => run(verify::run(store)),
+        Ok(Task::Import(import)) => run(import::run(*import)),
     };
     let (line, code) = match ended {
         Ok(()) => return ExitCode::SUCCESS,

@@ -1,5 +1,6 @@
 //! What the server is told: flag, then environment variable, then default.
 
+use crate::import::Import;
 use examples::store::names_no_file;
 use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -14,6 +15,9 @@ A network of stations that trade: REST and Server-Sent Events over one store.
 
 usage: trade-network [OPTIONS]                 serves until SIGTERM or Ctrl-C
        trade-network verify [--store URL]      proves that the log and the tables agree
+       trade-network import-legacy --from mongodb://user:password@host/database [--store URL] [--report FILE]
+                                               takes over the collections trades, cargos and inventories of an older
+                                               network, from which it only reads, and prints what was odd
 
 options (flag, else environment variable, else default):
   --listen ADDRESS    TRADE_LISTEN      127.0.0.1:8080 (port 0 picks a free one)
@@ -25,6 +29,8 @@ options (flag, else environment variable, else default):
   --log FILTER        TRADE_LOG         info (such as warn or info,trade_core=debug)
   --log-format FORM   TRADE_LOG_FORMAT  pretty (or json)
   --auth MODE         TRADE_AUTH        auto (or required, off)
+  --from URL          TRADE_IMPORT_FROM    (of import-legacy: the database that is taken over)
+  --report FILE       TRADE_IMPORT_REPORT  (of import-legacy: where every line of its report goes)
   -h, --help
   -V, --version
 
@@ -38,6 +44,8 @@ pub(crate) enum Task {
     Serve(Box<Settings>),
     /// Check the store at this address.
     Verify { store: String },
+    /// Take over an older network's database.
+    Import(Box<Import>),
     /// Print [`HELP`].
     Help,
     /// Print the version.
@@ -127,6 +135,10 @@ pub(crate) fn read(
         Setting::new("--store-connections", "TRADE_STORE_CONNECTIONS", "8"),
         Setting::new("--store-poll", "TRADE_STORE_POLL", "100"),
     ];
+    let mut import = [
+        Setting::new("--from", "TRADE_IMPORT_FROM", ""),
+        Setting::new("--report", "TRADE_IMPORT_REPORT", ""),
+    ];
     let mut subcommand: Option<String> = None;
     let mut parser = lexopt::Parser::from_args(arguments);
     let line = |error: lexopt::Error| error.to_string();
@@ -135,7 +147,8 @@ pub(crate) fn read(
             Short('h') | Long("help") => return Ok(Task::Help),
             Short('V') | Long("version") => return Ok(Task::Version),
             Long(name) => {
-                let known = settings.iter_mut().find(|setting| setting.flag.strip_prefix("--") == Some(name));
+                let mut all = settings.iter_mut().chain(&mut import);
+                let known = all.find(|setting| setting.flag.strip_prefix("--") == Some(name));
                 let setting = known.ok_or_else(|| format!("unknown option --{name}; see --help"))?;
                 setting.given = Some(parser.value().map_err(line)?.string().map_err(line)?);
             }
@@ -143,7 +156,32 @@ pub(crate) fn read(
             other => return Err(format!("{}; see --help", other.unexpected())),
         }
     }
-    task(subcommand.as_deref(), &settings, &environment)
+    if subcommand.as_deref() == Some("import-legacy") {
+        return import_task(&settings, &import, &environment);
+    }
+    match import.iter().find(|setting| setting.given.is_some()) {
+        Some(other) => Err(format!("{} is only for import-legacy; see --help", other.flag)),
+        None => task(subcommand.as_deref(), &settings, &environment),
+    }
+}
+
+fn import_task(
+    settings: &[Setting],
+    [from, report]: &[Setting; 2],
+    environment: &impl Fn(&str) -> Option<OsString>,
+) -> Result<Task, String> {
+    if let Some(other) = settings.iter().find(|other| other.given.is_some() && other.flag != "--store") {
+        return Err(format!("{} is no option of import-legacy; see --help", other.flag));
+    }
+    let from = from.value(environment)?;
+    if !from.text.starts_with("mongodb://") {
+        // The text may hold a password.
+        return Err(format!("{}: must be an address such as mongodb://host/database", from.origin));
+    }
+    let report = Some(report.value(environment)?.text).filter(|path| !path.is_empty());
+    let store = settings.iter().find(|setting| setting.flag == "--store");
+    let store = store.ok_or("--store is unknown")?.value(environment)?;
+    Ok(Task::Import(Box::new(Import { from: from.text, store: address(store)?, report })))
 }
 
 fn task(
@@ -170,7 +208,7 @@ fn task(
                 None => Ok(Task::Verify { store: address(store.value(environment)?)? }),
             }
         }
-        Some(later @ ("keys" | "import-legacy")) => Err(format!("{later} is not available in this build")),
+        Some(later @ "keys") => Err(format!("{later} is not available in this build")),
         Some(other) => Err(format!("unknown subcommand {other:?}; see --help")),
     }
 }
@@ -317,6 +355,12 @@ mod tests {
             ("serve", "serve"),
             ("verify again", "again"),
             ("verify --listen 127.0.0.1:1", "--listen"),
+            ("import-legacy", "--from"),
+            ("import-legacy --from http://h/x", "--from"),
+            ("import-legacy --from mongodb://h/x --listen 127.0.0.1:1", "--listen"),
+            ("import-legacy --from mongodb://h/x --store sqlite://", "--store"),
+            ("--from mongodb://h/x", "--from"),
+            ("verify --report x", "--report"),
             ("keys create", "create"),
             ("keys", "keys"),
             ("-x", "x"),
@@ -366,6 +410,21 @@ mod tests {
         assert_eq!((options.server.readers_max, options.server.read_url.as_deref()), (3, Some(replica)));
         assert_eq!(options.server.poll_interval, Duration::from_millis(5));
         let error = read_with("--store-read redis://ada:s3cret@h", &[]).unwrap_err();
+        assert!(!error.contains("s3cret"), "{error}");
+    }
+
+    #[test]
+    fn import_legacy_takes_a_source_a_store_and_a_file() {
+        let arguments = "import-legacy --from mongodb://h/x --store sqlite://a.db --report r.txt";
+        let Ok(Task::Import(import)) = read_with(arguments, &[]) else { panic!("{arguments}") };
+        assert_eq!((&*import.from, &*import.store), ("mongodb://h/x", "sqlite://a.db"));
+        assert_eq!(import.report.as_deref(), Some("r.txt"));
+        let Ok(Task::Import(import)) = read_with("import-legacy", &[("TRADE_IMPORT_FROM", "mongodb://h/x")])
+        else {
+            panic!("the address of the environment")
+        };
+        assert_eq!((&*import.store, import.report), ("sqlite://trade-network.db", None));
+        let error = read_with("import-legacy --from postgres://ada:s3cret@h/x", &[]).unwrap_err();
         assert!(!error.contains("s3cret"), "{error}");
     }
 

@@ -1,0 +1,311 @@
+//! The database that is taken over. It is only ever read: by `find`, `count` and `aggregate` without `$out` or `$merge`.
+//!
+//! Documents come by cursors, sorted by the server, which may use its disk for it; a trade comes with its cargo, a cargo
+//! with its trade. Only what is known of documents that share an id is kept in memory.
+
+use super::finding::Collection;
+use crate::Failure;
+use examples::store::without_password;
+use mongodb::bson::{Bson, DateTime, Document, doc};
+use mongodb::error::{Error, ErrorKind};
+use mongodb::options::{ClientOptions, ServerAddress};
+use mongodb::{Client, Cursor, Database};
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// How long to look for a server where the address does not say.
+const SELECTION_TIMEOUT: Duration = Duration::from_secs(10);
+/// The code of a cursor that the server has closed (`CursorNotFound`), as it does after ten idle minutes.
+const CURSOR_NOT_FOUND: i32 = 43;
+
+/// An open source.
+#[derive(Debug)]
+pub(crate) struct Source {
+    client: Client,
+    database: Database,
+    /// The address without its password.
+    shown: String,
+    hosts: Vec<ServerAddress>,
+}
+
+/// How many documents there are in each collection.
+pub(crate) type Counts = [u64; Collection::ALL.len()];
+
+/// The `_id` of the document that counts, for each id that several share.
+pub(crate) type Keepers = HashMap<String, Bson>;
+
+impl Source {
+    /// Connects, and sees that it is a database of the seed's.
+    pub(crate) async fn connect(url: &str) -> Result<Self, Failure> {
+        let shown = without_password(url);
+        // What the driver says of an address may quote it, the password included.
+        let unreadable =
+            |_| Failure::Usage(format!("--from {shown}: is no mongodb:// address of named hosts"));
+        let mut options = ClientOptions::parse(url).await.map_err(unreadable)?;
+        let Some(name) = options.default_database.clone() else {
+            return Err(Failure::Usage(format!("--from {shown}: must name the database: …/DATABASE")));
+        };
+        options.app_name.get_or_insert_with(|| "trade-network import-legacy".into());
+        options.server_selection_timeout.get_or_insert(SELECTION_TIMEOUT);
+        let hosts = options.hosts.clone();
+        let client = Client::with_options(options)
+            .map_err(|_| Failure::Usage(format!("--from {shown}: its options contradict each other")))?;
+        let source = Self { database: client.database(&name), client, shown, hosts };
+        source.check(&name).await?;
+        Ok(source)
+    }
+
+    async fn check(&self, name: &str) -> Result<(), Failure> {
+        let names = self.database.list_collection_names().await.map_err(|error| self.failed(&error))?;
+        let has = |wanted: &str| names.iter().any(|name| name == wanted);
+        if has("head") && has("log") && has("migrations") {
+            return Err(Failure::Usage(format!("--from {}: is a store of this network's own", self.shown)));
+        }
+        if !Collection::ALL.iter().any(|collection| has(collection.name())) {
+            let wanted = Collection::ALL.map(Collection::name).join(", ");
+            return Err(Failure::Failed(format!("the database {name} has none of the collections {wanted}")));
+        }
+        Ok(())
+    }
+
+    /// Its address, without the password.
+    pub(crate) fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// Whether a store's address names the same database of one of the same servers.
+    pub(crate) async fn is_also(&self, store: &str) -> bool {
+        if !store.starts_with("mongodb") {
+            return false;
+        }
+        let Ok(options) = ClientOptions::parse(store).await else { return false };
+        let place = |host: &ServerAddress| host.to_string().replace("localhost", "127.0.0.1").to_lowercase();
+        let same_host =
+            options.hosts.iter().any(|host| self.hosts.iter().any(|own| place(own) == place(host)));
+        same_host && options.default_database.as_deref() == Some(self.database.name())
+    }
+
+    /// Closes the connections.
+    pub(crate) async fn close(self) {
+        drop(self.database);
+        self.client.shutdown().await;
+    }
+
+    /// A failure to read, without what the address holds.
+    pub(crate) fn failed(&self, error: &Error) -> Failure {
+        let detail = match *error.kind {
+            ErrorKind::Command(ref command) => format!("{}: {}", command.code_name, command.message),
+            ErrorKind::ServerSelection { .. } => "no server answers there".into(),
+            ErrorKind::Authentication { .. } => "it refuses the user or the password".into(),
+            ref kind => kind.to_string(),
+        };
+        Failure::Failed(format!("{} cannot be read: {detail}", self.shown))
+    }
+
+    fn collection(&self, collection: Collection) -> mongodb::Collection<Document> {
+        self.database.collection(collection.name())
+    }
+
+    /// Counts the documents.
+    pub(crate) async fn counts(&self) -> Result<Counts, Failure> {
+        let mut counts = Counts::default();
+        for (count, collection) in counts.iter_mut().zip(Collection::ALL) {
+            let counted = self.collection(collection).count_documents(doc! {}).await;
+            *count = counted.map_err(|error| self.failed(&error))?;
+        }
+        Ok(counts)
+    }
+
+    /// The ids that several documents have. A unique index, which Mongoose asks for, leaves none.
+    pub(crate) async fn keepers(&self, collection: Collection) -> Result<Keepers, Failure> {
+        let key = format!("${}", collection.key());
+        let pipeline = [
+            doc! { "$match": { collection.key(): { "$type": "string" } } },
+            doc! { "$group": { "_id": key, "count": { "$sum": 1 }, "keeper": { "$min": "$_id" } } },
+            doc! { "$match": { "count": { "$gt": 1 } } },
+        ];
+        let mut keepers = Keepers::new();
+        let found = self.collection(collection).aggregate(pipeline).allow_disk_use(true).await;
+        let mut cursor = found.map_err(|error| self.failed(&error))?;
+        while cursor.advance().await.map_err(|error| self.failed(&error))? {
+            let group = cursor.deserialize_current().map_err(|error| self.failed(&error))?;
+            if let (Ok(id), Some(keeper)) = (group.get_str("_id"), group.get("keeper")) {
+                keepers.insert(id.to_owned(), keeper.clone());
+            }
+        }
+        Ok(keepers)
+    }
+
+    /// All documents of a collection by their time, each with its partners of the other.
+    pub(crate) async fn lane(&self, order: Order) -> Result<Lane<'_>, Failure> {
+        let mut lane = Lane { source: self, order, cursor: None, position: None, head: None };
+        lane.advance().await?;
+        Ok(lane)
+    }
+}
+
+/// What a lane holds, and by which time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Trades with their cargo, by the time they were made.
+    TradesMade,
+    /// Trades with their cargo, by the time they were changed last.
+    TradesChanged,
+    /// Cargo with its trade, by the time it was made.
+    Cargos,
+    /// Inventories, by the time they were made.
+    Inventories,
+}
+
+impl Order {
+    fn collection(self) -> Collection {
+        match self {
+            Self::TradesMade | Self::TradesChanged => Collection::Trades,
+            Self::Cargos => Collection::Cargos,
+            Self::Inventories => Collection::Inventories,
+        }
+    }
+
+    /// Reads nothing but what it sorts by where it can: the documents themselves are needed in any case.
+    fn pipeline(self, position: Option<&Position>) -> Vec<Document> {
+        let is = |field: &str, name: &str| doc! { "$eq": [{ "$type": field }, name] };
+        // The schema of a cargo and an inventory has no times, but the id that MongoDB gives has one.
+        let by_id =
+            doc! { "$cond": [is("$_id", "objectId"), { "$toDate": "$_id" }, DateTime::from_millis(0)] };
+        let made = doc! { "$cond": [is("$createdAt", "date"), "$createdAt", by_id] };
+        let changed = doc! { "$max": [made.clone(), { "$cond": [is("$updatedAt", "date"), "$updatedAt", made.clone()] }] };
+        let mut stages = vec![doc! { "$project": {
+            "_id": 0,
+            "document": "$$ROOT",
+            "time": if self == Self::TradesChanged { changed } else { made },
+            "partner": self.partner(),
+        } }];
+        if let Some(Position { time, id }) = position {
+            let (time, id) = (doc! { "$literal": *time }, doc! { "$literal": id.clone() });
+            let after = doc! { "$gt": ["$document._id", id] };
+            let same = doc! { "$and": [{ "$eq": ["$time", time.clone()] }, after] };
+            stages.push(doc! { "$match": { "$expr": { "$or": [{ "$gt": ["$time", time] }, same] } } });
+        }
+        stages.push(doc! { "$sort": { "time": 1, "document._id": 1 } });
+        let other = match self {
+            Self::TradesMade | Self::TradesChanged => Collection::Cargos,
+            Self::Cargos => Collection::Trades,
+            Self::Inventories => return stages,
+        };
+        stages.push(doc! { "$lookup": {
+            "from": other.name(),
+            "localField": "partner",
+            "foreignField": other.key(),
+            "as": "partners",
+        } });
+        stages
+    }
+
+    /// The id of the document that goes with this one; where there is none, a text that is no id.
+    fn partner(self) -> Bson {
+        const NOBODY: &str = "\u{1}";
+        let is_text = |field: &str| doc! { "$eq": [{ "$type": field }, "string"] };
+        match self {
+            Self::TradesMade | Self::TradesChanged => {
+                let shipment = doc! { "$concat": ["shipment-", "$transactionId"] };
+                doc! { "$cond": [is_text("$transactionId"), shipment, NOBODY] }.into()
+            }
+            Self::Cargos => {
+                let begins = doc! { "$eq": [{ "$indexOfBytes": ["$shipmentId", "shipment-", 0, 9] }, 0] };
+                let is_of_trade = doc! { "$cond": [is_text("$shipmentId"), begins, false] };
+                doc! { "$cond": [is_of_trade, { "$substrBytes": ["$shipmentId", 9, -1] }, NOBODY] }.into()
+            }
+            Self::Inventories => NOBODY.into(),
+        }
+    }
+}
+
+/// A document, when it happened, and what goes with it.
+#[derive(Debug, Clone)]
+pub(crate) struct Joined {
+    pub(crate) document: Document,
+    pub(crate) partners: Vec<Document>,
+    /// Milliseconds since 1970.
+    pub(crate) time: i64,
+}
+
+#[derive(Debug, Clone)]
+struct Position {
+    time: DateTime,
+    id: Bson,
+}
+
+/// Documents in order, one at a time.
+#[derive(Debug)]
+pub(crate) struct Lane<'a> {
+    source: &'a Source,
+    order: Order,
+    cursor: Option<Cursor<Document>>,
+    position: Option<Position>,
+    head: Option<Joined>,
+}
+
+impl Lane<'_> {
+    /// The next document, without taking it.
+    pub(crate) fn peek(&self) -> Option<&Joined> {
+        self.head.as_ref()
+    }
+
+    /// The next document.
+    pub(crate) async fn take(&mut self) -> Result<Option<Joined>, Failure> {
+        let taken = self.head.take();
+        if taken.is_some() {
+            self.advance().await?;
+        }
+        Ok(taken)
+    }
+
+    async fn advance(&mut self) -> Result<(), Failure> {
+        let read = match self.read().await {
+            // It was idle while other lanes had their turn. A new cursor goes on behind the last document.
+            Err(error) if code(&error) == Some(CURSOR_NOT_FOUND) => {
+                self.cursor = None;
+                self.read().await
+            }
+            read => read,
+        };
+        self.head = read.map_err(|error| self.source.failed(&error))?;
+        Ok(())
+    }
+
+    async fn read(&mut self) -> Result<Option<Joined>, Error> {
+        if self.cursor.is_none() {
+            let collection = self.source.collection(self.order.collection());
+            let pipeline = self.order.pipeline(self.position.as_ref());
+            self.cursor = Some(collection.aggregate(pipeline).allow_disk_use(true).await?);
+        }
+        let Some(cursor) = &mut self.cursor else { return Ok(None) };
+        if !cursor.advance().await? {
+            return Ok(None);
+        }
+        let mut row = cursor.deserialize_current()?;
+        let time = row.get_datetime("time").copied().unwrap_or(DateTime::from_millis(0));
+        let document = match row.remove("document") {
+            Some(Bson::Document(document)) => document,
+            _ => Document::new(),
+        };
+        let partners = match row.remove("partners") {
+            Some(Bson::Array(partners)) => partners,
+            _ => Vec::new(),
+        };
+        self.position = Some(Position { time, id: document.get("_id").cloned().unwrap_or(Bson::Null) });
+        let is_document = |partner| match partner {
+            Bson::Document(partner) => Some(partner),
+            _ => None,
+        };
+        let partners = partners.into_iter().filter_map(is_document).collect();
+        Ok(Some(Joined { document, partners, time: time.timestamp_millis() }))
+    }
+}
+
+fn code(error: &Error) -> Option<i32> {
+    match *error.kind {
+        ErrorKind::Command(ref command) => Some(command.code),
+        _ => None,
+    }
+}
