@@ -1,6 +1,6 @@
 //! A trade with its cargo, or a cargo alone, as the commands that make it what it is. Pure.
 //!
-//! The seed moves stock when a trade is initiated, so a trade is taken over with immediate settlement. What its shipment
+//! The older network moves stock when a trade is initiated, so a trade is taken over with immediate settlement. What its shipment
 //! has come to is its `fate`; the steps from `pending` to there are those of the network's own rules.
 
 use super::finding::{Odd, Oddity, Read, Refusal, Refused};

@@ -1,9 +1,9 @@
 //! The stock of every station through the whole history: what it must have opened with for every trade to have been
 //! possible, and for it to hold now what the source says it holds. Pure.
 //!
-//! The source tells what a station holds now, and what was traded, and the two need not agree: the seed lists an item
-//! that came in twice only once. So a station opens with what it holds now less what the trades brought it, or with what
-//! its first shortage needs where that is more; what it then has too much of in the end is taken out by one correction.
+//! The source tells what a station holds now, and what was traded, and the two need not agree: an item that came
+//! in twice is listed once. So a station opens with what it holds now less what the trades brought it, or with what its
+//! worst shortage needs where that is more; what it then has too much of in the end is taken out by one correction.
 
 use super::deal::Deal;
 use super::finding::{Refusal, Refused};

@@ -1,4 +1,4 @@
-//! `import-legacy`: takes over a database that the seed's own schema wrote.
+//! `import-legacy`: takes over the database of an older network, written by way of Mongoose.
 //!
 //! The source says what stations hold now and what was traded; a network only has steps. So the history is gone through
 //! twice: first to learn what each station must have opened with, and to find everything that stands against taking it
@@ -186,7 +186,7 @@ fn report_plan(report: &mut Report, plan: &StationPlan) -> Result<(), Failure> {
         report.odd(Collection::Inventories, id, &Oddity::new(Odd::StationWithoutInventory, "made"))?;
     }
     if let [(item, units), rest @ ..] = &plan.excess[..] {
-        let more = if rest.is_empty() { String::new() } else { format!(", and {} more items", rest.len()) };
+        let more = if rest.is_empty() { String::new() } else { format!(", and {} more lines", rest.len()) };
         let oddity = Oddity::new(Odd::StockCorrected, format!("{units} of {item}{more}"));
         report.odd(Collection::Inventories, id, &oddity)?;
     }

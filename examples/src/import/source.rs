@@ -15,8 +15,8 @@ use std::time::Duration;
 
 /// How long to look for a server where the address does not say.
 const SELECTION_TIMEOUT: Duration = Duration::from_secs(10);
-/// The code of a cursor that the server has closed (`CursorNotFound`), as it does after ten idle minutes.
-const CURSOR_NOT_FOUND: i32 = 43;
+/// The codes of a cursor that the server has closed (`CursorNotFound`, `CursorKilled`), as it does after ten idle minutes.
+const CURSOR_GONE: [i32; 2] = [43, 237];
 
 /// An open source.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub(crate) type Counts = [u64; Collection::ALL.len()];
 pub(crate) type Keepers = HashMap<String, Bson>;
 
 impl Source {
-    /// Connects, and sees that it is a database of the seed's.
+    /// Connects, and sees that it is an older network's.
     pub(crate) async fn connect(url: &str) -> Result<Self, Failure> {
         let shown = without_password(url);
         // What the driver says of an address may quote it, the password included.
@@ -166,7 +166,7 @@ impl Order {
         }
     }
 
-    /// Reads nothing but what it sorts by where it can: the documents themselves are needed in any case.
+    /// What the server is asked for: the documents behind a position, each as `{document, time, partners}`.
     fn pipeline(self, position: Option<&Position>) -> Vec<Document> {
         let is = |field: &str, name: &str| doc! { "$eq": [{ "$type": field }, name] };
         // The schema of a cargo and an inventory has no times, but the id that MongoDB gives has one.
@@ -263,7 +263,7 @@ impl Lane<'_> {
     async fn advance(&mut self) -> Result<(), Failure> {
         let read = match self.read().await {
             // It was idle while other lanes had their turn. A new cursor goes on behind the last document.
-            Err(error) if code(&error) == Some(CURSOR_NOT_FOUND) => {
+            Err(error) if code(&error).is_some_and(|code| CURSOR_GONE.contains(&code)) => {
                 self.cursor = None;
                 self.read().await
             }
@@ -307,5 +307,49 @@ fn code(error: &Error) -> Option<i32> {
     match *error.kind {
         ErrorKind::Command(ref command) => Some(command.code),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mongodb::bson::oid::ObjectId;
+    use trade_core::testing::conformance::server_url;
+
+    #[tokio::test]
+    #[ignore = "TRADE_TEST_MONGODB_URL"]
+    async fn a_lane_whose_cursor_the_server_has_closed_goes_on_behind_its_last_document() {
+        const DOCUMENTS: i64 = 400;
+        let name = format!("tn_lane_{}", ObjectId::new().to_hex());
+        let client = Client::with_uri_str(server_url("TRADE_TEST_MONGODB_URL")).await.unwrap();
+        let database = client.database(&name);
+        // Several of each time, and ids of two types.
+        let document = |number: i64| {
+            let time = DateTime::from_millis(1_700_000_000_000 + number / 7);
+            let id: Bson = if number % 2 == 0 { number.into() } else { format!("{number:04}").into() };
+            doc! { "_id": id, "transactionId": number.to_string(), "createdAt": time }
+        };
+        let documents = (0..DOCUMENTS).map(document);
+        database.collection::<Document>("trades").insert_many(documents).await.unwrap();
+        let source = Source {
+            database: database.clone(),
+            client: client.clone(),
+            shown: String::new(),
+            hosts: vec![],
+        };
+        let mut numbers = Vec::new();
+        let mut lane = source.lane(Order::TradesMade).await.map_err(|_| "a lane").unwrap();
+        while let Some(joined) = lane.take().await.map_err(|_| "a document").unwrap() {
+            numbers.push(joined.document.get_str("transactionId").unwrap().parse::<i64>().unwrap());
+            // The first batch of a cursor holds 101 documents.
+            if numbers.len() == 50 {
+                client.database("admin").run_command(doc! { "killAllSessions": [] }).await.unwrap();
+            }
+        }
+        database.drop().await.unwrap();
+        let sorted_in_time = numbers.is_sorted_by_key(|number| number / 7);
+        numbers.sort_unstable();
+        assert!(sorted_in_time);
+        assert_eq!(numbers, (0..DOCUMENTS).collect::<Vec<_>>());
     }
 }
