@@ -82,7 +82,9 @@ impl Source {
         let place = |host: &ServerAddress| host.to_string().replace("localhost", "127.0.0.1").to_lowercase();
         let same_host =
             options.hosts.iter().any(|host| self.hosts.iter().any(|own| place(own) == place(host)));
-        same_host && options.default_database.as_deref() == Some(self.database.name())
+        // Where its address names none, the store has a database of its own.
+        let database = options.default_database.as_deref().unwrap_or("trade_network");
+        same_host && database == self.database.name()
     }
 
     /// Closes the connections.

@@ -4,6 +4,7 @@ use super::deal::{Deal, cargo_alone, trade};
 use super::finding::{Odd, Read, Refused};
 use super::levels::{Levels, StationPlan};
 use super::station::{Holding, inventory};
+use examples::store::{Missing, Opened};
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use std::collections::BTreeMap;
 use trade_core::command::Command;
@@ -247,9 +248,7 @@ fn deal(id: &str, items: &str, fate: &str) -> Deal {
 fn played(plans: &[StationPlan], history: &[(bool, &Deal)]) -> BTreeMap<String, u64> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let opened =
-            examples::store::Opened::open("memory:", examples::store::Missing::Create, &Default::default());
-        let opened = opened.await.unwrap();
+        let opened = Opened::open("memory:", Missing::Create, &Default::default()).await.unwrap();
         let target = super::Target::start(&opened).await.map_err(|_| "a target").unwrap();
         for corrections in [false, true] {
             for plan in plans {
@@ -297,7 +296,7 @@ fn every_station_ends_with_what_it_holds_now_whatever_was_traded() {
             &[],
             &[("ceres", &[("fuel", 9), ("ore", 2)]), ("vesta", &[("fuel", 1)])],
         ] {
-            let now: Vec<_> = held.iter().flat_map(|(station, stock)| {
+            let now = held.iter().flat_map(|(station, stock)| {
                 stock.iter().map(move |(item, units)| (format!("{station}/{item}"), *units))
             });
             let now = now.collect::<BTreeMap<_, _>>();
