@@ -1,6 +1,5 @@
 //! What the server is told: flag, then environment variable, then default.
 
-use crate::import::Import;
 use examples::store::names_no_file;
 use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -45,7 +44,7 @@ pub(crate) enum Task {
     /// Check the store at this address.
     Verify { store: String },
     /// Take over an older network's database.
-    Import(Box<Import>),
+    Import(Box<crate::import::Import>),
     /// Print [`HELP`].
     Help,
     /// Print the version.
@@ -181,7 +180,7 @@ fn import_task(
     let report = Some(report.value(environment)?.text).filter(|path| !path.is_empty());
     let store = settings.iter().find(|setting| setting.flag == "--store");
     let store = store.ok_or("--store is unknown")?.value(environment)?;
-    Ok(Task::Import(Box::new(Import { from: from.text, store: address(store)?, report })))
+    Ok(Task::Import(Box::new(crate::import::Import { from: from.text, store: address(store)?, report })))
 }
 
 fn task(
