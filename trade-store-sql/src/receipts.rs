@@ -27,15 +27,11 @@ pub(crate) fn pieces(receipt: &Receipt) -> impl Iterator<Item = Piece<'_>> {
     let answer = receipt.answer.as_deref();
     let count = answer.map_or(1, |answer| answer.len() / PIECE_BYTES + 1);
     (0..count).map(move |place| {
-        let piece = |answer: &'_ [u8]| -> std::ops::Range<usize> {
-            let begin = place * PIECE_BYTES;
-            begin..answer.len().min(begin + PIECE_BYTES)
-        };
-        Piece {
-            row: row(&receipt.request, place),
-            receipt,
-            answer: answer.map(|answer| &answer[piece(answer)]),
-        }
+        let answer = answer.map(|answer| {
+            let rest = &answer[place * PIECE_BYTES..];
+            &rest[..rest.len().min(PIECE_BYTES)]
+        });
+        Piece { row: row(&receipt.request, place), receipt, answer }
     })
 }
 
