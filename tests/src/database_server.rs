@@ -3,7 +3,7 @@
 use crate::server::root;
 use std::ffi::OsStr;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -41,9 +41,29 @@ pub struct DatabaseServer {
 impl DatabaseServer {
     /// Makes and starts an empty server on a free port of the loopback interface.
     pub fn start(product: Product) -> Self {
+        Self::start_prepared(product, &[])
+    }
+
+    /// The same, of a server that talks TLS.
+    pub fn start_with_tls(product: Product) -> Self {
+        Self::start_prepared(product, &["tls"])
+    }
+
+    /// The file of the authority that vouches for a server that talks TLS, under the address 127.0.0.1.
+    pub fn authority(&self) -> PathBuf {
+        self.folder.path().join("tls/ca.pem")
+    }
+
+    /// That of one that does not.
+    pub fn other_authority(&self) -> PathBuf {
+        self.folder.path().join("tls/other-ca.pem")
+    }
+
+    fn start_prepared(product: Product, how: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let status =
-            script(["prepare".as_ref(), product.name().as_ref(), folder.path().as_os_str()]).status();
+        let status = script(["prepare".as_ref(), product.name().as_ref(), folder.path().as_os_str()])
+            .args(how)
+            .status();
         assert!(status.expect("tests/servers runs").success(), "{} cannot be prepared", product.name());
         let mut server = Self { product, folder, port: 0, process: None };
         // Another program may be faster to take a port that was free.

@@ -20,6 +20,7 @@ mod plan;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod read;
+mod receipts;
 mod rows;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod server;

@@ -106,6 +106,18 @@ pub(crate) async fn try_replica<E: Engine>(lanes: &Lanes<E>) -> Result<(), Store
     Ok(())
 }
 
+pub(crate) const NO_TLS: &str =
+    "the server was reached, but no TLS connection could be made: is its certificate the right one?";
+
+/// Whether an error is that of a TLS connection. What a handshake refuses comes as the reading of invalid data.
+pub(crate) fn is_tls(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Tls(_) => true,
+        sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::InvalidData,
+        _ => false,
+    }
+}
+
 /// By how much the client outwaits the server, which tells more exactly what happened.
 const OUTWAIT: Duration = Duration::from_secs(2);
 

@@ -20,6 +20,8 @@ on_every_engine!(
     a_station_of_another_version_is_a_conflict_wherever_the_head_stands,
     what_was_only_read_guards_a_commit_too,
     a_request_is_applied_once,
+    an_answer_of_any_length_is_kept_whole,
+    a_receipt_that_lost_a_piece_of_its_answer_is_gone,
     time_never_runs_backwards,
     a_level_the_schema_does_not_allow_is_a_defect_and_undone,
     a_commit_dropped_at_any_moment_lands_whole_or_not_at_all,
@@ -42,6 +44,42 @@ fn receipt(request: u8, time: i64) -> Receipt {
         time: at(time),
         answer: (request == 1).then(|| b"answer".to_vec()),
     }
+}
+
+/// Answers of lengths about that of a row, and of more than a server takes at once.
+async fn an_answer_of_any_length_is_kept_whole<S: Site>() {
+    const ROW: usize = 1024 * 1024;
+    let (_site, store) = network::<S>().await;
+    let lengths = [0, 1, ROW - 1, ROW, ROW + 1, 2 * ROW, 19 * ROW + 7];
+    let answer = |length: usize| (0..=250_u8).cycle().take(length).collect::<Vec<u8>>();
+    let mut commit = decided(&store, at(1), &[tea("T-1", "ceres", "luna")]).await;
+    for (length, request) in lengths.into_iter().zip(1..) {
+        commit.receipts.push(Receipt { answer: Some(answer(length)), ..receipt(request, 1) });
+    }
+    store.commit(&commit).await.unwrap();
+    let requests = commit.receipts.iter().map(|receipt| receipt.request).collect();
+    let found = store.load(&Keys { requests, ..Keys::default() }).await.unwrap().receipts;
+    assert_eq!(found.len(), lengths.len());
+    for receipt in &commit.receipts {
+        assert!(found.contains(receipt), "{} bytes", receipt.answer.as_ref().unwrap().len());
+    }
+    // Its rows are of one time, and go together.
+    assert!(store.prune_receipts(at(2), 1_000).await.unwrap() > lengths.len() as u64);
+    assert_eq!(store.prune_receipts(at(2), 1_000).await.unwrap(), 0);
+    S::close(&store).await;
+}
+
+async fn a_receipt_that_lost_a_piece_of_its_answer_is_gone<S: Site>() {
+    let (site, store) = network::<S>().await;
+    let mut commit = decided(&store, at(1), &[tea("T-1", "ceres", "luna")]).await;
+    commit.receipts =
+        vec![Receipt { answer: Some(vec![7; 3 * 1024 * 1024]), ..receipt(1, 1) }, receipt(2, 1)];
+    store.commit(&commit).await.unwrap();
+    site.run("DELETE FROM tn_receipt WHERE length(answer) = 0").await.unwrap();
+    let requests = commit.receipts.iter().map(|receipt| receipt.request).collect();
+    let found = store.load(&Keys { requests, ..Keys::default() }).await.unwrap().receipts;
+    assert_eq!(found, [receipt(2, 1)]);
+    S::close(&store).await;
 }
 
 fn tea(id: &str, seller: &str, buyer: &str) -> trade_core::command::InitiateTrade {

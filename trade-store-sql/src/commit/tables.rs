@@ -2,6 +2,7 @@
 
 use super::keys::RowKeys;
 use super::{Cell, CommitRows, Defect, RowSet, Sink};
+use crate::receipts::{self, Piece};
 use crate::rows::lines_text;
 use std::collections::HashMap;
 use trade_core::resource::{Cargo, Sequence, Trade, Version};
@@ -305,14 +306,16 @@ fn write_ledger<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), 
 }
 
 fn write_receipts<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), Defect> {
+    let receipts = &rows.commit.receipts;
+    let pieces: Vec<_> = receipts.iter().flat_map(receipts::pieces).collect();
     sink.add(
         RowSet::Receipts,
-        rows.commit.receipts.iter().map(|receipt| {
+        pieces.iter().map(|Piece { row, receipt, answer }| {
             [
-                Some(&receipt.request.0[..]).into(),
+                Some(&row.0[..]).into(),
                 Some(&receipt.fingerprint.0[..]).into(),
                 receipt.time.millis().into(),
-                receipt.answer.as_deref().into(),
+                (*answer).into(),
             ]
         }),
     );

@@ -3,6 +3,7 @@
 //! <https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html>,
 //! <https://mariadb.com/kb/en/mariadb-error-code-reference/>
 
+use crate::server::{NO_TLS, is_tls};
 use sqlx::mysql::MySqlDatabaseError;
 use trade_core::store::StoreErrorKind;
 
@@ -18,10 +19,10 @@ pub(super) fn meaning(error: &sqlx::Error) -> (StoreErrorKind, &'static str) {
         sqlx::Error::Configuration(_) => {
             (Unsupported, "the address is not one of a MySQL or MariaDB database")
         }
+        error if is_tls(error) => (Unavailable, NO_TLS),
         sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => {
             (Unavailable, "the server cannot be reached")
         }
-        sqlx::Error::Tls(_) => (Unavailable, "the server was reached, but no TLS connection could be made"),
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::RowNotFound => (Corrupt, "a row is not of its form"),
         _ => (Internal, "the driver failed"),
     }

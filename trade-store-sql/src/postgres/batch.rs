@@ -1,9 +1,10 @@
 //! A commit's rows as statements: every column one array, all tables of a statement in one message.
 //!
 //! A statement is a list of data-modifying common table expressions, one a table, each over `unnest` of its columns, so
-//! that a commit of any size costs the same few messages. Its text depends only on which sets of rows are not empty, and
+//! that a commit costs the same few messages whatever number of rows it has. Its text depends only on which sets of rows are not empty, and
 //! is made once. PostgreSQL changes a table twice in one statement, as long as the rows differ; CockroachDB refuses it:
-//! there, what is made and what is changed in one table go in two statements.
+//! there, what is made and what is changed in one table go in two statements. So does what would take the server too long
+//! for one.
 
 use crate::commit::{Cell, Kind, RowSet, Shape, Sink, Written};
 use crate::rows::stored;
@@ -16,13 +17,18 @@ use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use trade_core::store::Head;
 
-/// Rows, set by set.
+/// A statement takes the server some seconds for each so many bytes at most, and has a time limit.
+const STATEMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// The rows of a set are cut where they come to so much.
+const PART_BYTES_MAX: usize = 1024 * 1024;
+
+/// Rows, set by set; a set of many in several parts.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     sets: Vec<Rows>,
 }
 
-/// The rows of a set, column by column.
+/// Rows of a set, column by column.
 #[derive(Debug)]
 struct Rows {
     set: RowSet,
@@ -52,37 +58,50 @@ impl Sink for Batch {
         if rows.len() == 0 {
             return;
         }
+        let mut part = Rows::new(set, rows.len());
+        for row in rows {
+            if part.bytes() >= PART_BYTES_MAX {
+                self.sets.push(std::mem::replace(&mut part, Rows::new(set, 0)));
+            }
+            for (column, cell) in part.columns.iter_mut().zip(row) {
+                column.add(&cell);
+            }
+            part.count += 1;
+        }
+        self.sets.push(part);
+    }
+}
+
+impl Rows {
+    /// None yet, of a set of which so many are to come.
+    fn new(set: RowSet, rows: usize) -> Self {
         let column = |(_, kind): &(&str, Kind)| Column {
             kind: *kind,
             count: 0,
             has_null: false,
-            elements: Vec::with_capacity(rows.len() * 12),
+            elements: Vec::with_capacity(rows * 12),
         };
-        let mut columns: Vec<Column> = set.shape().columns.iter().map(column).collect();
-        let count = rows.len() as u64;
-        for row in rows {
-            for (column, cell) in columns.iter_mut().zip(row) {
-                column.add(&cell);
-            }
-        }
-        self.sets.push(Rows { set, count, columns });
+        Self { set, count: 0, columns: set.shape().columns.iter().map(column).collect() }
+    }
+
+    fn bytes(&self) -> usize {
+        self.columns.iter().map(|column| column.elements.len()).sum()
     }
 }
 
 impl Batch {
-    /// As few statements as the rows can go in, in an order in which they can be run; `table_once` where none may change
-    /// a table twice.
+    /// As few statements as the rows can go in, none of which takes the server long, in an order in which they can be
+    /// run; `table_once` where none may change a table twice.
     pub(super) fn into_statements(self, table_once: bool) -> Vec<Statement> {
-        if !table_once {
-            return vec![Statement { sets: self.sets }];
-        }
         let mut statements: Vec<Statement> = Vec::new();
         for rows in self.sets {
-            let table = rows.set.shape().table;
-            let free = |statement: &&mut Statement| {
-                statement.sets.iter().all(|other| other.set.shape().table != table)
+            let (table, bytes) = (rows.set.shape().table, rows.bytes());
+            let has_room = |statement: &&mut Statement| {
+                let taken: usize = statement.sets.iter().map(Rows::bytes).sum();
+                let twice = statement.sets.iter().any(|other| other.set.shape().table == table);
+                taken + bytes <= STATEMENT_BYTES_MAX && !(twice && table_once)
             };
-            match statements.iter_mut().find(free) {
+            match statements.iter_mut().find(has_room) {
                 Some(statement) => statement.sets.push(rows),
                 None => statements.push(Statement { sets: vec![rows] }),
             }
@@ -313,4 +332,45 @@ fn part(shape: &Shape, parameter: usize, if_moved: bool) -> String {
         }
     };
     format!("{written} RETURNING 1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(rows: u32) -> Batch {
+        let mut batch = Batch::default();
+        let item = Cell::Text(Some("x".repeat(100).into()));
+        let stock = |n: u32| [i64::from(n).into(), item.clone(), 1.into(), 0.into(), 0.into()];
+        batch.add(RowSet::Stock, (0..rows).map(stock));
+        batch.add(RowSet::ListedStock, (0..rows).map(stock));
+        batch
+    }
+
+    #[test]
+    fn a_statement_changes_a_table_twice_only_where_the_server_takes_it() {
+        assert_eq!(batch(10).into_statements(false).len(), 1);
+        let statements = batch(10).into_statements(true);
+        assert_eq!(statements.iter().map(Statement::rows).collect::<Vec<_>>(), [10, 10]);
+    }
+
+    #[test]
+    fn what_would_take_long_goes_in_several_statements() {
+        for table_once in [false, true] {
+            let statements = batch(100_000).into_statements(table_once);
+            assert!(statements.len() > 5, "{}", statements.len());
+            assert_eq!(statements.iter().map(Statement::rows).sum::<u64>(), 200_000);
+            for statement in &statements {
+                let bytes: usize = statement.sets.iter().map(Rows::bytes).sum();
+                assert!(bytes <= STATEMENT_BYTES_MAX, "{bytes}");
+                for rows in &statement.sets {
+                    assert!(
+                        rows.columns
+                            .iter()
+                            .all(|column| u64::from(column.count.unsigned_abs()) == rows.count)
+                    );
+                }
+            }
+        }
+    }
 }

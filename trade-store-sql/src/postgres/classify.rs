@@ -2,6 +2,7 @@
 //!
 //! <https://www.postgresql.org/docs/current/errcodes-appendix.html>
 
+use crate::server::{NO_TLS, is_tls};
 use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use trade_core::store::StoreErrorKind;
@@ -14,10 +15,10 @@ pub(super) fn meaning(error: &sqlx::Error) -> (StoreErrorKind, &'static str) {
     match error {
         sqlx::Error::Database(error) => meaning_of_code(error.code().as_deref().unwrap_or_default()),
         sqlx::Error::Configuration(_) => (Unsupported, "the address is not one of a PostgreSQL database"),
+        error if is_tls(error) => (Unavailable, NO_TLS),
         sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => {
             (Unavailable, "the server cannot be reached")
         }
-        sqlx::Error::Tls(_) => (Unavailable, "the server was reached, but no TLS connection could be made"),
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::RowNotFound => (Corrupt, "a row is not of its form"),
         _ => (Internal, "the driver failed"),
     }

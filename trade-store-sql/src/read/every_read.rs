@@ -1,6 +1,6 @@
 //! Every statement that reads, for those who look at how an engine runs them.
 
-use super::{cargo, inventory, ledger, load, log, trades};
+use super::{cargo, inventory, ledger, load, log, receipts, trades};
 use crate::commit::keys;
 use crate::dialect::Template;
 use crate::plan::Plan;
@@ -10,7 +10,7 @@ use trade_core::values::{StationId, Timestamp};
 
 /// Their templates: lists with every combination of filters, and all others.
 pub(crate) fn every_read() -> Vec<String> {
-    let others: [&Template; 15] = [
+    let others: [&Template; 16] = [
         &trades::ONE_SQL,
         &trades::EXPIRED_SQL,
         &trades::LAST_BEFORE_SQL,
@@ -26,6 +26,7 @@ pub(crate) fn every_read() -> Vec<String> {
         &ledger::EXAMINED_SQL,
         &ledger::AFTER_SQL,
         &log::READ_SQL,
+        &receipts::PIECES_SQL,
     ];
     let others = others
         .into_iter()

@@ -4,15 +4,17 @@ use super::columns::{
     cargo_columns, cargo_joins, cargo_of, cargo_of_key, item_columns, station_columns, trade_columns,
     trade_joins,
 };
+use super::receipts;
 use crate::commit::keys::StationKeys;
 use crate::dialect::Template;
 use crate::engine::{Engine, Param};
 use crate::lane::Lane;
 use crate::rows::{self, Columns, DamagedRow, Decoded, KIND, NUMBERS};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use trade_core::command::RequestId;
 use trade_core::resource::{Inventory, StockItem};
-use trade_core::store::{Head, Keys, Loaded, StockRow, StoreError};
+use trade_core::store::{Head, Keys, Loaded, StockRow, StoreError, StoreErrorKind};
 use trade_core::values::{ItemId, ShipmentId, StationId, TransactionId};
 
 const OPERATION: &str = "load";
@@ -115,7 +117,75 @@ struct Lists<'k> {
     first_place: i64,
 }
 
+/// Ids that go into a statement at once.
+const KEY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How often parts that are of different moments are loaded afresh.
+const TRIES: usize = 3;
+
+/// Loads what is stored under keys. Where these are too many for a statement they go in several, and what is found is
+/// of one moment still, since the log ends in the same place for each.
 pub(crate) async fn load<E: Engine>(
+    loader: &Lane<E>,
+    known: &StationKeys,
+    keys: &Keys,
+) -> Result<Loaded, StoreError> {
+    let parts = parts(keys, KEY_BYTES_MAX);
+    for _ in 0..TRIES {
+        if let Some(mut loaded) = load_parts(loader, known, &parts).await? {
+            loaded.receipts = receipts::complete(loader, loaded.receipts).await?;
+            return Ok(loaded);
+        }
+    }
+    let detail = "others have written to the log between the parts of it";
+    Err(StoreError::new(StoreErrorKind::Conflict, E::NAME, OPERATION, detail))
+}
+
+/// All parts as one, if nobody wrote meanwhile.
+async fn load_parts<E: Engine>(
+    loader: &Lane<E>,
+    known: &StationKeys,
+    parts: &[Cow<'_, Keys>],
+) -> Result<Option<Loaded>, StoreError> {
+    let mut all: Option<Loaded> = None;
+    for part in parts {
+        let loaded = load_part(loader, known, part).await?;
+        match &mut all {
+            None => all = Some(loaded),
+            Some(all) if all.head != loaded.head => return Ok(None),
+            Some(all) => {
+                all.trades.extend(loaded.trades);
+                all.cargo.extend(loaded.cargo);
+                all.stations.extend(loaded.stations);
+                all.stock.extend(loaded.stock);
+                all.receipts.extend(loaded.receipts);
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Keys in parts, the levels of each of which are named by so many bytes. Nothing else that is asked for comes to much
+/// beside them.
+fn parts(keys: &Keys, bytes_max: usize) -> Vec<Cow<'_, Keys>> {
+    let bytes = |(station, item): &(StationId, ItemId)| station.as_str().len() + item.as_str().len();
+    if keys.stock.iter().map(bytes).sum::<usize>() <= bytes_max {
+        return vec![Cow::Borrowed(keys)];
+    }
+    let (mut parts, mut part) = (Vec::new(), Keys { stock: BTreeSet::new(), ..keys.clone() });
+    let mut taken = 0;
+    for level in &keys.stock {
+        taken += bytes(level);
+        if taken > bytes_max {
+            parts.push(Cow::Owned(std::mem::take(&mut part)));
+            taken = bytes(level);
+        }
+        part.stock.insert(level.clone());
+    }
+    parts.push(Cow::Owned(part));
+    parts
+}
+
+async fn load_part<E: Engine>(
     loader: &Lane<E>,
     known: &StationKeys,
     keys: &Keys,
@@ -125,7 +195,7 @@ pub(crate) async fn load<E: Engine>(
         inventories: keys.inventories.iter().collect(),
         first_place: E::DIALECT.first_place(),
     };
-    let receipts: Vec<String> = keys.requests.iter().map(hexadecimal).collect();
+    let receipts: Vec<String> = keys.requests.iter().map(receipts::hexadecimal).collect();
     let last_listed = i64::try_from(Inventory::ITEMS_MAX).unwrap_or(i64::MAX) - 1;
     let parameters = [
         Param::Texts(keys.trades.iter().map(TransactionId::as_str).collect()),
@@ -192,6 +262,26 @@ impl Lists<'_> {
     }
 }
 
-fn hexadecimal(request: &RequestId) -> String {
-    format!("{:032x}", u128::from_be_bytes(request.0))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_cut_by_the_bytes_of_their_levels_and_none_is_lost() {
+        let level = |n: u32| -> (StationId, ItemId) {
+            let (station, item) = (format!("s-{}", n / 100), format!("item-{n:05}"));
+            (StationId::new(station).unwrap(), ItemId::new(item).unwrap())
+        };
+        let keys = Keys {
+            trades: ["T-1".try_into().unwrap()].into(),
+            stock: (0..1_000).map(level).collect(),
+            ..Keys::default()
+        };
+        assert!(matches!(&parts(&keys, 13_000)[..], [Cow::Borrowed(whole)] if whole.stock.len() == 1_000));
+        let cut = parts(&keys, 5_000);
+        assert_eq!(cut.len(), 3);
+        assert_eq!(cut.iter().map(|part| part.trades.len()).collect::<Vec<_>>(), [1, 0, 0]);
+        let together: BTreeSet<_> = cut.iter().flat_map(|part| part.stock.iter().cloned()).collect();
+        assert_eq!(together, keys.stock);
+    }
 }

@@ -9,4 +9,5 @@ pub(crate) mod inventory;
 pub(crate) mod ledger;
 pub(crate) mod load;
 pub(crate) mod log;
+pub(crate) mod receipts;
 pub(crate) mod trades;

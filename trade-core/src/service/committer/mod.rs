@@ -12,7 +12,7 @@
 //!
 //! Where others write to the same rows, a commit that hopes to be first is often not. After a conflict the committer
 //! takes turns with them for some groups: it holds the head of the log first, and then decides, with everyone who came
-//! while it waited. What can be loaded before it waits is; while it holds the head, and others wait for it, little more
+//! while it waited. What it can it loads while it waits; while it holds the head, and others wait for it, little more
 //! than their newest records is left to be read. It hopes again once nobody wrote between its groups.
 //!
 //! What keeps an answer honest:
@@ -39,6 +39,7 @@ use crate::store::{Head, Held, Store, StoreError, StoreErrorKind};
 use group::{Closed, Group};
 use novelty::Novelty;
 use rivalry::Rivalry;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -187,15 +188,27 @@ impl Committer {
 
     /// Holds the head of the log, and then decides and stores commands with those that came meanwhile.
     async fn take_turn(&mut self, mut commands: Vec<Pending>, queue: &mut mpsc::UnboundedReceiver<Pending>) {
-        let lines: u32 = commands.iter().map(|pending| pending.lines).sum();
-        commands.extend(waiting(queue, self.options.group_lines_max.saturating_sub(lines)));
-        // What fails here fails again under the lock, and is told then.
-        let _ = self.catch_up(&commands).await;
         let store = self.store.clone();
-        let attempt = match store.hold().await {
+        let lines_max = self.options.group_lines_max;
+        let room = |commands: &[Pending]| lines_max.saturating_sub(commands.iter().map(|c| c.lines).sum());
+        let mut hold = pin!(store.hold());
+        let held = loop {
+            // What is known before need not be loaded under the lock. What fails here fails again there, and is told.
+            if let (_, Some(held)) = beside(self.catch_up(&commands), &mut hold).await {
+                break held;
+            }
+            tokio::select! {
+                biased;
+                held = &mut hold => break held,
+                Some(first) = queue.recv(), if room(&commands) > 0 => {
+                    let more = gather(first, queue, room(&commands));
+                    commands.extend(more);
+                }
+            }
+        };
+        let attempt = match held {
             Ok(held) => {
-                let lines: u32 = commands.iter().map(|pending| pending.lines).sum();
-                commands.extend(waiting(queue, self.options.group_lines_max.saturating_sub(lines)));
+                commands.extend(waiting(queue, room(&commands)));
                 self.attempt(commands, Some(held)).await
             }
             Err(error) => Attempt::Again(commands, error),
@@ -411,6 +424,21 @@ impl Committer {
                     Attempt::Failed(again, error)
                 }
             }
+        }
+    }
+}
+
+/// Runs `work` to its end, and `other` beside it: what that came to, if it has ended by then.
+async fn beside<W, T>(
+    work: impl Future<Output = W>,
+    other: &mut (impl Future<Output = T> + Unpin),
+) -> (W, Option<T>) {
+    let mut work = pin!(work);
+    let mut ended = None;
+    loop {
+        tokio::select! {
+            done = &mut work => return (done, ended),
+            result = &mut *other, if ended.is_none() => ended = Some(result),
         }
     }
 }

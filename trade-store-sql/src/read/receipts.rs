@@ -1,0 +1,71 @@
+//! The further pieces of answers that are too long for a row.
+
+use crate::dialect::Template;
+use crate::engine::{Engine, Param};
+use crate::lane::Lane;
+use crate::receipts::{goes_on, join, row};
+use crate::rows;
+use std::collections::HashMap;
+use trade_core::command::RequestId;
+use trade_core::store::{Receipt, StoreError};
+
+const OPERATION: &str = "load";
+/// Pieces that are read at once.
+const PIECES_MAX: usize = 8;
+
+/// A place in the list of rows that were asked for, and the piece in it.
+pub(crate) static PIECES_SQL: Template =
+    Template::new("SELECT k.key, r.answer FROM {texts:1} {then:tn_receipt|r|r.request = {bytes:k.value}}");
+
+/// Makes answers whole of which only the first piece is there. A receipt whose pieces are gone was kept long enough, and
+/// is left out.
+pub(crate) async fn complete<E: Engine>(
+    lane: &Lane<E>,
+    receipts: Vec<Receipt>,
+) -> Result<Vec<Receipt>, StoreError> {
+    let mut whole = Vec::with_capacity(receipts.len());
+    for mut receipt in receipts {
+        if complete_one(lane, &mut receipt).await? {
+            whole.push(receipt);
+        }
+    }
+    Ok(whole)
+}
+
+async fn complete_one<E: Engine>(lane: &Lane<E>, receipt: &mut Receipt) -> Result<bool, StoreError> {
+    let Some(answer) = receipt.answer.as_mut().filter(|answer| goes_on(answer)) else { return Ok(true) };
+    for first in (1..).step_by(PIECES_MAX) {
+        let places = first..first + PIECES_MAX;
+        let asked: Vec<RequestId> = places.clone().map(|place| row(&receipt.request, place)).collect();
+        let found = pieces(lane, &asked).await?;
+        match join(&receipt.request, answer, places, &found) {
+            Some(false) => {}
+            ended => return Ok(ended.is_some()),
+        }
+    }
+    Ok(false)
+}
+
+async fn pieces<E: Engine>(
+    lane: &Lane<E>,
+    asked: &[RequestId],
+) -> Result<HashMap<RequestId, Vec<u8>>, StoreError> {
+    let ids: Vec<String> = asked.iter().map(hexadecimal).collect();
+    let ids = [Param::Texts(ids.iter().map(String::as_str).collect())];
+    let found = lane.read(OPERATION, PIECES_SQL.of(E::DIALECT), &ids).await?;
+    let damaged = rows::corrupt::<E>(OPERATION);
+    let mut pieces = HashMap::new();
+    for row in &found {
+        let place = rows::number(row, 0).map_err(damaged)? - E::DIALECT.first_place();
+        let id = usize::try_from(place).ok().and_then(|place| asked.get(place));
+        if let Some(id) = id {
+            pieces.insert(*id, rows::bytes(row, 1).map_err(damaged)?.to_vec());
+        }
+    }
+    Ok(pieces)
+}
+
+/// As ids of requests go into a statement.
+pub(super) fn hexadecimal(request: &RequestId) -> String {
+    format!("{:032x}", u128::from_be_bytes(request.0))
+}
