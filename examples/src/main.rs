@@ -4,12 +4,11 @@ mod serve;
 mod settings;
 mod verify;
 
-use examples::store::{Missing, OpenError, Opened};
+use examples::store::{Missing, OpenError, Opened, StoreOptions};
 use settings::Task;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
-use trade_store_sql::ServerOptions;
 
 /// What became of the program: its exit code, and for a failure the one line that says why.
 type Ended = Result<(), Failure>;
@@ -73,6 +72,6 @@ fn run(task: impl Future<Output = Ended>) -> Ended {
 }
 
 /// Opens the store of a setting.
-async fn open(url: &str, missing: Missing, options: &ServerOptions) -> Result<Opened, Failure> {
+async fn open(url: &str, missing: Missing, options: &StoreOptions) -> Result<Opened, Failure> {
     Ok(Opened::open(url, missing, options).await?)
 }

@@ -31,7 +31,7 @@ const SHUTDOWN_MAX: Duration = Duration::from_secs(8);
 
 /// Serves until the process is told to end.
 pub(crate) async fn run(settings: Settings) -> Ended {
-    let Settings { listen, store, server, log, log_format } = settings;
+    let Settings { listen, store, store_options, log, log_format } = settings;
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(log)
         .with_ansi(std::io::stderr().is_terminal())
@@ -44,7 +44,7 @@ pub(crate) async fn run(settings: Settings) -> Ended {
     let mut stopped = pin!(stop_signal()?);
     let listener = bind(&listen)?;
     let start = async {
-        let opened = open(&store, Missing::Create, &server).await?;
+        let opened = open(&store, Missing::Create, &store_options).await?;
         let service = TradeService::start(opened.store()).await;
         let service = service
             .map_err(|error| Failure::Failed(format!("the store cannot be read: {}", causes(&error))))?;

@@ -1,12 +1,11 @@
 //! What the server is told: flag, then environment variable, then default.
 
-use examples::store::names_no_file;
+use examples::store::{StoreOptions, names_no_file};
 use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
-use trade_store_sql::ServerOptions;
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
@@ -18,9 +17,10 @@ usage: trade-network [OPTIONS]                 serves until SIGTERM or Ctrl-C
 options (flag, else environment variable, else default):
   --listen ADDRESS    TRADE_LISTEN      127.0.0.1:8080 (port 0 picks a free one)
   --store URL         TRADE_STORE       sqlite://trade-network.db (or postgres://user:password@host/database,
-                                        mysql://user:password@host/database, memory:)
+                                        mysql://user:password@host/database, memory:,
+                                        mongodb://user:password@host,host/database?replicaSet=NAME)
   --store-read URL    TRADE_STORE_READ  no other (or a replica of postgres:// or mysql:// that lists are read from)
-  --store-connections COUNT             8 (that read; TRADE_STORE_CONNECTIONS; for postgres:// and mysql://)
+  --store-connections COUNT             8 (that read; TRADE_STORE_CONNECTIONS; for stores of a server)
   --store-poll MILLISECONDS             100 (how often to look for what other servers wrote; TRADE_STORE_POLL; as above)
   --log FILTER        TRADE_LOG         info (such as warn or info,trade_core=debug)
   --log-format FORM   TRADE_LOG_FORMAT  pretty (or json)
@@ -49,7 +49,7 @@ pub(crate) enum Task {
 pub(crate) struct Settings {
     pub(crate) listen: Vec<SocketAddr>,
     pub(crate) store: String,
-    pub(crate) server: ServerOptions,
+    pub(crate) store_options: StoreOptions,
     pub(crate) log: EnvFilter,
     pub(crate) log_format: LogFormat,
 }
@@ -151,7 +151,7 @@ fn task(
     settings: &[Setting; 8],
     environment: &impl Fn(&str) -> Option<OsString>,
 ) -> Result<Task, String> {
-    let [listen, store, log, log_format, auth, server @ ..] = settings;
+    let [listen, store, log, log_format, auth, options @ ..] = settings;
     match subcommand {
         None => {
             let listen = addresses(&listen.value(environment)?)?;
@@ -159,7 +159,7 @@ fn task(
             Ok(Task::Serve(Box::new(Settings {
                 listen,
                 store: address(store.value(environment)?)?,
-                server: server_options(server, environment)?,
+                store_options: store_options(options, environment)?,
                 log: filter(&log.value(environment)?)?,
                 log_format: format_of(&log_format.value(environment)?)?,
             })))
@@ -176,11 +176,11 @@ fn task(
 }
 
 /// How a store of a server connects.
-fn server_options(
+fn store_options(
     [read, connections, poll]: &[Setting; 3],
     environment: &impl Fn(&str) -> Option<OsString>,
-) -> Result<ServerOptions, String> {
-    let mut options = ServerOptions::default();
+) -> Result<StoreOptions, String> {
+    let mut options = StoreOptions::default();
     let read = read.value(environment)?;
     if !read.text.is_empty() {
         if !["postgres:", "postgresql:", "mysql:", "mariadb:"]
@@ -191,7 +191,7 @@ fn server_options(
         }
         options.read_url = Some(read.text);
     }
-    options.readers_max = number(&connections.value(environment)?, 1..=1_000)?;
+    options.connections_max = number(&connections.value(environment)?, 1..=1_000)?;
     options.poll_interval = Duration::from_millis(number(&poll.value(environment)?, 1..=60_000)? as u64);
     Ok(options)
 }
@@ -309,6 +309,7 @@ mod tests {
             ("--log-format xml", "--log-format"),
             ("--auth maybe", "--auth"),
             ("--store-read sqlite://a.db", "--store-read"),
+            ("--store-read mongodb://a/x", "--store-read"),
             ("--store-connections 0", "--store-connections"),
             ("--store-connections many", "--store-connections"),
             ("--store-poll 0", "--store-poll"),
@@ -357,14 +358,15 @@ mod tests {
 
     #[test]
     fn a_store_of_a_server_is_told_how_to_connect() {
-        let options = served("", &[]).server;
-        assert_eq!((options.readers_max, options.read_url), (8, None));
+        let options = served("", &[]).store_options;
+        assert_eq!((options.connections_max, options.read_url), (8, None));
         assert_eq!(options.poll_interval, Duration::from_millis(100));
         let replica = "postgres://ada:s3cret@replica/x";
         let options =
-            served(&format!("--store-read {replica} --store-poll 5"), &[("TRADE_STORE_CONNECTIONS", "3")]);
-        assert_eq!((options.server.readers_max, options.server.read_url.as_deref()), (3, Some(replica)));
-        assert_eq!(options.server.poll_interval, Duration::from_millis(5));
+            served(&format!("--store-read {replica} --store-poll 5"), &[("TRADE_STORE_CONNECTIONS", "3")])
+                .store_options;
+        assert_eq!((options.connections_max, options.read_url.as_deref()), (3, Some(replica)));
+        assert_eq!(options.poll_interval, Duration::from_millis(5));
         let error = read_with("--store-read redis://ada:s3cret@h", &[]).unwrap_err();
         assert!(!error.contains("s3cret"), "{error}");
     }

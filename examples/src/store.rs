@@ -2,9 +2,10 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 use trade_core::memory::MemoryStore;
 use trade_core::store::{Store, StoreError};
-use trade_store_mongo::MongoStore;
+use trade_store_mongo::{MongoOptions, MongoStore};
 use trade_store_sql::{MySqlStore, PostgresStore, ServerOptions, SqliteStore};
 
 /// An open store, to be closed once nobody uses it any more.
@@ -18,6 +19,66 @@ pub enum Opened {
     Postgres(Arc<PostgresStore>),
     /// In a MySQL or MariaDB database.
     MySql(Arc<MySqlStore>),
+    /// In a database of a MongoDB replica set or sharded cluster.
+    Mongo(Arc<MongoStore>),
+}
+
+/// The connections of MongoDB's store that do not serve reads: all of them come from one pool.
+const MONGO_OTHERS: u32 = 8;
+
+/// How a store of a server connects. A store in a file or in memory has no use for it.
+#[derive(Clone)]
+pub struct StoreOptions {
+    /// The most connections that serve reads, from 1. Some more write, load what commands touch, and watch the log.
+    pub connections_max: usize,
+    /// How long an operation waits for a connection.
+    pub connect_timeout: Duration,
+    /// How often the end of the log is looked at for what other processes wrote.
+    pub poll_interval: Duration,
+    /// The address of a replica that lists are read from; for PostgreSQL and MySQL.
+    pub read_url: Option<String>,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        let ServerOptions { readers_max, connect_timeout, poll_interval, .. } = ServerOptions::default();
+        Self { connections_max: readers_max, connect_timeout, poll_interval, read_url: None }
+    }
+}
+
+/// Without the replica's address, which may hold a password.
+impl std::fmt::Debug for StoreOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { connections_max, connect_timeout, poll_interval, read_url } = self;
+        f.debug_struct("StoreOptions")
+            .field("connections_max", connections_max)
+            .field("connect_timeout", connect_timeout)
+            .field("poll_interval", poll_interval)
+            .field("reads_elsewhere", &read_url.is_some())
+            .finish()
+    }
+}
+
+impl StoreOptions {
+    fn sql(&self, missing: Missing) -> ServerOptions {
+        let mut options = ServerOptions::default();
+        options.readers_max = self.connections_max;
+        options.connect_timeout = self.connect_timeout;
+        options.poll_interval = self.poll_interval;
+        options.read_url.clone_from(&self.read_url);
+        options.migrate = missing == Missing::Create;
+        options
+    }
+
+    fn mongo(&self, missing: Missing) -> MongoOptions {
+        let mut options = MongoOptions::default();
+        let connections_max = u32::try_from(self.connections_max).unwrap_or(u32::MAX);
+        options.connections_max = connections_max.saturating_add(MONGO_OTHERS);
+        options.connect_timeout = self.connect_timeout;
+        options.poll_interval = self.poll_interval;
+        options.migrate = missing == Missing::Create;
+        options
+    }
 }
 
 /// Whether a store that is not there yet is made.
@@ -53,13 +114,11 @@ impl Opened {
     ///
     /// # Errors
     /// [`OpenError::Address`] if this build has no such store, [`OpenError::Store`] if it cannot be opened.
-    pub async fn open(url: &str, missing: Missing, options: &ServerOptions) -> Result<Self, OpenError> {
+    pub async fn open(url: &str, missing: Missing, options: &StoreOptions) -> Result<Self, OpenError> {
         let address = without_password(url);
         let unopened = |error: StoreError| {
             OpenError::Store(format!("the store {address} cannot be opened: {}", causes(&error)))
         };
-        let mut options = options.clone();
-        options.migrate &= missing == Missing::Create;
         match url.split_once(':').map(|(scheme, _)| scheme) {
             Some("memory") if url == "memory:" => Ok(Self::Memory(Arc::new(MemoryStore::new()))),
             Some("sqlite") if names_no_file(url) => Err(OpenError::Address(format!(
@@ -73,22 +132,27 @@ impl Opened {
                 opened.map(|store| Self::Sqlite(Arc::new(store))).map_err(unopened)
             }
             Some("postgres" | "postgresql") => {
-                let opened = PostgresStore::connect_with(url, &options).await;
+                let opened = PostgresStore::connect_with(url, &options.sql(missing)).await;
                 opened.map(|store| Self::Postgres(Arc::new(store))).map_err(unopened)
             }
             Some("mysql" | "mariadb") => {
-                let opened = MySqlStore::connect_with(url, &options).await;
+                let opened = MySqlStore::connect_with(url, &options.sql(missing)).await;
                 opened.map(|store| Self::MySql(Arc::new(store))).map_err(unopened)
             }
-            Some("mongodb" | "mongodb+srv") => {
-                let detail = match MongoStore::connect(url).await {
-                    Ok(_) => "this build has no MongoDB store yet".to_owned(),
-                    Err(error) => causes(&error),
-                };
-                Err(OpenError::Address(format!("the store {address} is not available: {detail}")))
+            Some("mongodb") if options.read_url.is_some() => Err(OpenError::Address(format!(
+                "the store {address} has its replicas in its own address: leave --store-read out"
+            ))),
+            Some("mongodb") => {
+                let opened = MongoStore::connect_with(url, &options.mongo(missing)).await;
+                opened.map(|store| Self::Mongo(Arc::new(store))).map_err(unopened)
             }
+            Some("mongodb+srv") => Err(OpenError::Address(format!(
+                "the store {address} is not available: this build does not ask the DNS for the members of a replica \
+                 set; name them, as in mongodb://user:password@one,two,three/database?replicaSet=…"
+            ))),
             _ => Err(OpenError::Address(format!(
-                "{address:?} is no store: use sqlite://path/to/file.db, postgres://…, mysql://… or memory:"
+                "{address:?} is no store: use sqlite://path/to/file.db, postgres://…, mysql://…, mongodb://… \
+                 or memory:"
             ))),
         }
     }
@@ -100,6 +164,7 @@ impl Opened {
             Self::Sqlite(store) => store.clone(),
             Self::Postgres(store) => store.clone(),
             Self::MySql(store) => store.clone(),
+            Self::Mongo(store) => store.clone(),
         }
     }
 
@@ -110,6 +175,7 @@ impl Opened {
             Self::Sqlite(store) => store.close().await,
             Self::Postgres(store) => store.close().await,
             Self::MySql(store) => store.close().await,
+            Self::Mongo(store) => store.close().await,
         }
     }
 }
@@ -165,26 +231,63 @@ mod tests {
     use super::*;
 
     async fn refused(url: &str) -> OpenError {
-        let mut options = ServerOptions::default();
-        options.connect_timeout = std::time::Duration::from_millis(500);
+        let options = StoreOptions { connect_timeout: Duration::from_millis(500), ..StoreOptions::default() };
         Opened::open(url, Missing::Create, &options).await.unwrap_err()
     }
 
     #[tokio::test]
     async fn what_cannot_be_opened_is_refused_without_its_password() {
         // Nobody listens on port 1.
-        for url in ["postgres://ada:s3cret@127.0.0.1:1/x", "mysql://ada:s3cret@127.0.0.1:1/x?password=s3cret"]
-        {
+        for url in [
+            "postgres://ada:s3cret@127.0.0.1:1/x",
+            "mysql://ada:s3cret@127.0.0.1:1/x?password=s3cret",
+            "mongodb://ada:s3cret@127.0.0.1:1,127.0.0.1:2/x?w=1&replicaSet=rs0",
+            "mongodb://ada:s3cret@127.0.0.1:1/x?tls=s3cret",
+            "mongodb://ada:s3/cret@127.0.0.1:1/x",
+        ] {
             let error = refused(url).await;
             assert!(matches!(error, OpenError::Store(_)), "{error}");
             let line = error.to_string();
             assert!(line.contains("127.0.0.1:1"), "{line}");
             assert!(!line.contains("s3cret") && !line.contains('\n'), "{line}");
         }
-        for url in ["mongodb://ada:s3cret@a,b/x?w=1", "redis://:s3cret@h"] {
+        for url in ["mongodb+srv://ada:s3cret@a/x?w=1", "mongo://ada:s3cret@a,b/x?w=1", "redis://:s3cret@h"] {
             let error = refused(url).await;
             assert!(matches!(error, OpenError::Address(_)), "{error}");
             assert!(!error.to_string().contains("s3cret"), "{error}");
+        }
+        let read_url = Some("postgres://ada:s3cret@127.0.0.1:1/x".to_owned());
+        let options = StoreOptions { read_url, ..StoreOptions::default() };
+        let error =
+            Opened::open("mongodb://ada:s3cret@127.0.0.1:1/x", Missing::Create, &options).await.unwrap_err();
+        assert!(matches!(&error, OpenError::Address(line) if line.contains("--store-read")), "{error}");
+        assert!(!format!("{error} {options:?}").contains("s3cret"), "{error}");
+    }
+
+    #[test]
+    fn a_setting_means_the_same_to_every_store_of_a_server() {
+        let options = StoreOptions {
+            connections_max: 3,
+            connect_timeout: Duration::from_secs(1),
+            poll_interval: Duration::from_millis(7),
+            read_url: Some("postgres://h/x".into()),
+        };
+        for missing in [Missing::Create, Missing::Refuse] {
+            let (sql, mongo) = (options.sql(missing), options.mongo(missing));
+            assert_eq!((sql.readers_max, mongo.connections_max), (3, 3 + MONGO_OTHERS));
+            assert_eq!(
+                (sql.connect_timeout, mongo.connect_timeout),
+                (options.connect_timeout, options.connect_timeout)
+            );
+            assert_eq!(
+                (sql.poll_interval, mongo.poll_interval),
+                (options.poll_interval, options.poll_interval)
+            );
+            assert_eq!(
+                (sql.migrate, mongo.migrate),
+                (missing == Missing::Create, missing == Missing::Create)
+            );
+            assert_eq!(sql.read_url, options.read_url);
         }
     }
 
@@ -192,7 +295,7 @@ mod tests {
     async fn a_missing_file_is_not_made_where_it_is_refused() {
         let path = std::env::temp_dir().join(format!("no-such-store-{}.db", std::process::id()));
         let url = format!("sqlite://{}?mode=rwc", path.display());
-        let error = Opened::open(&url, Missing::Refuse, &ServerOptions::default()).await.unwrap_err();
+        let error = Opened::open(&url, Missing::Refuse, &StoreOptions::default()).await.unwrap_err();
         assert!(matches!(error, OpenError::Store(_)), "{error}");
         assert!(!path.exists());
     }
@@ -203,6 +306,7 @@ mod tests {
             without_password("postgres://ada:p@ss/w@db:5432/x?password=p"),
             "postgres://ada:***@db:5432/x"
         );
+        assert_eq!(without_password("mongodb://ada:s3cret@a:1,b/x?w=1"), "mongodb://ada:***@a:1,b/x");
         for badly_written in
             ["postgres:ada:s3cret@db/x", "postgres:/ada:s3cret@db/x", "mysql://ada:a?s3cret@db/x"]
         {

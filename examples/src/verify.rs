@@ -1,9 +1,8 @@
 //! `verify`: proves that the log and the tables of a store agree.
 
 use crate::{Ended, Failure, open, say};
-use examples::store::{Missing, causes};
+use examples::store::{Missing, StoreOptions, causes};
 use trade_core::verify::{Report, VerifyError, verify};
-use trade_store_sql::ServerOptions;
 
 /// Checks the store, and prints what was looked at.
 pub(crate) async fn run(url: String) -> Ended {
@@ -12,7 +11,7 @@ pub(crate) async fn run(url: String) -> Ended {
             "memory: holds nothing once its process has ended; name another --store".into(),
         ));
     }
-    let opened = open(&url, Missing::Refuse, &ServerOptions::default()).await?;
+    let opened = open(&url, Missing::Refuse, &StoreOptions::default()).await?;
     let verified = verify(&*opened.store()).await;
     opened.close().await;
     match verified {

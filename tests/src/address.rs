@@ -1,5 +1,6 @@
 //! The address of a store, taken apart.
 
+use crate::engine::Engine;
 use reqwest::Url;
 
 /// A URL such as `postgres://user:password@host:port/database`.
@@ -17,14 +18,26 @@ impl Address {
         Self(parsed)
     }
 
-    /// Whether it is one of PostgreSQL; otherwise it is one of MySQL or MariaDB.
-    pub fn is_postgres(&self) -> bool {
-        self.0.scheme().starts_with("postgres")
+    /// What speaks there.
+    ///
+    /// # Panics
+    /// If no engine has addresses of this scheme.
+    pub fn engine(&self) -> Engine {
+        match self.0.scheme() {
+            "postgres" | "postgresql" => Engine::Postgres,
+            "mysql" | "mariadb" => Engine::Mysql,
+            "mongodb" => Engine::Mongo,
+            other => panic!("no server has addresses of {other}://"),
+        }
     }
 
     /// Host and port.
     pub fn host(&self) -> (String, u16) {
-        let port = if self.is_postgres() { 5_432 } else { 3_306 };
+        let port = match self.engine() {
+            Engine::Postgres => 5_432,
+            Engine::Mongo => 27_017,
+            Engine::Mysql | Engine::Sqlite => 3_306,
+        };
         (self.0.host_str().expect("it names a host").to_owned(), self.0.port().unwrap_or(port))
     }
 
@@ -47,6 +60,14 @@ impl Address {
         let mut url = self.0.clone();
         url.set_host(Some("127.0.0.1")).expect("a host can be set");
         url.set_port(Some(port)).expect("a port can be set");
+        if self.engine() == Engine::Mongo {
+            // A client of a replica set goes on to the addresses that its members give each other.
+            let query = url.query().unwrap_or_default().split('&');
+            let mut kept: Vec<_> = query.filter(|part| !part.starts_with("replicaSet=")).collect();
+            kept.push("directConnection=true");
+            let query = kept.join("&");
+            url.set_query(Some(query.trim_start_matches('&')));
+        }
         Self(url)
     }
 }
@@ -80,5 +101,15 @@ mod tests {
         );
         assert_eq!(address.host(), ("db".to_owned(), 5_433));
         assert_eq!(Address::parse("mysql://db/x").host(), ("db".to_owned(), 3_306));
+    }
+
+    #[test]
+    fn a_replica_set_does_not_lead_past_the_way_that_was_given() {
+        let way = |address| Address::parse(address).by_way_of(7).to_string();
+        assert_eq!(
+            way("mongodb://ada:p%40ss@db/tn?authSource=admin&replicaSet=rs0"),
+            "mongodb://ada:p%40ss@127.0.0.1:7/tn?authSource=admin&directConnection=true"
+        );
+        assert_eq!(way("mongodb://db/tn"), "mongodb://127.0.0.1:7/tn?directConnection=true");
     }
 }

@@ -1,7 +1,9 @@
 //! A database of a test's own, on a server that is there.
 
 use crate::address::Address;
+use crate::engine::Engine;
 use sqlx::{Connection, Executor, MySqlConnection, PgConnection, Row};
+use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -54,36 +56,53 @@ impl Drop for Database {
     }
 }
 
-async fn make(server: &Address, name: &str) -> Result<(), sqlx::Error> {
-    let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
-    if server.is_postgres() {
-        let mut connection = PgConnection::connect(&server.to_string()).await?;
-        connection.execute(create).await?;
-        connection.close().await
-    } else {
-        let mut connection = MySqlConnection::connect(&server.to_string()).await?;
-        connection.execute(create).await?;
-        connection.close().await
+type Done = Result<(), Box<dyn Error + Send + Sync>>;
+
+async fn make(server: &Address, name: &str) -> Done {
+    let (url, create) = (server.to_string(), sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}")));
+    match server.engine() {
+        Engine::Postgres => {
+            let mut connection = PgConnection::connect(&url).await?;
+            connection.execute(create).await?;
+            connection.close().await?;
+        }
+        Engine::Mysql => {
+            let mut connection = MySqlConnection::connect(&url).await?;
+            connection.execute(create).await?;
+            connection.close().await?;
+        }
+        // A database of MongoDB is there with what is first written to it.
+        Engine::Mongo | Engine::Sqlite => {}
     }
+    Ok(())
 }
 
-async fn remove(server: &Address, name: &str) -> Result<(), sqlx::Error> {
-    if server.is_postgres() {
-        let mut connection = PgConnection::connect(&server.to_string()).await?;
-        let drop = sqlx::AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
-        connection.execute(drop).await?;
-        connection.close().await?;
-    } else {
-        let mut connection = MySqlConnection::connect(&server.to_string()).await?;
-        // A transaction that is still open would keep its tables for ever.
-        let users = sqlx::query("SELECT id FROM information_schema.processlist WHERE db = ?").bind(name);
-        for user in users.fetch_all(&mut connection).await? {
-            let id: i64 = user.try_get_unchecked(0)?;
-            // It may have gone by itself.
-            let _ = connection.execute(sqlx::AssertSqlSafe(format!("KILL {id}"))).await;
+async fn remove(server: &Address, name: &str) -> Done {
+    match server.engine() {
+        Engine::Postgres => {
+            let mut connection = PgConnection::connect(&server.to_string()).await?;
+            let drop = sqlx::AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
+            connection.execute(drop).await?;
+            connection.close().await?;
         }
-        connection.execute(sqlx::AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name}"))).await?;
-        connection.close().await?;
+        Engine::Mysql => {
+            let mut connection = MySqlConnection::connect(&server.to_string()).await?;
+            // A transaction that is still open would keep its tables for ever.
+            let users = sqlx::query("SELECT id FROM information_schema.processlist WHERE db = ?").bind(name);
+            for user in users.fetch_all(&mut connection).await? {
+                let id: i64 = user.try_get_unchecked(0)?;
+                // It may have gone by itself.
+                let _ = connection.execute(sqlx::AssertSqlSafe(format!("KILL {id}"))).await;
+            }
+            connection.execute(sqlx::AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name}"))).await?;
+            connection.close().await?;
+        }
+        Engine::Mongo => {
+            let client = mongodb::Client::with_uri_str(server.to_string()).await?;
+            client.database(name).drop().await?;
+            client.shutdown().await;
+        }
+        Engine::Sqlite => {}
     }
     Ok(())
 }

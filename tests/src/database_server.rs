@@ -18,6 +18,7 @@ const PORTS_TRIED: usize = 5;
 pub enum Product {
     Postgres,
     Mariadb,
+    Mongodb,
 }
 
 impl Product {
@@ -25,6 +26,7 @@ impl Product {
         match self {
             Self::Postgres => "postgres",
             Self::Mariadb => "mariadb",
+            Self::Mongodb => "mongodb",
         }
     }
 }
@@ -35,32 +37,65 @@ pub struct DatabaseServer {
     product: Product,
     folder: TempDir,
     port: u16,
+    /// The ports of all members of its replica set; none where it stands alone.
+    members: Vec<u16>,
     process: Option<Child>,
 }
 
 impl DatabaseServer {
     /// Makes and starts an empty server on a free port of the loopback interface.
     pub fn start(product: Product) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let status =
-            script(["prepare".as_ref(), product.name().as_ref(), folder.path().as_os_str()]).status();
-        assert!(status.expect("tests/servers runs").success(), "{} cannot be prepared", product.name());
-        let mut server = Self { product, folder, port: 0, process: None };
+        let mut server = Self::prepare(product);
         // Another program may be faster to take a port that was free.
         for _ in 0..PORTS_TRIED {
-            server.port = free_port();
-            if server.spawn() {
+            server.port = free_ports(1)[0];
+            server.launch();
+            if server.await_ready() {
                 return server;
             }
         }
         panic!("{} does not start:\n{}", product.name(), server.log());
     }
 
-    /// The URL of a database on it that is there from the start.
+    /// Makes an empty server, and does not start it.
+    fn prepare(product: Product) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let status =
+            script(["prepare".as_ref(), product.name().as_ref(), folder.path().as_os_str()]).status();
+        assert!(status.expect("tests/servers runs").success(), "{} cannot be prepared", product.name());
+        Self { product, folder, port: 0, members: Vec::new(), process: None }
+    }
+
+    /// Starts members of one replica set.
+    pub(crate) fn start_members(count: usize) -> Vec<Self> {
+        let mut members: Vec<_> = (0..count).map(|_| Self::prepare(Product::Mongodb)).collect();
+        for _ in 0..PORTS_TRIED {
+            let ports = free_ports(count);
+            for (member, port) in members.iter_mut().zip(&ports) {
+                member.port = *port;
+                member.members.clone_from(&ports);
+                member.launch();
+            }
+            if members.iter_mut().all(Self::await_ready) {
+                return members;
+            }
+            // What one of them has of the set would be in the way of another.
+            members = (0..count).map(|_| Self::prepare(Product::Mongodb)).collect();
+        }
+        panic!("the members of a replica set do not start");
+    }
+
+    /// The URL of a database on it, or on its replica set, that is there from the start.
     pub fn url(&self) -> String {
-        let output = script(["url", self.product.name(), &self.port.to_string()].map(AsRef::as_ref)).output();
-        let output = output.expect("tests/servers runs");
+        let ports = if self.members.is_empty() { vec![self.port] } else { self.members.clone() };
+        let mut command = script(["url".as_ref(), self.product.name().as_ref()]);
+        let output = command.args(ports.iter().map(u16::to_string)).output().expect("tests/servers runs");
         String::from_utf8(output.stdout).expect("a URL is text").trim().to_owned()
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Ends it as a power cut would: all of its processes at once, with nothing said to anyone.
@@ -83,43 +118,43 @@ impl DatabaseServer {
     /// Starts it again, at the same port, on what is stored.
     pub fn restart(&mut self) {
         assert!(self.process.is_none(), "it was killed before");
-        assert!(self.spawn(), "{} does not start again:\n{}", self.product.name(), self.log());
+        self.launch();
+        assert!(self.await_ready(), "{} does not start again:\n{}", self.product.name(), self.log());
     }
 
-    /// Starts the process, and answers whether it took the port and is ready.
-    fn spawn(&mut self) -> bool {
+    /// Starts the process.
+    fn launch(&mut self) {
         let port = self.port.to_string();
         let arguments: [&OsStr; 4] =
             ["run".as_ref(), self.product.name().as_ref(), self.folder.path().as_os_str(), port.as_ref()];
         let log = self.folder.path().join("log");
         std::fs::write(&log, "").expect("the log can be emptied");
-        let mut process = script(arguments).spawn().expect("tests/servers runs");
+        let mut command = script(arguments);
+        let process = command.args(self.members.iter().map(u16::to_string)).spawn();
+        self.process = Some(process.expect("tests/servers runs"));
+    }
+
+    /// Whether the process took the port and becomes ready; otherwise it is ended.
+    fn await_ready(&mut self) -> bool {
         let begin = Instant::now();
         while begin.elapsed() < START_MAX {
+            let process = self.process.as_mut().expect("it was launched");
             if process.try_wait().expect("its state can be read").is_some() {
-                return false;
+                break;
             }
             if is_ready(&self.log()) {
-                self.process = Some(process);
                 return true;
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        let _ = process.kill();
-        let _ = process.wait();
+        self.end();
         false
     }
 
-    fn log(&self) -> String {
-        let bytes = std::fs::read(self.folder.path().join("log")).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).into_owned()
-    }
-}
-
-impl Drop for DatabaseServer {
-    fn drop(&mut self) {
+    /// Ends it, if it is running.
+    fn end(&mut self) {
         let Some(mut process) = self.process.take() else { return };
-        // Both end at once at this signal, and PostgreSQL gives its shared memory back, which it cannot when killed.
+        // All of them end at once at this signal, and PostgreSQL gives its shared memory back, which it cannot when killed.
         signal("QUIT", process.id());
         let begin = Instant::now();
         while begin.elapsed() < STOP_MAX {
@@ -131,6 +166,17 @@ impl Drop for DatabaseServer {
         let _ = process.kill();
         let _ = process.wait();
     }
+
+    fn log(&self) -> String {
+        let bytes = std::fs::read(self.folder.path().join("log")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+impl Drop for DatabaseServer {
+    fn drop(&mut self) {
+        self.end();
+    }
 }
 
 fn script<const N: usize>(arguments: [&OsStr; N]) -> Command {
@@ -139,14 +185,16 @@ fn script<const N: usize>(arguments: [&OsStr; N]) -> Command {
     command
 }
 
-/// What both products say once they take connections.
+/// What two products say once they take connections, and what `tests/servers` says for the third.
 fn is_ready(log: &str) -> bool {
     log.contains("ready for connections") || log.contains("ready to accept connections")
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
+/// Ports that nobody listens on, each another.
+fn free_ports(count: usize) -> Vec<u16> {
+    let listeners = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    let listeners: Vec<_> = listeners.collect();
+    listeners.iter().map(|listener| listener.local_addr().expect("its address").port()).collect()
 }
 
 fn signal(name: &str, pid: u32) {

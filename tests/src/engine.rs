@@ -3,11 +3,10 @@
 use crate::database::Database;
 use crate::world::World;
 use async_trait::async_trait;
-use examples::store::{Missing, Opened};
+use examples::store::{Missing, Opened, StoreOptions};
 use std::sync::{Arc, Mutex, PoisonError};
 use trade_core::store::Store;
 use trade_core::testing::conformance::{StoreFactory, server_url};
-use trade_store_sql::ServerOptions;
 
 /// What keeps a network, and can be opened by several processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +15,7 @@ pub enum Engine {
     Postgres,
     /// MariaDB, or MySQL: whatever is at `TRADE_TEST_MYSQL_URL`.
     Mysql,
+    Mongo,
 }
 
 impl Engine {
@@ -25,6 +25,7 @@ impl Engine {
             Self::Sqlite => None,
             Self::Postgres => Some("TRADE_TEST_POSTGRES_URL"),
             Self::Mysql => Some("TRADE_TEST_MYSQL_URL"),
+            Self::Mongo => Some("TRADE_TEST_MONGODB_URL"),
         }
     }
 
@@ -80,7 +81,7 @@ impl Site {
 
 /// Opens a store as the server does.
 pub async fn open(url: &str) -> Opened {
-    Opened::open(url, Missing::Create, &ServerOptions::default())
+    Opened::open(url, Missing::Create, &StoreOptions::default())
         .await
         .unwrap_or_else(|error| panic!("{error}"))
 }
@@ -168,6 +169,12 @@ macro_rules! __on_servers {
         #[ignore = "TRADE_TEST_MYSQL_URL"]
         async fn on_mysql() {
             super::$case($crate::engine::Engine::Mysql.site().await).await;
+        }
+
+        #[tokio::test(flavor = "multi_thread")]
+        #[ignore = "TRADE_TEST_MONGODB_URL"]
+        async fn on_mongo() {
+            super::$case($crate::engine::Engine::Mongo.site().await).await;
         }
     };
 }

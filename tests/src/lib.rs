@@ -10,6 +10,8 @@ pub mod database_server;
 pub mod engine;
 pub mod load;
 pub mod proxy;
+pub mod replica_set;
 pub mod server;
 pub mod sse;
+pub mod told;
 pub mod world;

@@ -46,8 +46,18 @@ fn assert_free_of(package: &str, features: &[&str], forbidden: &[&str]) {
 
 #[test]
 fn the_core_knows_no_database_and_no_http() {
-    let forbidden =
-        ["sqlx", "sqlx_core", "sqlx_sqlite", "mongodb", "axum", "axum_core", "hyper", "http", "reqwest"];
+    let forbidden = [
+        "sqlx",
+        "sqlx_core",
+        "sqlx_sqlite",
+        "mongodb",
+        "bson",
+        "axum",
+        "axum_core",
+        "hyper",
+        "http",
+        "reqwest",
+    ];
     assert_free_of("trade-core", &[], &forbidden);
     assert_free_of("trade-core", &["--all-features"], &forbidden);
 }
@@ -57,14 +67,20 @@ fn the_http_crate_knows_no_store() {
     assert_free_of(
         "trade-http",
         &[],
-        &["sqlx", "sqlx_core", "mongodb", "trade_store_sql", "trade_store_mongo"],
+        &["sqlx", "sqlx_core", "mongodb", "bson", "trade_store_sql", "trade_store_mongo"],
     );
 }
 
 #[test]
 fn a_store_knows_no_http() {
-    assert_free_of("trade-store-sql", &[], &["axum", "hyper", "trade_http", "mongodb"]);
-    assert_free_of("trade-store-mongo", &[], &["axum", "trade_http", "sqlx"]);
+    let forbidden = ["axum", "hyper", "http", "reqwest", "trade_http"];
+    for (store, others) in [
+        ("trade-store-sql", ["mongodb", "bson", "trade_store_mongo"]),
+        ("trade-store-mongo", ["sqlx", "sqlx_core", "trade_store_sql"]),
+    ] {
+        assert_free_of(store, &["--all-features"], &forbidden);
+        assert_free_of(store, &["--all-features"], &others);
+    }
 }
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
@@ -139,32 +155,59 @@ fn table(text: &str) -> Vec<Vec<&str>> {
     lines.skip(2).map(|line| line.trim_matches('|').split('|').map(str::trim).collect()).collect()
 }
 
+/// The first word in code font of a cell.
+fn word(cell: &str) -> String {
+    cell.split('`').nth(1).unwrap_or_default().to_owned()
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The features of a crate, but `default`.
+fn features(folder: &str) -> BTreeSet<String> {
+    let manifest = read(&format!("{folder}/Cargo.toml"));
+    let features = manifest.split("[features]").nth(1).and_then(|rest| rest.split("\n[").next());
+    let named = features.unwrap_or_default().lines().filter_map(|line| line.split_once(" = "));
+    named.map(|(name, _)| name.to_owned()).filter(|name| name != "default").collect()
+}
+
+/// Asserts that the server's help has an address of the same scheme.
+fn assert_is_taken(address: &str) {
+    let scheme = address.split("://").next().expect("an address has a scheme");
+    let help = Command::new(tests::server::binary()).arg("--help").output().expect("it runs");
+    let help = String::from_utf8(help.stdout).expect("help is text");
+    assert!(help.contains(&format!("{scheme}://")), "the server's help does not name {scheme}");
+}
+
 #[test]
 fn the_table_of_engines_names_every_feature_its_type_and_an_address_that_the_server_takes() {
-    let folder = tests::server::root().join("trade-store-sql");
-    let read = |path: &str| std::fs::read_to_string(folder.join(path)).expect(path);
-    let (manifest, library, page) = (read("Cargo.toml"), read("src/lib.rs"), read("README.md"));
-    let features = manifest.split("[features]").nth(1).and_then(|rest| rest.split("\n[").next());
-    let features = features.expect("the manifest has features").lines();
-    let features: BTreeSet<&str> = features
-        .filter_map(|line| line.split_once(" = "))
-        .map(|(name, _)| name)
-        .filter(|name| *name != "default")
-        .collect();
+    let (library, page) = (read("trade-store-sql/src/lib.rs"), read("trade-store-sql/README.md"));
     let rows = table(&page);
-    let word = |cell: &str| cell.split('`').nth(1).unwrap_or_default().to_owned();
     let listed: BTreeSet<String> = rows.iter().map(|row| word(row[1])).collect();
-    assert_eq!(listed, features.iter().map(|name| (*name).to_owned()).collect());
+    assert_eq!(listed, features("trade-store-sql"));
     for row in &rows {
-        let (feature, name, address) = (word(row[1]), word(row[2]), word(row[3]));
+        let (feature, name) = (word(row[1]), word(row[2]));
         let export = format!("#[cfg(feature = \"{feature}\")]\npub use {feature}::{name};");
         assert!(library.contains(&export), "{export}");
-        let scheme = address.split("://").next().expect("an address has a scheme").to_owned();
-        let help =
-            std::process::Command::new(tests::server::binary()).arg("--help").output().expect("it runs");
-        let help = String::from_utf8(help.stdout).expect("help is text");
-        assert!(help.contains(&format!("{scheme}://")), "the server's help does not name {scheme}");
-        let main_page = std::fs::read_to_string(tests::server::root().join("README.md")).expect("README.md");
-        assert!(main_page.contains(&format!("`{feature}`")), "README.md does not name the feature {feature}");
+        assert_is_taken(&word(row[3]));
     }
+}
+
+#[test]
+fn the_table_of_stores_names_those_of_every_crate_and_the_addresses_that_the_server_takes() {
+    let page = read("README.md");
+    let rows = table(page.split("### Stores\n").nth(1).expect("README.md has a part on stores"));
+    let mut listed = BTreeSet::new();
+    for row in &rows {
+        let (krate, feature, name, address) = (word(row[1]), word(row[2]), word(row[3]), word(row[4]));
+        assert!(read(&format!("{krate}/src/lib.rs")).contains(&name), "{krate} exports {name}");
+        assert_is_taken(&address);
+        listed.insert((krate, feature));
+    }
+    let of_sql = features("trade-store-sql").into_iter().map(|name| ("trade-store-sql".to_owned(), name));
+    let mut all: BTreeSet<_> = of_sql.collect();
+    assert_eq!(features("trade-store-mongo"), BTreeSet::new(), "a feature would have a row of its own");
+    all.insert(("trade-store-mongo".to_owned(), String::new()));
+    assert_eq!(listed, all);
 }

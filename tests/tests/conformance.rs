@@ -11,6 +11,7 @@ use trade_core::testing::saboteurs::{Sabotage, SabotagedFactory};
 
 trade_core::conformance_suite!(postgres, Factory::new(Engine::Postgres), needs = "TRADE_TEST_POSTGRES_URL");
 trade_core::conformance_suite!(mysql, Factory::new(Engine::Mysql), needs = "TRADE_TEST_MYSQL_URL");
+trade_core::conformance_suite!(mongodb, Factory::new(Engine::Mongo), needs = "TRADE_TEST_MONGODB_URL");
 
 /// A case that hangs has noticed something as well.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -63,4 +64,10 @@ fn every_saboteur_is_noticed_on_postgres() {
 #[ignore = "TRADE_TEST_MYSQL_URL"]
 fn every_saboteur_is_noticed_on_mysql() {
     every_saboteur_is_noticed(Engine::Mysql);
+}
+
+#[test]
+#[ignore = "TRADE_TEST_MONGODB_URL"]
+fn every_saboteur_is_noticed_on_mongo() {
+    every_saboteur_is_noticed(Engine::Mongo);
 }

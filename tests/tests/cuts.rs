@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 use tests::address::Address;
-use tests::engine::{Site, open};
+use tests::engine::{Engine, Site, open};
 use tests::proxy::{After, Direction, Fault, Meant, Proxy, Strike};
 use tests::server::assert_verified;
 use trade_core::service::TradeService;
@@ -24,22 +24,39 @@ const LATE: Duration = Duration::from_millis(40);
 const FAULTS: [Fault; 5] =
     [Fault::Reset, Fault::Close, Fault::HalfClose, Fault::Late(LATE), Fault::Delay(LATE)];
 
-/// What a commit sends that holds the head of the log …
-const HELD: Meant = Meant::Sends("FOR UPDATE");
-/// … and what every commit changes. It may be sent once and then be prepared, so who sent it is remembered.
+/// What every commit changes in SQL. It may be sent once and then be prepared, so who sent it is remembered.
 const HEAD_CHANGE: &str = "UPDATE tn_head";
+
+/// What makes out a commit: any of them, once by whole packets and once by bytes, and one that holds the head of the log.
+type Commits = [Meant; 3];
+
+const SQL: Commits = [Meant::Remembered, Meant::Remembered, Meant::Sends("FOR UPDATE")];
+
+/// Its end, its beginning, and a change of the head that counts the commit and moves nothing yet.
+const MONGO: Commits = [
+    Meant::Sends("commitTransaction"),
+    Meant::Sends("findAndModify"),
+    Meant::Sends("commits\0\u{1}\0\0\0\0\0\0\0\0\0"),
+];
+
+fn commits(engine: Engine) -> Commits {
+    match engine {
+        Engine::Mongo => MONGO,
+        Engine::Postgres | Engine::Mysql | Engine::Sqlite => SQL,
+    }
+}
 
 const MOMENTS: usize = 24;
 const KINDS: usize = FAULTS.len() * 2 * MOMENTS;
 
 /// The moments of a commit, from its first packet to the last; a packet may be cut in two.
-fn moment(number: usize) -> (Meant, After) {
+fn moment([packets, bytes, held]: Commits, number: usize) -> (Meant, After) {
     let count = number as u64 / 4;
     match number % 4 {
-        0 => (Meant::Remembered, After::Packets(count)),
-        1 => (Meant::Remembered, After::Bytes(3 + 97 * count)),
-        2 => (HELD, After::Packets(2 * count)),
-        _ => (HELD, After::Packets(2 * count + 1)),
+        0 => (packets, After::Packets(count)),
+        1 => (bytes, After::Bytes(3 + 97 * count)),
+        2 => (held, After::Packets(2 * count)),
+        _ => (held, After::Packets(2 * count + 1)),
     }
 }
 
@@ -48,18 +65,23 @@ fn cuts() -> usize {
 }
 
 /// The strikes, each different from the others before they repeat, and any few of them spread over all.
-fn strike(number: usize) -> Strike {
+fn strike(commits: Commits, number: usize) -> Strike {
     // A prime that does not divide their number.
     let number = number * 7_919 % KINDS;
     let direction = if number.is_multiple_of(2) { Direction::ToServer } else { Direction::ToClient };
-    let (meant, after) = moment(number / 2 / FAULTS.len());
+    let (meant, after) = moment(commits, number / 2 / FAULTS.len());
     Strike { meant, direction, after, fault: FAULTS[number / 2 % FAULTS.len()] }
 }
 
 /// Strikes one connection after the other, for ever, and notes the strikes that met one.
-async fn strike_on(proxy: &Proxy, next: &mut usize, met: &mut Vec<Strike>) -> std::convert::Infallible {
+async fn strike_on(
+    proxy: &Proxy,
+    commits: Commits,
+    next: &mut usize,
+    met: &mut Vec<Strike>,
+) -> std::convert::Infallible {
     loop {
-        let (before, strike) = (proxy.strikes(), strike(*next));
+        let (before, strike) = (proxy.strikes(), strike(commits, *next));
         *next += 1;
         proxy.arm(strike);
         let struck = async {
@@ -86,7 +108,7 @@ async fn storm(proxy: &Proxy, site: &Site, seed: u64, next: &mut usize, met: &mu
     let workload = Workload { world: World { trades: 60, ..World::SMALL }, ..Workload::new(seed, 300) };
     let finished = tokio::select! {
         finished = workload.run(&services) => finished,
-        never = strike_on(proxy, next, met) => match never {},
+        never = strike_on(proxy, commits(site.engine()), next, met) => match never {},
     };
     proxy.disarm();
     for service in services {
@@ -115,7 +137,7 @@ async fn every_answer_is_true_where_connections_break(site: Site) {
         let seed = storms.next().unwrap_or_else(|| panic!("only {} strikes met a commit", met.len()));
         storm(&proxy, &site.engine().site().await, seed, &mut next, &mut met).await;
     }
-    for meant in [Meant::Remembered, HELD] {
+    for meant in commits(site.engine()) {
         for direction in [Direction::ToServer, Direction::ToClient] {
             let is_met = met.iter().any(|strike| (strike.meant, strike.direction) == (meant, direction));
             assert!(is_met, "no commit was struck by {meant:?}, {direction:?}");
@@ -127,9 +149,12 @@ tests::on_every_server!(every_answer_is_true_where_connections_break);
 
 #[test]
 fn the_strikes_differ_and_few_of_them_are_spread_over_all() {
-    let all: HashSet<_> = (0..KINDS).map(strike).collect();
-    assert_eq!(all.len(), KINDS);
-    let few = (0..CUTS).map(strike);
-    let few: HashSet<_> = few.map(|strike| (strike.meant, strike.direction, strike.fault)).collect();
-    assert_eq!(few.len(), 2 * 2 * FAULTS.len());
+    for commits in [SQL, MONGO] {
+        let all: HashSet<_> = (0..KINDS).map(|number| strike(commits, number)).collect();
+        assert_eq!(all.len(), KINDS);
+        let few = (0..CUTS).map(|number| strike(commits, number));
+        let few: HashSet<_> = few.map(|strike| (strike.meant, strike.direction, strike.fault)).collect();
+        let meant: HashSet<_> = commits.into_iter().collect();
+        assert_eq!(few.len(), meant.len() * 2 * FAULTS.len());
+    }
 }

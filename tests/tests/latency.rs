@@ -100,14 +100,14 @@ async fn an_event_of_one_server_reaches_a_subscriber_of_another(site: Site) {
 
 tests::on_every_engine!(an_event_of_one_server_reaches_a_subscriber_of_another);
 
-/// A server whose listening connection is struck right after it has begun to listen.
-async fn events_arrive_though_notifications_do_not(fault: Fault) {
-    let site = Engine::Postgres.site().await;
+/// A server whose connection that is told of changes is struck right after it has asked for them, by this word.
+async fn events_arrive_though_notifications_do_not(engine: Engine, word: &'static str, fault: Fault) {
+    let site = engine.site().await;
     let address = Address::parse(site.url());
     let proxy = Proxy::start(address.host()).await;
-    // The answer to LISTEN comes through; what would follow it is the first notification.
+    // The answer to the word comes through; what would follow it is the first notification.
     let (direction, after) = (Direction::ToClient, After::Packets(1));
-    proxy.arm(Strike { meant: Meant::Sends("LISTEN"), direction, after, fault });
+    proxy.arm(Strike { meant: Meant::Sends(word), direction, after, fault });
     let near = Server::start(site.url()).await;
     let far = Server::start_silent(&address.by_way_of(proxy.port()).to_string()).await;
     let delays = delays(&near, &far).await;
@@ -119,11 +119,23 @@ async fn events_arrive_though_notifications_do_not(fault: Fault) {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "TRADE_TEST_POSTGRES_URL"]
 async fn events_arrive_though_the_listening_connection_has_fallen_silent() {
-    events_arrive_though_notifications_do_not(Fault::Silence).await;
+    events_arrive_though_notifications_do_not(Engine::Postgres, "LISTEN", Fault::Silence).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "TRADE_TEST_POSTGRES_URL"]
 async fn events_arrive_though_the_listening_connection_was_cut() {
-    events_arrive_though_notifications_do_not(Fault::Reset).await;
+    events_arrive_though_notifications_do_not(Engine::Postgres, "LISTEN", Fault::Reset).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "TRADE_TEST_MONGODB_URL"]
+async fn events_arrive_though_the_connection_of_the_change_stream_has_fallen_silent() {
+    events_arrive_though_notifications_do_not(Engine::Mongo, "$changeStream", Fault::Silence).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "TRADE_TEST_MONGODB_URL"]
+async fn events_arrive_though_the_connection_of_the_change_stream_was_cut() {
+    events_arrive_though_notifications_do_not(Engine::Mongo, "$changeStream", Fault::Reset).await;
 }

@@ -18,6 +18,7 @@ async fn an_unknown_flag_or_a_bad_value_is_refused_in_one_line() {
     refused(&["--listen", "nowhere"], "listen").await;
     refused(&["--listen"], "--listen").await;
     refused(&["--store", "oracle://x"], "store").await;
+    refused(&["--listen", "127.0.0.1:0", "--store", "mongo://h/x"], "mongodb://").await;
     refused(&["--log-format", "xml"], "log-format").await;
     refused(&["--auth", "perhaps"], "auth").await;
     refused(&["surprise"], "surprise").await;
@@ -32,12 +33,14 @@ async fn without_access_control_only_loopback_is_served() {
 
 #[tokio::test]
 async fn a_store_that_cannot_be_had_is_refused_without_its_password() {
-    // Nobody listens on port 1; MongoDB is to come.
+    // Nobody listens on port 1.
     for (url, code) in [
         ("postgres://u:hunter2@127.0.0.1:1/x", 1),
         ("mysql://u:hunter2@127.0.0.1:1/x", 1),
         ("mysql://u:hunter2@127.0.0.1:1/", 1),
-        ("mongodb://u:hunter2@localhost", 2),
+        ("mongodb://u:hunter2@127.0.0.1:1,127.0.0.1:2/x?replicaSet=rs0", 1),
+        ("mongodb+srv://u:hunter2@localhost", 2),
+        ("mongodb:/u:hunter2@localhost", 1),
     ] {
         let output = run(&["--listen", "127.0.0.1:0", "--store", url]).await;
         let error = String::from_utf8(output.stderr).expect("errors are text");

@@ -9,7 +9,8 @@ Replays the invoices of a wholesaler through a trade network.
 
 usage: replay [--store URL | --url URL] [FILE]
 
-  --store URL   into this store, through the library: sqlite://path.db or memory: (default sqlite://replay.db)
+  --store URL   into this store, through the library: sqlite://path.db, memory:, or one of a server, such as
+                mongodb://host/database?replicaSet=NAME (default sqlite://replay.db)
   --url URL     into a running server: http://127.0.0.1:8080
   FILE          CSV, plain or gzip, with the columns InvoiceNo, StockCode, Description, Quantity, InvoiceDate,
                 UnitPrice, CustomerID and Country; standard input when absent or -

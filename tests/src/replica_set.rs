@@ -1,0 +1,82 @@
+//! A replica set of MongoDB of a test's own, whose members are killed.
+
+use crate::database_server::DatabaseServer;
+use mongodb::Client;
+use mongodb::bson::{Document, doc};
+use mongodb::options::{ClientOptions, ServerAddress};
+use std::time::{Duration, Instant};
+
+/// How long a set may be without a primary.
+const ELECTION_MAX: Duration = Duration::from_secs(60);
+/// How long a member may take to answer while it looks for others.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+
+/// Members on one machine, which elect a primary among them.
+#[derive(Debug)]
+pub struct ReplicaSet {
+    members: Vec<DatabaseServer>,
+    url: String,
+}
+
+impl ReplicaSet {
+    /// Makes and starts an empty set, with a primary.
+    pub fn start(count: usize) -> Self {
+        let members = DatabaseServer::start_members(count);
+        let url = members[0].url();
+        Self { members, url }
+    }
+
+    /// The URL of a database on it, with the addresses of all members.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Which member is the primary, waiting for one.
+    pub async fn primary(&self) -> usize {
+        let begin = Instant::now();
+        loop {
+            for member in 0..self.members.len() {
+                let hello = self.ask(member, doc! {"hello": 1}).await;
+                if hello.is_ok_and(|hello| hello.get_bool("isWritablePrimary").unwrap_or(false)) {
+                    return member;
+                }
+            }
+            assert!(begin.elapsed() < ELECTION_MAX, "the members elect no primary");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Ends a member as a power cut would.
+    pub fn kill(&mut self, member: usize) {
+        self.members[member].kill();
+    }
+
+    /// Starts a member again, and waits until it is one.
+    pub fn restart(&mut self, member: usize) {
+        self.members[member].restart();
+    }
+
+    /// Asks the primary to make place for another, as before maintenance.
+    pub async fn step_down(&self, member: usize) {
+        let begin = Instant::now();
+        // It refuses while no other has caught up with it.
+        let command = doc! {"replSetStepDown": 10, "secondaryCatchUpPeriodSecs": 5};
+        while let Err(error) = self.ask(member, command.clone()).await {
+            assert!(begin.elapsed() < ELECTION_MAX, "the primary does not step down: {error}");
+        }
+    }
+
+    /// Sends a command to one member, whatever it is.
+    async fn ask(&self, member: usize, command: Document) -> Result<Document, mongodb::error::Error> {
+        let mut options = ClientOptions::parse(&self.url).await?;
+        let port = self.members[member].port();
+        options.hosts = vec![ServerAddress::Tcp { host: "127.0.0.1".into(), port: Some(port) }];
+        options.direct_connection = Some(true);
+        options.repl_set_name = None;
+        options.server_selection_timeout = Some(ANSWER_MAX);
+        let client = Client::with_options(options)?;
+        let answer = client.database("admin").run_command(command).await;
+        client.shutdown().await;
+        answer
+    }
+}

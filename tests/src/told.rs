@@ -1,0 +1,166 @@
+//! Clients that write trades through whatever happens, and keep what they were told.
+
+use crate::api::{Api, Reply, one_unit};
+use crate::sse::{Frame, Stream};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The stations that trade.
+pub const STATIONS: u64 = 6;
+/// How long a server may take to take trades, also after its database was away.
+pub const RECOVERY_MAX: Duration = Duration::from_secs(60);
+
+/// What the clients were told, by trade.
+#[derive(Debug, Clone, Default)]
+pub struct Told(Arc<Mutex<Answers>>);
+
+#[derive(Debug, Default)]
+struct Answers {
+    trades: HashMap<String, Value>,
+    newest: Option<Instant>,
+    longest_pause: Duration,
+}
+
+impl Told {
+    fn lock(&self) -> MutexGuard<'_, Answers> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, id: String, trade: Value) {
+        let mut answers = self.lock();
+        let now = Instant::now();
+        let pause = answers.newest.map_or(Duration::ZERO, |newest| now.saturating_duration_since(newest));
+        answers.longest_pause = answers.longest_pause.max(pause);
+        answers.newest = Some(now);
+        answers.trades.insert(id, trade);
+    }
+
+    /// How many trades were acknowledged.
+    pub fn count(&self) -> usize {
+        self.lock().trades.len()
+    }
+
+    /// Their ids.
+    pub fn ids(&self) -> Vec<String> {
+        self.lock().trades.keys().cloned().collect()
+    }
+
+    /// The longest time between two answers since the last call.
+    pub fn take_longest_pause(&self) -> Duration {
+        std::mem::take(&mut self.lock().longest_pause)
+    }
+
+    /// Waits until so many more trades were acknowledged: a strike at idle servers shows nothing.
+    pub async fn more(&self, count: usize) {
+        let (begin, enough) = (Instant::now(), self.count() + count);
+        while self.count() < enough {
+            assert!(begin.elapsed() < RECOVERY_MAX, "trades are not acknowledged");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Asserts that everything is stored as it was told, or as a later step left it.
+    pub async fn assert_kept(&self, api: &Api) {
+        let told = std::mem::take(&mut self.lock().trades);
+        for (id, trade) in told {
+            let stored = api.get(&format!("/api/trades/{id}")).await.body["trade"].clone();
+            // A cancellation that was not answered may still have landed.
+            let version = |trade: &Value| trade["version"].as_u64().unwrap_or(0);
+            assert!(stored == trade || version(&stored) > version(&trade), "told {trade}, stored {stored}");
+        }
+    }
+}
+
+/// Makes the stations, with stock for every trade.
+pub async fn open_stations(api: &Api) {
+    for station in 0..STATIONS {
+        api.station(&format!("s{station}"), "fuel", 1_000_000).await;
+    }
+}
+
+/// Sends a request; none when the server is gone. While its store is away, that is all that it may say: there is stock
+/// for every trade, so that a refusal would be one of something that landed.
+async fn send(api: &Api, method: Method, path: &str, body: &Value) -> Option<Reply> {
+    let reply = api.send(method, path, Some(body)).await.ok()?;
+    match reply.status {
+        StatusCode::CREATED | StatusCode::OK => {}
+        StatusCode::SERVICE_UNAVAILABLE => tokio::time::sleep(Duration::from_millis(5)).await,
+        status => panic!("{status}: {}", reply.body),
+    }
+    Some(reply)
+}
+
+/// Writes trades, and moves some of their shipments on, until the server is gone or it is told to stop.
+pub async fn write(api: Api, told: Told, stop: Arc<AtomicBool>, round: u64, writer: u64) {
+    for number in 0.. {
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        let id = format!("T-{round}-{writer}-{number}");
+        let (seller, buyer) = (number % STATIONS, (number + 1 + writer % (STATIONS - 1)) % STATIONS);
+        let mut body = one_unit(&id, &format!("s{seller}"), &format!("s{buyer}"), "fuel");
+        if number % 2 == 0 {
+            body["settlement"] = json!("on_delivery");
+        }
+        let Some(reply) = send(&api, Method::POST, "/api/trades", &body).await else { return };
+        if reply.status != StatusCode::CREATED {
+            continue;
+        }
+        told.note(id.clone(), reply.body["trade"].clone());
+        if number % 3 == 0 {
+            let cancel = json!({"status": "cancelled"});
+            let Some(reply) = send(&api, Method::PATCH, &format!("/api/trades/{id}"), &cancel).await else {
+                return;
+            };
+            if reply.status == StatusCode::OK {
+                told.note(id, reply.body["trade"].clone());
+            }
+        }
+    }
+}
+
+/// Waits until the server takes trades again.
+pub async fn recovered(api: &Api, id: &str) {
+    let begin = Instant::now();
+    let body = one_unit(id, "s0", "s1", "fuel");
+    while send(api, Method::POST, "/api/trades", &body).await.is_none_or(|reply| !reply.status.is_success()) {
+        assert!(begin.elapsed() < RECOVERY_MAX, "the server does not notice that its database is back");
+    }
+}
+
+/// Reads the stream from the first event to one that may be yet to come, every sequence once and in order. A server whose
+/// log is away may end a stream, or refuse one: then again, from where it was.
+pub async fn follow(url: &str, to: tokio::sync::watch::Receiver<u64>) -> Vec<Frame> {
+    let mut frames = Vec::new();
+    let position = |frames: &Vec<Frame>| frames.len() as u64;
+    while position(&frames) < *to.borrow() {
+        let from = position(&frames);
+        let stream = Stream::try_open(url, "/api/updates/real-time", Some(from)).await;
+        let Ok(mut stream) = stream else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        assert_eq!(stream.next().await.expect("a greeting").id, Some(from));
+        let mut to = to.clone();
+        loop {
+            let read = position(&frames);
+            let frame = tokio::select! {
+                frame = stream.next() => frame,
+                _ = to.wait_for(|to| *to <= read) => return frames,
+            };
+            match frame {
+                Some(frame) if frame.event.as_deref() == Some("bye") => break,
+                Some(frame) => {
+                    assert_eq!(frame.id, Some(read + 1));
+                    frames.push(frame);
+                }
+                None => break,
+            }
+        }
+    }
+    frames
+}
