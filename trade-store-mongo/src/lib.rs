@@ -1,32 +1,21 @@
-//! The MongoDB store of the trade network.
+//! The store of [`trade_core`] in a MongoDB replica set or sharded cluster, which several servers may share.
 //!
-//! This version holds its connection type only: [`MongoStore::connect`] refuses, so that a program that names a
-//! `mongodb://` store learns at its start that it is not there yet, and not at its first trade.
+//! [`MongoStore`] is it; [`MongoOptions`] says how it connects and how long it waits. What is kept, and how a person
+//! finds it in a shell, stands in `documents`; the collections, their validators and indexes in `schema`, and how they
+//! are made in `migrate`; what is read in `read`, and written in `commit`, whose module page is the one to begin with.
 
 #![warn(missing_docs)]
 
-use std::convert::Infallible;
-use trade_core::store::{StoreError, StoreErrorKind};
+mod classify;
+mod commit;
+mod connect;
+mod documents;
+mod migrate;
+mod options;
+mod read;
+mod schema;
+mod store;
+mod wake;
 
-/// A trade network in a MongoDB replica set or sharded cluster. In this version none can be made.
-#[derive(Debug)]
-pub struct MongoStore {
-    #[expect(dead_code, reason = "no value can be made")]
-    never: Infallible,
-}
-
-impl MongoStore {
-    /// Connects to `mongodb://…`.
-    ///
-    /// # Errors
-    /// Always [`StoreErrorKind::Unsupported`] in this version. The address is not repeated in the error, since it may
-    /// hold a password.
-    pub async fn connect(_url: &str) -> Result<Self, StoreError> {
-        Err(StoreError::new(
-            StoreErrorKind::Unsupported,
-            "mongodb",
-            "connect",
-            "this version has no MongoDB store yet; use sqlite:// or memory:",
-        ))
-    }
-}
+pub use options::MongoOptions;
+pub use store::MongoStore;

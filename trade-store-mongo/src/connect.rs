@@ -1,0 +1,189 @@
+//! How a store is opened: the address, the server behind it, and whether it can do what a store needs.
+
+use crate::classify::{NAME, classify};
+use crate::migrate;
+use crate::options::MongoOptions;
+use crate::store::MongoStore;
+use crate::wake::Wake;
+use mongodb::Client;
+use mongodb::bson::{Document, doc};
+use mongodb::options::{Acknowledgment, ClientOptions, WriteConcern};
+use std::time::Duration;
+use tokio::sync::Mutex;
+use trade_core::store::{StoreError, StoreErrorKind};
+
+const OPERATION: &str = "connect";
+/// The database where the address names none.
+const DATABASE: &str = "trade_network";
+/// What a connection is known by at the server, where the address names nothing else; followed by the database.
+const APP_NAME: &str = "trade-network";
+/// The longest name the server takes.
+const APP_NAME_BYTES_MAX: usize = 128;
+/// What MongoDB 6.0 answers as `maxWireVersion`.
+const WIRE_VERSION_MIN: i32 = 17;
+/// By how much the client outwaits the server, which tells more exactly what happened.
+const OUTWAIT: Duration = Duration::from_secs(2);
+
+fn refused(detail: impl Into<String>) -> StoreError {
+    StoreError::new(StoreErrorKind::Unsupported, NAME, OPERATION, detail)
+}
+
+/// Opens a store.
+pub(crate) async fn open(url: &str, options: &MongoOptions) -> Result<MongoStore, StoreError> {
+    let client_options = client_options(url, options).await?;
+    let name = client_options.default_database.clone().unwrap_or_else(|| DATABASE.into());
+    let app_name = client_options.app_name.clone().unwrap_or_default();
+    let client = Client::with_options(client_options).map_err(classify(OPERATION))?;
+    let answer_max = options.connect_timeout.saturating_add(OUTWAIT);
+    // More than one round trip may be needed, each of which has its own bound.
+    let hello = async { client.database("admin").run_command(doc! { "hello": 1 }).await };
+    let hello = tokio::time::timeout(answer_max, hello).await.map_err(|_| silent())?;
+    check(&hello.map_err(classify(OPERATION))?)?;
+    let majority = WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build();
+    let durable = mongodb::options::DatabaseOptions::builder().write_concern(majority).build();
+    let migrated = client.database_with_options(&name, durable);
+    let migrating = migrate::run(&migrated, options.migrate);
+    let most = options.operation_timeout.max(MIGRATION_TIMEOUT);
+    tokio::time::timeout(most, migrating).await.map_err(|_| silent())??;
+    let database = client.database(&name);
+    let wake = Wake::start(database.clone(), options.poll_interval);
+    let store = MongoStore {
+        client,
+        database,
+        app_name,
+        options: options.clone(),
+        seen: Default::default(),
+        turn: Mutex::new(()),
+        wake,
+    };
+    store.see_now(OPERATION).await?;
+    Ok(store)
+}
+
+/// An index over millions of documents takes its time.
+const MIGRATION_TIMEOUT: Duration = Duration::from_secs(600);
+
+fn silent() -> StoreError {
+    StoreError::new(StoreErrorKind::Unavailable, NAME, OPERATION, "the server did not answer in time")
+}
+
+/// What the address says, and what it leaves to the options. What a store's correctness depends on is not taken from it.
+async fn client_options(url: &str, options: &MongoOptions) -> Result<ClientOptions, StoreError> {
+    if !["mongodb://", "mongodb+srv://"].iter().any(|scheme| url.starts_with(scheme)) {
+        return Err(refused("the address does not begin with mongodb://"));
+    }
+    let parsed = ClientOptions::parse(url).await;
+    let mut parsed = parsed.map_err(|error| {
+        // What the driver says of an address may repeat a part of it, and so of a password.
+        let detail = match url.contains('@') {
+            true => "the address is not one of MongoDB, or has an option that is not known".into(),
+            false => format!("the address is not one of MongoDB: {}", error.kind),
+        };
+        refused(detail)
+    })?;
+    parsed.selection_criteria = None;
+    parsed.read_concern = None;
+    parsed.write_concern = None;
+    let database = parsed.default_database.as_deref().unwrap_or(DATABASE);
+    if parsed.app_name.is_none() {
+        let mut name = format!("{APP_NAME}/{database}");
+        while name.len() > APP_NAME_BYTES_MAX {
+            name.pop();
+        }
+        parsed.app_name = Some(name);
+    }
+    parsed.server_selection_timeout.get_or_insert(options.connect_timeout);
+    parsed.connect_timeout.get_or_insert(options.connect_timeout);
+    parsed.max_pool_size.get_or_insert(options.connections_max.max(1));
+    Ok(parsed)
+}
+
+/// Refuses a server that cannot do what a store needs.
+fn check(hello: &Document) -> Result<(), StoreError> {
+    let is_sharded = hello.get_str("msg").is_ok_and(|message| message == "isdbgrid");
+    if !is_sharded && hello.get_str("setName").is_err() {
+        return Err(refused(
+            "the server stands alone and has no transactions: start it with --replSet, and call rs.initiate() once",
+        ));
+    }
+    if hello.get_i32("maxWireVersion").unwrap_or(0) < WIRE_VERSION_MIN {
+        return Err(refused("the server is too old: use MongoDB 6.0 or newer"));
+    }
+    Ok(())
+}
+
+impl MongoStore {
+    /// Waits for the answer to a command, a little longer than the server may take for it.
+    ///
+    /// # Errors
+    /// `Unavailable` where there is none.
+    pub(crate) async fn answered<T>(
+        &self,
+        operation: &'static str,
+        command: impl IntoFuture<Output = T>,
+    ) -> Result<T, StoreError> {
+        let answer_max = self.options.operation_timeout.saturating_add(OUTWAIT);
+        tokio::time::timeout(answer_max, command.into_future()).await.map_err(|_| {
+            let detail = "the server did not answer in time";
+            StoreError::new(StoreErrorKind::Unavailable, NAME, operation, detail)
+        })
+    }
+
+    /// The milliseconds that the server may take for a command.
+    pub(crate) fn millis_max(&self) -> i64 {
+        // 0 would be no limit.
+        i64::try_from(self.options.operation_timeout.as_millis())
+            .unwrap_or(i64::MAX)
+            .clamp(1, i32::MAX.into())
+    }
+
+    /// Learns how far the server is: what others committed before is seen by what is read from now on.
+    async fn see_now(&self, operation: &'static str) -> Result<(), StoreError> {
+        let mut session = self.session(operation).await?;
+        let ping = self.database.run_command(doc! { "ping": 1 }).session(&mut session);
+        self.answered(operation, ping).await?.map_err(classify(operation))?;
+        self.seen.advance(session.operation_time());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_stands_alone_or_is_too_old_is_refused_with_the_remedy() {
+        let alone = check(&doc! { "maxWireVersion": 17 }).unwrap_err();
+        assert_eq!(alone.kind, StoreErrorKind::Unsupported);
+        assert!(alone.detail.contains("--replSet"), "{alone}");
+        let old = check(&doc! { "setName": "rs0", "maxWireVersion": 13 }).unwrap_err();
+        assert!(old.detail.contains("6.0"), "{old}");
+        check(&doc! { "setName": "rs0", "maxWireVersion": 17 }).unwrap();
+        check(&doc! { "msg": "isdbgrid", "maxWireVersion": 21 }).unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_address_that_cannot_be_read_tells_no_password() {
+        let options = MongoOptions::default();
+        for url in [
+            "mongodb://ada:s3cret@h:port/x",
+            "mongodb://ada:p/s3cret@h/x",
+            "mongodb://ada:s3cret@h/x?replicaSt=rs0",
+            "mysql://ada:s3cret@h/x",
+        ] {
+            let error = client_options(url, &options).await.unwrap_err();
+            assert_eq!(error.kind, StoreErrorKind::Unsupported, "{error}");
+            assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_correctness_depends_on_is_not_taken_from_the_address() {
+        let url = "mongodb://h/x?w=1&readConcernLevel=local&readPreference=secondary&maxPoolSize=3";
+        let options = client_options(url, &MongoOptions::default()).await.unwrap();
+        assert!(options.write_concern.is_none() && options.read_concern.is_none());
+        assert!(options.selection_criteria.is_none());
+        assert_eq!(options.max_pool_size, Some(3));
+        assert_eq!(options.app_name.as_deref(), Some("trade-network/x"));
+    }
+}

@@ -1,0 +1,72 @@
+//! Shipments: `{_id, transactionId?, origin, destination, items, status, ETA, location?, createdAt, updatedAt, version,
+//! sequence}`, and beside the wire's fields `requestedETA?`, the arrival that was asked for, and `expiresAt?`, that of its
+//! trade, by which expired trades are found.
+
+use super::trade::{read_lines, write_lines};
+use super::{Decoded, Fields, date, stored};
+use mongodb::bson::raw::cstr;
+use mongodb::bson::{RawDocument, RawDocumentBuf, rawdoc};
+use trade_core::resource::{Cargo, Sequence};
+use trade_core::values::Timestamp;
+
+/// A new shipment.
+pub(crate) fn write(cargo: &Cargo, sequence: Sequence, expires_at: Option<Timestamp>) -> RawDocumentBuf {
+    let mut document = rawdoc! { "_id": cargo.shipment_id.as_str() };
+    if let Some(id) = &cargo.transaction_id {
+        document.append(cstr!("transactionId"), id.as_str());
+    }
+    document.append(cstr!("origin"), cargo.origin.as_str());
+    document.append(cstr!("destination"), cargo.destination.as_str());
+    document.append(cstr!("items"), write_lines(&cargo.items));
+    document.append(cstr!("status"), cargo.status.as_str());
+    document.append(cstr!("ETA"), date(cargo.eta));
+    if let Some(location) = &cargo.location {
+        document.append(cstr!("location"), location.as_str());
+    }
+    document.append(cstr!("createdAt"), date(cargo.created_at));
+    document.append(cstr!("updatedAt"), date(cargo.updated_at));
+    document.append(cstr!("version"), stored(cargo.version));
+    document.append(cstr!("sequence"), stored(sequence));
+    if let Some(time) = cargo.requested_eta {
+        document.append(cstr!("requestedETA"), date(time));
+    }
+    if let Some(time) = expires_at {
+        document.append(cstr!("expiresAt"), date(time));
+    }
+    document
+}
+
+/// What of a shipment changes after its creation.
+pub(crate) fn change(cargo: &Cargo) -> RawDocumentBuf {
+    let mut set = rawdoc! {
+        "status": cargo.status.as_str(),
+        "ETA": date(cargo.eta),
+        "updatedAt": date(cargo.updated_at),
+        "version": stored(cargo.version),
+    };
+    match &cargo.location {
+        Some(location) => {
+            set.append(cstr!("location"), location.as_str());
+            rawdoc! { "$set": set }
+        }
+        None => rawdoc! { "$set": set, "$unset": { "location": true } },
+    }
+}
+
+/// What [`write`] wrote.
+pub(crate) fn read(document: &RawDocument) -> Decoded<Cargo> {
+    Ok(Cargo {
+        shipment_id: document.text("_id")?,
+        transaction_id: document.maybe_text("transactionId")?,
+        origin: document.text("origin")?,
+        destination: document.text("destination")?,
+        items: read_lines(document.list("items")?)?,
+        status: document.text("status")?,
+        eta: document.time("ETA")?,
+        location: document.maybe_text("location")?,
+        requested_eta: document.maybe_time("requestedETA")?,
+        created_at: document.time("createdAt")?,
+        updated_at: document.time("updatedAt")?,
+        version: document.count("version")?,
+    })
+}

@@ -1,0 +1,37 @@
+//! How a store connects, and how long it waits.
+
+use std::time::Duration;
+
+/// How a store connects, and how long it waits.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct MongoOptions {
+    /// The most connections to each server, from 1; the address may name another number (`maxPoolSize`).
+    pub connections_max: u32,
+    /// How long an operation waits for a server that can serve it, and for a new connection; the address may name other
+    /// times (`serverSelectionTimeoutMS`, `connectTimeoutMS`).
+    pub connect_timeout: Duration,
+    /// How long a command may run. The server ends it, and where the server is silent, the client stops waiting a
+    /// little later.
+    pub operation_timeout: Duration,
+    /// How long a commit waits for the head of the log while another server process holds it.
+    pub lock_timeout: Duration,
+    /// How often the end of the log is looked at for what other processes wrote, while no change stream tells of it.
+    pub poll_interval: Duration,
+    /// Whether collections and indexes that are missing or older are brought up to date. Otherwise they are refused as
+    /// `Unsupported`: for users who may change documents, and no collections.
+    pub migrate: bool,
+}
+
+impl Default for MongoOptions {
+    fn default() -> Self {
+        Self {
+            connections_max: 16,
+            connect_timeout: Duration::from_secs(5),
+            operation_timeout: Duration::from_secs(10),
+            lock_timeout: Duration::from_secs(5),
+            poll_interval: Duration::from_millis(100),
+            migrate: true,
+        }
+    }
+}

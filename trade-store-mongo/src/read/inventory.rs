@@ -1,0 +1,110 @@
+//! Stations and their stock.
+
+use super::walk::page;
+use super::{Moment, Query};
+use crate::documents::{Decoded, Fields, documents, station, stock, stored};
+use crate::schema::{STATIONS, STOCK};
+use crate::store::MongoStore;
+use mongodb::bson::{Document, RawDocument, doc};
+use trade_core::resource::{Inventory, Sequence, Station, StockItem};
+use trade_core::store::{InventoryPage, InventoryQuery, Page, StoreError};
+use trade_core::values::StationId;
+
+/// A station, and items of it.
+pub(crate) fn one_query(id: &StationId, query: &InventoryQuery) -> Result<Query, StoreError> {
+    let [first, last] = stock::span(id);
+    let first = query.after.as_ref().map_or(first, |item| stock::key(id, item));
+    let mut ids = doc! { "$gt": first, "$lt": last };
+    if !query.items.is_empty() {
+        let named: Vec<String> = query.items.iter().map(|item| stock::key(id, item)).collect();
+        ids.insert("$in", named);
+    }
+    let items = vec![
+        doc! { "$match": { "_id": ids } },
+        doc! { "$sort": { "_id": 1 } },
+        doc! { "$limit": stored(query.limit as u64 + 1) },
+    ];
+    let pipeline = [
+        doc! { "$match": { "_id": id.as_str() } },
+        doc! { "$unionWith": { "coll": STOCK, "pipeline": items } },
+    ];
+    Query::aggregate("read a station", STATIONS, &pipeline, Moment::One)
+}
+
+enum Row {
+    Station(Station),
+    Item(StockItem),
+}
+
+pub(crate) async fn one(
+    store: &MongoStore,
+    id: &StationId,
+    query: &InventoryQuery,
+) -> Result<Option<InventoryPage>, StoreError> {
+    let row = |document: &RawDocument| match document.maybe("itemId")? {
+        Some(_) => stock::read_item(document).map(Row::Item),
+        None => station::read(document).map(Row::Station),
+    };
+    let (mut found, mut items) = (None, Vec::new());
+    for row in one_query(id, query)?.fetch(store, row).await? {
+        match row {
+            Row::Station(station) => found = Some(station),
+            Row::Item(item) => items.push(item),
+        }
+    }
+    let more = items.len() > query.limit;
+    items.truncate(query.limit);
+    let next = if more { items.last().map(|item| item.item_id.clone()) } else { None };
+    Ok(found.map(|station| InventoryPage { inventory: Inventory::new(&station, items), next }))
+}
+
+/// The stage that adds to each station its first items.
+pub(crate) fn with_first_items(items_max: usize) -> Document {
+    let of_station = doc! { "$and": [{ "$gt": ["$_id", "$$first"] }, { "$lt": ["$_id", "$$last"] }] };
+    doc! { "$lookup": {
+        "from": STOCK,
+        "let": { "first": { "$concat": ["$_id", "/"] }, "last": { "$concat": ["$_id", "0"] } },
+        "pipeline": [
+            { "$match": { "$expr": of_station } },
+            { "$sort": { "_id": 1 } },
+            { "$limit": stored(items_max.max(1) as u64) },
+        ],
+        "as": "stock",
+    } }
+}
+
+/// Stations, newest first, each with its first items.
+pub(crate) fn list_query(
+    before: Option<Sequence>,
+    limit: usize,
+    items_max: usize,
+) -> Result<Query, StoreError> {
+    let mut pipeline = vec![
+        doc! { "$match": { "createdSequence": { "$lt": before.map_or(i64::MAX, stored) } } },
+        doc! { "$sort": { "createdSequence": -1 } },
+        doc! { "$limit": stored(limit as u64 + 1) },
+    ];
+    if items_max > 0 {
+        pipeline.push(with_first_items(items_max));
+    }
+    let query = Query::aggregate("list stations", STATIONS, &pipeline, Moment::One)?;
+    Ok(query.by_index("by_sequence"))
+}
+
+pub(crate) async fn list(
+    store: &MongoStore,
+    before: Option<Sequence>,
+    limit: usize,
+    items_max: usize,
+) -> Result<Page<Inventory, Sequence>, StoreError> {
+    let row = |document: &RawDocument| -> Decoded<(Sequence, Inventory)> {
+        let items = match items_max {
+            0 => Vec::new(),
+            _ => documents("stock", document.list("stock")?, stock::read_item)?,
+        };
+        let station = station::read(document)?;
+        Ok((document.count("createdSequence")?, Inventory::new(&station, items)))
+    };
+    let rows = list_query(before, limit, items_max)?.fetch(store, row).await?;
+    Ok(page(rows, limit, None))
+}

@@ -1,0 +1,60 @@
+//! The log and its head.
+
+use super::Query;
+use crate::classify::NAME;
+use crate::documents::{head as head_document, log, stored};
+use crate::schema::{HEAD, LOG};
+use crate::store::MongoStore;
+use mongodb::bson::rawdoc;
+use trade_core::resource::Sequence;
+use trade_core::store::{Head, LogRecord, StoreError, StoreErrorKind};
+
+pub(crate) async fn head(store: &MongoStore) -> Result<Head, StoreError> {
+    const OPERATION: &str = "head";
+    let filter = rawdoc! { "_id": head_document::ID };
+    let found = Query::find(OPERATION, HEAD, filter, rawdoc! {}, 1).fetch(store, head_document::read).await?;
+    found.first().copied().ok_or_else(|| no_head(OPERATION))
+}
+
+/// A database without the one document that is always there.
+pub(crate) fn no_head(operation: &'static str) -> StoreError {
+    StoreError::new(StoreErrorKind::Corrupt, NAME, operation, "there is no head of the log")
+}
+
+/// The next documents of the log.
+pub(crate) fn read_query(after: Sequence, limit: usize) -> Query {
+    let filter = rawdoc! { "_id": { "$gt": stored(after) } };
+    Query::find("read the log", LOG, filter, rawdoc! { "_id": 1 }, limit)
+}
+
+pub(crate) async fn read(
+    store: &MongoStore,
+    after: Sequence,
+    records_max: usize,
+    bytes_max: usize,
+) -> Result<Vec<LogRecord>, StoreError> {
+    let (records_max, mut bytes) = (records_max.max(1), 0);
+    let mut records: Vec<LogRecord> = Vec::new();
+    loop {
+        let position = records.last().map_or(after, |record| record.last);
+        // Documents hold few bytes where commits are small, and many where they are large: what is asked for may be
+        // some four times too much, or come in parts.
+        let room = bytes_max.saturating_sub(bytes).div_ceil(log::CHUNK_BYTES / 4);
+        let limit = room.clamp(1, CHUNKS_MAX).min(records_max - records.len());
+        let chunks = read_query(position, limit).fetch(store, |chunk| log::read(chunk, position)).await?;
+        let end = chunks.len() < limit;
+        for (record, size) in chunks.into_iter().flatten() {
+            if records.len() == records_max || (!records.is_empty() && bytes >= bytes_max) {
+                return Ok(records);
+            }
+            bytes += size;
+            records.push(record);
+        }
+        if end || records.len() == records_max || bytes >= bytes_max {
+            return Ok(records);
+        }
+    }
+}
+
+/// The most documents of one answer, which has 16 MB.
+const CHUNKS_MAX: usize = 256;

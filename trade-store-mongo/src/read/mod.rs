@@ -1,0 +1,156 @@
+//! What is read, and how: every read is one command, of what a majority of the servers has, at least as far as this
+//! store has seen.
+
+pub(crate) mod cargo;
+pub(crate) mod inventory;
+pub(crate) mod ledger;
+pub(crate) mod load;
+pub(crate) mod log;
+pub(crate) mod seen;
+pub(crate) mod trades;
+pub(crate) mod walk;
+
+use crate::classify::{NAME, classify, is_passing};
+use crate::documents::{Decoded, corrupt};
+use crate::store::MongoStore;
+use mongodb::bson::raw::cstr;
+use mongodb::bson::{Document, RawDocument, RawDocumentBuf, rawdoc};
+use mongodb::error::Error;
+use trade_core::store::{StoreError, StoreErrorKind};
+
+/// Of which moment a read is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// Of any since what was seen; each collection of its own.
+    Any,
+    /// Of one, for all collections.
+    One,
+}
+
+/// A command that reads documents.
+#[derive(Debug)]
+pub(crate) struct Query {
+    pub(crate) operation: &'static str,
+    pub(crate) command: RawDocumentBuf,
+    pub(crate) moment: Moment,
+}
+
+impl Query {
+    /// An aggregation over a collection.
+    pub(crate) fn aggregate(
+        operation: &'static str,
+        collection: &str,
+        pipeline: &[Document],
+        moment: Moment,
+    ) -> Result<Self, StoreError> {
+        let mut stages = mongodb::bson::RawArrayBuf::new();
+        for stage in pipeline {
+            stages.push(raw(operation, stage)?);
+        }
+        Ok(Self::aggregate_raw(operation, collection, stages, moment))
+    }
+
+    /// The same of stages that are encoded.
+    pub(crate) fn aggregate_raw(
+        operation: &'static str,
+        collection: &str,
+        pipeline: mongodb::bson::RawArrayBuf,
+        moment: Moment,
+    ) -> Self {
+        // One answer of up to 16 MB, and no second request for what follows the first 101 documents.
+        let command =
+            rawdoc! { "aggregate": collection, "pipeline": pipeline, "cursor": { "batchSize": i32::MAX } };
+        Self { operation, command, moment }
+    }
+
+    /// The documents of a collection that pass a filter.
+    pub(crate) fn find(
+        operation: &'static str,
+        collection: &str,
+        filter: RawDocumentBuf,
+        sort: RawDocumentBuf,
+        limit: usize,
+    ) -> Self {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX).max(1);
+        let command = rawdoc! {
+            "find": collection,
+            "filter": filter,
+            "sort": sort,
+            "limit": limit,
+            "batchSize": i32::MAX,
+        };
+        Self { operation, command, moment: Moment::Any }
+    }
+
+    /// By the index of this name, whatever the server thinks of it.
+    pub(crate) fn by_index(mut self, name: &str) -> Self {
+        self.command.append(cstr!("hint"), name);
+        self
+    }
+
+    /// Runs it, and reads each document.
+    ///
+    /// # Errors
+    /// Those of the driver, and `Corrupt` where a document cannot be read.
+    pub(crate) async fn fetch<T>(
+        self,
+        store: &MongoStore,
+        read: impl Fn(&RawDocument) -> Decoded<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let operation = self.operation;
+        let mut attempts_left = ATTEMPTS;
+        loop {
+            let fetched = store.answered(operation, self.attempt(store, &read)).await?;
+            attempts_left -= 1;
+            match fetched {
+                Ok(rows) => return rows.into_iter().collect::<Decoded<_>>().map_err(corrupt(operation)),
+                // The connection was idle while the server restarted, or the primary is another by now.
+                Err(error) if attempts_left > 0 && is_passing(&error) => tokio::time::sleep(PAUSE).await,
+                Err(error) => return Err(classify(operation)(error)),
+            }
+        }
+    }
+
+    async fn attempt<T>(
+        &self,
+        store: &MongoStore,
+        read: &impl Fn(&RawDocument) -> Decoded<T>,
+    ) -> Result<Vec<Decoded<T>>, Error> {
+        let mut command = self.command.clone();
+        command.append(cstr!("readConcern"), self.concern(store));
+        command.append(cstr!("maxTimeMS"), store.millis_max());
+        let mut session = store.client.start_session().causal_consistency(false).await?;
+        let cursor = store.database.run_raw_cursor_command(command).session(&mut session);
+        let mut cursor = cursor.await?;
+        let mut rows = Vec::new();
+        while cursor.advance(&mut session).await? {
+            rows.push(read(cursor.current()));
+        }
+        store.seen.advance(session.operation_time());
+        Ok(rows)
+    }
+
+    fn concern(&self, store: &MongoStore) -> RawDocumentBuf {
+        let level = match self.moment {
+            Moment::Any => "majority",
+            Moment::One => "snapshot",
+        };
+        let mut concern = rawdoc! { "level": level };
+        if let Some(time) = store.seen.newest() {
+            concern.append(cstr!("afterClusterTime"), time);
+        }
+        concern
+    }
+}
+
+/// How often a read is tried where the way to the server breaks.
+const ATTEMPTS: u32 = 3;
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
+
+/// A document in the form it is sent in.
+pub(crate) fn raw(operation: &'static str, document: &Document) -> Result<RawDocumentBuf, StoreError> {
+    RawDocumentBuf::try_from(document).map_err(|error| {
+        let detail = "a command cannot be written";
+        StoreError::new(StoreErrorKind::Internal, NAME, operation, detail).caused_by(error)
+    })
+}

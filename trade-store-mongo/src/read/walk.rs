@@ -1,0 +1,208 @@
+//! Lists of trades and shipments: which index a list is read by, and how far.
+//!
+//! Every filter has a walk: an index that lists what it lets through, newest first. A list takes the walk of its most
+//! telling filter and checks the others document by document. So that a page costs the same whatever the size of the
+//! collection, it then examines [`EXAMINED_MAX`] documents at most; what it found by then is the page, and the last
+//! document examined is where the next one goes on.
+//!
+//! Time never runs backwards along the log, so that a span of creation times is a span of sequences: the log's index of
+//! times tells which.
+
+use super::{Moment, Query};
+use crate::documents::{Decoded, Fields, date, log, stored};
+use crate::schema::LOG;
+use crate::store::MongoStore;
+use mongodb::bson::{Document, RawDocument, doc, rawdoc};
+use trade_core::resource::Sequence;
+use trade_core::store::{Page, StoreError, TimeRange};
+use trade_core::values::Timestamp;
+
+/// How many documents a page examines where not every one of its walk belongs to it.
+pub(crate) const EXAMINED_MAX: usize = 2_000;
+
+/// A filter that has a walk.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Narrowing {
+    /// The index that is walked. None where two are, merged by sequence: a command can name only one, and each of them
+    /// is so much the better that the server finds it by itself.
+    pub(crate) index: Option<&'static str>,
+    /// What passes is what passes one of these.
+    pub(crate) any_of: Vec<Document>,
+}
+
+impl Narrowing {
+    /// What has one of some values in a field.
+    pub(crate) fn by(index: &'static str, condition: Document) -> Self {
+        Self { index: Some(index), any_of: vec![condition] }
+    }
+
+    fn condition(&self) -> Document {
+        match &self.any_of[..] {
+            [only] => only.clone(),
+            any => doc! { "$or": any },
+        }
+    }
+}
+
+/// How a list is read.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Walk {
+    pub(crate) collection: &'static str,
+    /// What is walked.
+    pub(crate) narrowing: Narrowing,
+    /// What is checked on each document.
+    pub(crate) checks: Vec<Document>,
+}
+
+impl Walk {
+    /// The first narrowing present is walked, the whole collection where there is none; they come most telling first.
+    pub(crate) fn of(
+        collection: &'static str,
+        narrowings: impl IntoIterator<Item = Option<Narrowing>>,
+    ) -> Self {
+        let mut present = narrowings.into_iter().flatten();
+        let narrowing = present.next().unwrap_or_else(|| Narrowing::by("by_sequence", Document::new()));
+        let checks = present.map(|narrowing| narrowing.condition()).collect();
+        Self { collection, narrowing, checks }
+    }
+
+    fn examined_max(&self, limit: usize) -> usize {
+        if self.checks.is_empty() { limit + 1 } else { EXAMINED_MAX.max(limit + 1) }
+    }
+
+    /// The stages of a page: its rows, and, where it may be short, the place of the last document examined.
+    pub(crate) fn pipeline(&self, span: Span, limit: usize) -> Vec<Document> {
+        let conditions = self.narrowing.any_of.iter().map(|condition| {
+            let mut condition = condition.clone();
+            condition.insert("sequence", doc! { "$gte": span.first, "$lt": span.before });
+            condition
+        });
+        let narrowing = Narrowing { index: None, any_of: conditions.collect() };
+        let examined_max = self.examined_max(limit);
+        let walk = [
+            doc! { "$match": narrowing.condition() },
+            doc! { "$sort": { "sequence": -1 } },
+            doc! { "$limit": stored(examined_max as u64) },
+        ];
+        let mut stages = walk.to_vec();
+        if self.checks.is_empty() {
+            return stages;
+        }
+        stages.push(doc! { "$match": { "$and": &self.checks } });
+        stages.push(doc! { "$limit": stored(limit as u64 + 1) });
+        let mut last = walk.to_vec();
+        last.push(doc! { "$skip": stored(examined_max as u64 - 1) });
+        last.push(doc! { "$project": { "_id": 0, "examined": "$sequence" } });
+        stages.push(doc! { "$unionWith": { "coll": self.collection, "pipeline": last } });
+        stages
+    }
+
+    /// Reads a page.
+    pub(crate) async fn page<T>(
+        &self,
+        store: &MongoStore,
+        operation: &'static str,
+        (created, before, limit): (TimeRange, Option<Sequence>, usize),
+        read: impl Fn(&RawDocument) -> Decoded<T>,
+    ) -> Result<Page<T, Sequence>, StoreError> {
+        let span = Span::of(store, operation, created, before).await?;
+        let pipeline = self.pipeline(span, limit);
+        let mut query = Query::aggregate(operation, self.collection, &pipeline, Moment::One)?;
+        if let Some(index) = self.narrowing.index {
+            query = query.by_index(index);
+        }
+        let row = |document: &RawDocument| {
+            if document.maybe("examined")?.is_some() {
+                return Ok((document.count("examined")?, None));
+            }
+            Ok((document.count("sequence")?, Some(read(document)?)))
+        };
+        let mut rows = Vec::new();
+        let mut examined = None;
+        for (sequence, row) in query.fetch(store, row).await? {
+            match row {
+                Some(row) => rows.push((sequence, row)),
+                None => examined = Some(sequence),
+            }
+        }
+        Ok(page(rows, limit, examined))
+    }
+}
+
+/// Cuts what was read down to a page. `examined` is the last document examined where the walk ended early.
+pub(crate) fn page<T, P: Copy>(mut rows: Vec<(P, T)>, limit: usize, examined: Option<P>) -> Page<T, P> {
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let next = if more { rows.last().map(|(position, _)| *position) } else { examined };
+    Page { rows: rows.into_iter().map(|(_, row)| row).collect(), next }
+}
+
+/// The sequences that a list is cut from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// The first.
+    pub(crate) first: i64,
+    /// The first after it.
+    pub(crate) before: i64,
+}
+
+impl Span {
+    /// That of some creation times, before the position of the page before.
+    async fn of(
+        store: &MongoStore,
+        operation: &'static str,
+        created: TimeRange,
+        before: Option<Sequence>,
+    ) -> Result<Self, StoreError> {
+        let mut span = Self { first: 0, before: before.map_or(i64::MAX, stored) };
+        if let Some(since) = created.since {
+            span.first = first_at(store, operation, since).await?;
+        }
+        if let Some(until) = created.until {
+            span.before = span.before.min(first_at(store, operation, until).await?);
+        }
+        Ok(span)
+    }
+}
+
+/// The first sequence of a time or after it; one past all others where there is none.
+async fn first_at(store: &MongoStore, operation: &'static str, time: Timestamp) -> Result<i64, StoreError> {
+    let filter = rawdoc! { "time": { "$gte": date(time) } };
+    let query = Query::find(operation, LOG, filter, rawdoc! { "time": 1, "_id": 1 }, 1).by_index("by_time");
+    let first = |document: &RawDocument| {
+        let steps = log::read(document, 0)?;
+        let first = steps.iter().find(|(record, _)| record.step.time >= time);
+        Ok(first.map_or(i64::MAX, |(record, _)| stored(record.first())))
+    };
+    Ok(query.fetch(store, first).await?.pop().unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_single_filter_is_walked_and_leaves_nothing_to_check() {
+        let walk = Walk::of("trades", [None, Some(Narrowing::by("by_buyer", doc! { "buyer": "b" })), None]);
+        assert_eq!(
+            (walk.narrowing.index, walk.checks.len(), walk.examined_max(50)),
+            (Some("by_buyer"), 0, 51)
+        );
+    }
+
+    #[test]
+    fn the_first_of_several_filters_is_walked_and_the_others_are_checked() {
+        let by = |field: &'static str| Some(Narrowing::by(field, doc! { field: "x" }));
+        let walk = Walk::of("trades", [by("seller"), None, by("status")]);
+        assert_eq!((walk.narrowing.index, &walk.checks[..]), (Some("seller"), &[doc! { "status": "x" }][..]));
+        assert_eq!(walk.examined_max(50), EXAMINED_MAX);
+    }
+
+    #[test]
+    fn a_short_page_goes_on_after_the_last_row_examined_and_a_full_one_after_its_last_row() {
+        let rows = vec![(9, 'a'), (7, 'b'), (5, 'c')];
+        assert_eq!(page(rows.clone(), 2, Some(1)), Page { rows: vec!['a', 'b'], next: Some(7) });
+        assert_eq!(page(rows.clone(), 3, Some(1)).next, Some(1));
+        assert_eq!(page(rows, 3, None).next, None);
+    }
+}

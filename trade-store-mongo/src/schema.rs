@@ -1,0 +1,201 @@
+//! The collections: their validators and their indexes.
+//!
+//! A validator is the second wall under the rules about quantities: what breaks one is refused by the server, whoever
+//! writes it. The first filter of a list is an index with the sequence behind it, so that what a list lets through is
+//! walked newest first (see `read::walk`).
+
+use mongodb::bson::{Bson, Document, doc};
+use trade_core::resource::{CargoStatus, MovementReason, Settlement, TradeStatus};
+
+pub(crate) const HEAD: &str = "head";
+pub(crate) const STATIONS: &str = "stations";
+pub(crate) const STOCK: &str = "stock";
+pub(crate) const TRADES: &str = "trades";
+pub(crate) const CARGO: &str = "cargo";
+pub(crate) const LEDGER: &str = "ledger";
+pub(crate) const HISTORY: &str = "cargo_history";
+pub(crate) const LOG: &str = "log";
+pub(crate) const RECEIPTS: &str = "receipts";
+pub(crate) const PIECES: &str = "receipt_pieces";
+pub(crate) const MIGRATIONS: &str = "migrations";
+
+/// A collection as a migration makes it.
+#[derive(Debug)]
+pub(crate) struct Collection {
+    pub(crate) name: &'static str,
+    pub(crate) validator: Document,
+    pub(crate) indexes: Vec<Index>,
+}
+
+/// An index beside that of `_id`.
+#[derive(Debug)]
+pub(crate) struct Index {
+    pub(crate) name: &'static str,
+    pub(crate) key: Document,
+    /// Which documents stand in it, where not all do.
+    pub(crate) only: Option<Document>,
+}
+
+fn index(name: &'static str, key: Document) -> Index {
+    Index { name, key, only: None }
+}
+
+fn words<T: Copy>(all: &[T], word: impl Fn(T) -> &'static str) -> Document {
+    let words: Vec<Bson> = all.iter().map(|value| word(*value).into()).collect();
+    doc! { "enum": words }
+}
+
+/// A validator that demands these fields of these types.
+fn of_type(required: &[&str], properties: Document) -> Document {
+    doc! { "$jsonSchema": { "bsonType": "object", "required": required, "properties": properties } }
+}
+
+fn count() -> Document {
+    doc! { "bsonType": "long", "minimum": 0_i64 }
+}
+
+fn positive() -> Document {
+    doc! { "bsonType": "long", "minimum": 1_i64 }
+}
+
+fn date() -> Document {
+    doc! { "bsonType": "date" }
+}
+
+fn string() -> Document {
+    doc! { "bsonType": "string" }
+}
+
+/// Everything of version 1.
+pub(crate) fn collections() -> Vec<Collection> {
+    let plain = |name, validator| Collection { name, validator, indexes: Vec::new() };
+    vec![
+        plain(
+            HEAD,
+            of_type(
+                &["sequence", "time", "commits"],
+                doc! { "sequence": count(), "time": date(), "commits": count() },
+            ),
+        ),
+        stations(),
+        plain(STOCK, stock()),
+        trades(),
+        cargo(),
+        ledger(),
+        plain(HISTORY, of_type(&["_id"], doc! { "_id": { "bsonType": "object" } })),
+        Collection {
+            name: LOG,
+            validator: of_type(
+                &["_id", "time", "steps"],
+                doc! { "_id": positive(), "time": date(), "steps": { "bsonType": "array" } },
+            ),
+            indexes: vec![index("by_time", doc! { "time": 1, "_id": 1 })],
+        },
+        Collection {
+            name: RECEIPTS,
+            validator: of_type(
+                &["fingerprint", "time"],
+                doc! { "fingerprint": { "bsonType": "binData" }, "time": date() },
+            ),
+            indexes: vec![index("by_time", doc! { "time": 1 })],
+        },
+        plain(PIECES, of_type(&["bytes"], doc! { "bytes": { "bsonType": "binData" } })),
+    ]
+}
+
+fn stations() -> Collection {
+    let validator = of_type(
+        &["quantity", "itemCount", "version", "createdSequence", "updatedAt"],
+        doc! {
+            "quantity": { "bsonType": "decimal", "minimum": 0 },
+            "itemCount": count(),
+            "version": positive(),
+            "createdSequence": positive(),
+            "updatedAt": date(),
+        },
+    );
+    let indexes = vec![index("by_sequence", doc! { "createdSequence": -1 })];
+    Collection { name: STATIONS, validator, indexes }
+}
+
+/// Nothing is below zero, and no more is reserved than there is.
+fn stock() -> Document {
+    let mut validator = of_type(
+        &["stationId", "itemId", "onHand", "reserved", "incoming"],
+        doc! {
+            "stationId": string(),
+            "itemId": string(),
+            "onHand": count(),
+            "reserved": count(),
+            "incoming": count(),
+        },
+    );
+    validator.insert("$expr", doc! { "$lte": ["$reserved", "$onHand"] });
+    validator
+}
+
+fn trades() -> Collection {
+    let validator = of_type(
+        &["buyer", "seller", "items", "status", "settlement", "createdAt", "version", "sequence"],
+        doc! {
+            "buyer": string(),
+            "seller": string(),
+            "items": { "bsonType": "array" },
+            "status": words(TradeStatus::ALL, TradeStatus::as_str),
+            "settlement": words(Settlement::ALL, Settlement::as_str),
+            "createdAt": date(),
+            "version": positive(),
+            "sequence": positive(),
+        },
+    );
+    let indexes = vec![
+        index("by_sequence", doc! { "sequence": -1 }),
+        index("by_seller", doc! { "seller": 1, "sequence": -1 }),
+        index("by_buyer", doc! { "buyer": 1, "sequence": -1 }),
+        index("by_item", doc! { "items.itemId": 1, "sequence": -1 }),
+        index("by_status", doc! { "status": 1, "sequence": -1 }),
+    ];
+    Collection { name: TRADES, validator, indexes }
+}
+
+fn cargo() -> Collection {
+    let validator = of_type(
+        &["origin", "destination", "items", "status", "ETA", "createdAt", "version", "sequence"],
+        doc! {
+            "origin": string(),
+            "destination": string(),
+            "items": { "bsonType": "array" },
+            "status": words(CargoStatus::ALL, CargoStatus::as_str),
+            "ETA": date(),
+            "createdAt": date(),
+            "version": positive(),
+            "sequence": positive(),
+        },
+    );
+    let expiring = doc! { "status": CargoStatus::Pending.as_str(), "expiresAt": { "$exists": true } };
+    let indexes = vec![
+        index("by_sequence", doc! { "sequence": -1 }),
+        index("by_origin", doc! { "origin": 1, "sequence": -1 }),
+        index("by_destination", doc! { "destination": 1, "sequence": -1 }),
+        index("by_status", doc! { "status": 1, "sequence": -1 }),
+        Index { name: "by_expiry", key: doc! { "expiresAt": 1 }, only: Some(expiring) },
+    ];
+    Collection { name: CARGO, validator, indexes }
+}
+
+fn ledger() -> Collection {
+    let validator = of_type(
+        &["time", "itemId", "quantity", "from", "to", "reason", "stations"],
+        doc! {
+            "time": date(),
+            "itemId": string(),
+            "quantity": positive(),
+            "from": string(),
+            "to": string(),
+            "reason": words(MovementReason::ALL, MovementReason::as_str),
+            "stations": { "bsonType": "array" },
+        },
+    );
+    let indexes = vec![index("by_station", doc! { "stations": 1, "_id": -1 })];
+    Collection { name: LEDGER, validator, indexes }
+}
