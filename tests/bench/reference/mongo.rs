@@ -1,8 +1,9 @@
 //! Trades' documents written to MongoDB by hand: one connection, one transaction for all trades of a commit, in it one
 //! `update` of many statements or one `insert_many` for each collection.
 //!
-//! For each trade: the levels, totals and versions of both stations, the trade, its shipment, its ledger row, a receipt, a record
-//! of the log, and every index that the lists are served by; for each commit: the head, first of all.
+//! The documents, indexes and validators are those of the store. For each trade: the levels, totals and versions of both
+//! stations, the trade, its shipment, its ledger row, a record of the log; for each commit: the head, first of all, and a
+//! receipt.
 
 mod schema;
 
@@ -104,7 +105,7 @@ impl MongoByHand {
         self.insert("cargo", self.cargo(&batch)).await?;
         self.insert("ledger", self.ledger(&batch)).await?;
         self.insert("log", log(&batch)).await?;
-        self.insert("receipts", receipts(&batch)).await?;
+        self.insert("receipts", receipt(&batch).into_iter().collect()).await?;
         self.session.commit_transaction().await?;
         self.next += count;
         self.head = batch.last;
@@ -225,11 +226,11 @@ fn log(batch: &Batch) -> Vec<RawDocumentBuf> {
     documents.collect()
 }
 
-fn receipts(batch: &Batch) -> Vec<RawDocumentBuf> {
+/// One for all of them, as there is for requests that came without a key and were tried together.
+fn receipt(batch: &Batch) -> Option<RawDocumentBuf> {
+    let request = batch.trades.first()?.request;
     let time = DateTime::from_millis(batch.time);
-    rows(batch, |row| {
-        rawdoc! { "_id": binary(row.request.to_vec()), "fingerprint": binary(vec![0; 16]), "time": time }
-    })
+    Some(rawdoc! { "_id": binary(request.to_vec()), "fingerprint": binary(vec![0; 16]), "time": time })
 }
 
 fn rows(batch: &Batch, row: impl Fn(&TradeRow) -> RawDocumentBuf) -> Vec<RawDocumentBuf> {
