@@ -70,10 +70,12 @@ pub(crate) fn meaning_of_code(code: i32) -> (StoreErrorKind, &'static str) {
         11 | 18 => (Unsupported, "the server does not let this user in: check name, password and authSource"),
         20 | 263 => (Unsupported, "the server has no transactions: use a replica set or a sharded cluster"),
         59 | 115 | 72 | 323 => (Unsupported, "the server does not support a command of this store"),
-        121 => (Corrupt, "a document would break what the collection's validator demands"),
-        10334 | 17419 | 17420 => (Unsupported, "a document is larger than the server takes"),
+        121 => (Internal, "a document would break what its collection's validator demands"),
+        10334 | 17419 | 17420 | 257 | 314 => {
+            (Unsupported, "a document or a transaction is larger than the server takes")
+        }
         26 | 85 | 86 | 2 => (Corrupt, "collections or indexes are missing or altered"),
-        14031 | 14810 | 257 => (Unavailable, "the server is out of disk space or of room for a transaction"),
+        14031 | 365 => (Unavailable, "the server is out of disk space, or of room in its cache"),
         136 | 286 | 280 => (Unavailable, "the change stream ended"),
         _ if STATE_CHANGES.contains(&code) || PASSING.contains(&code) => {
             (Unavailable, "the server is starting, stopping, or no longer the primary")

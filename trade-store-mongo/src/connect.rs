@@ -30,7 +30,14 @@ fn refused(detail: impl Into<String>) -> StoreError {
 
 /// Opens a store.
 pub(crate) async fn open(url: &str, options: &MongoOptions) -> Result<MongoStore, StoreError> {
-    let client_options = client_options(url, options).await?;
+    open_by(client_options(url, options).await?, options).await
+}
+
+/// The same by what an address says.
+pub(crate) async fn open_by(
+    client_options: ClientOptions,
+    options: &MongoOptions,
+) -> Result<MongoStore, StoreError> {
     let name = client_options.default_database.clone().unwrap_or_else(|| DATABASE.into());
     let app_name = client_options.app_name.clone().unwrap_or_default();
     let client = Client::with_options(client_options).map_err(classify(OPERATION))?;
@@ -68,7 +75,7 @@ fn silent() -> StoreError {
 }
 
 /// What the address says, and what it leaves to the options. What a store's correctness depends on is not taken from it.
-async fn client_options(url: &str, options: &MongoOptions) -> Result<ClientOptions, StoreError> {
+pub(crate) async fn client_options(url: &str, options: &MongoOptions) -> Result<ClientOptions, StoreError> {
     if !["mongodb://", "mongodb+srv://"].iter().any(|scheme| url.starts_with(scheme)) {
         return Err(refused("the address does not begin with mongodb://"));
     }

@@ -12,7 +12,11 @@ mod connect;
 mod documents;
 mod migrate;
 mod options;
+#[cfg(test)]
+mod query_plans;
 mod read;
+#[cfg(test)]
+mod round_trips;
 mod schema;
 mod store;
 mod wake;

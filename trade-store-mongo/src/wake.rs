@@ -15,11 +15,11 @@ use mongodb::error::Error;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use trade_core::resource::Sequence;
 use trade_core::store::StoreError;
 
-/// The pause after a stream that was cut; it doubles with each that heard nothing.
+/// The pause after a stream that was cut; it doubles with each that did not last.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 /// How often the log is looked at while a stream tells of what is new.
@@ -94,9 +94,9 @@ impl Wake {
 async fn listen(database: Database, tell: watch::Sender<Heard>) {
     let (mut token, mut pause) = (None, RETRY_FIRST);
     while !tell.is_closed() {
-        let before = *tell.borrow();
+        let begun = Instant::now();
         let ended = listen_once(&database, &mut token, &tell).await;
-        if tell.borrow().newest != before.newest {
+        if tell.borrow().is_listening && begun.elapsed() > RETRY_MAX {
             pause = RETRY_FIRST;
         }
         if !ended.is_err_and(|error| is_passing(&error)) {

@@ -1,0 +1,192 @@
+//! Servers and databases that are not as they should be, each told with its remedy.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::*;
+use mongodb::bson::{Document, doc};
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+use trade_core::store::{EventLog, Head, StoreError, StoreErrorKind};
+use trade_store_mongo::{MongoOptions, MongoStore};
+
+async fn refused(url: &str) -> StoreError {
+    MongoStore::connect_with(url, &brief()).await.unwrap_err()
+}
+
+fn brief() -> MongoOptions {
+    let mut options = MongoOptions::default();
+    options.connect_timeout = Duration::from_millis(700);
+    options
+}
+
+#[tokio::test]
+async fn a_server_that_is_down_is_told_of_in_time_and_without_the_password() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let begun = Instant::now();
+    let error = refused(&format!("mongodb://ada:s3cret@127.0.0.1:{port}/x")).await;
+    assert_eq!(error.kind, StoreErrorKind::Unavailable, "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_address_of_another_kind_is_refused_without_its_password() {
+    for url in
+        ["postgres://ada:s3cret@h/x", "mongodb://ada:s3cret@h/x?replicaSt=rs0", "mongodb://ada:s3c%ret@:/"]
+    {
+        let error = refused(url).await;
+        assert_eq!(error.kind, StoreErrorKind::Unsupported, "{error}");
+        assert!(!format!("{error} {error:?}").contains("s3c"), "{error:?}");
+    }
+}
+
+/// A server of the test's own, killed with this.
+struct Server {
+    process: Child,
+    port: u16,
+    _folder: tempfile::TempDir,
+}
+
+impl Server {
+    async fn start(options: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let program = std::env::var("TRADE_TEST_MONGOD").unwrap_or_else(|_| "mongod".into());
+        let process = Command::new(program)
+            .args(["--bind_ip", "127.0.0.1", "--nounixsocket", "--port", &port.to_string(), "--dbpath"])
+            .arg(folder.path())
+            .args(options)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let server = Self { process, port, _folder: folder };
+        for _ in 0..100 {
+            if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        server
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[tokio::test]
+#[ignore = "TRADE_TEST_MONGODB_URL"]
+async fn a_server_that_stands_alone_is_refused_with_the_remedy() {
+    let server = Server::start(&[]).await;
+    for parameters in ["", "?directConnection=true"] {
+        let error = refused(&format!("mongodb://127.0.0.1:{}/x{parameters}", server.port)).await;
+        assert_eq!(error.kind, StoreErrorKind::Unsupported, "{error}");
+        assert!(error.detail.contains("--replSet"), "{error}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "TRADE_TEST_MONGODB_URL"]
+async fn a_replica_set_that_is_not_begun_has_nobody_to_write_to() {
+    let server = Server::start(&["--replSet", "rs0"]).await;
+    let error = refused(&format!("mongodb://127.0.0.1:{}/x", server.port)).await;
+    assert_eq!(error.kind, StoreErrorKind::Unavailable, "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "TRADE_TEST_MONGODB_URL"]
+async fn several_servers_may_start_at_once() {
+    let database = Arc::new(Database::new());
+    let mut starting = JoinSet::new();
+    for _ in 0..6 {
+        let database = database.clone();
+        starting.spawn(async move { database.open().await });
+    }
+    for store in starting.join_all().await {
+        assert_eq!(store.head().await.unwrap(), Head::EMPTY);
+        store.close().await;
+        assert_eq!(store.head().await.unwrap_err().kind, StoreErrorKind::Unavailable);
+    }
+    let noted = database.driver().await.collection::<Document>("migrations").count_documents(doc! {}).await;
+    assert_eq!(noted.unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "TRADE_TEST_MONGODB_URL"]
+async fn a_migration_that_was_cut_off_is_gone_on_with() {
+    let database = Database::new();
+    let driver = database.driver().await;
+    for name in ["migrations", "head", "stations"] {
+        driver.create_collection(name).await.unwrap();
+    }
+    let store = database.open().await;
+    open_stations(&store, 1).await;
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "TRADE_TEST_MONGODB_URL"]
+async fn documents_of_another_application_are_not_mixed_with() {
+    let database = Database::new();
+    let driver = database.driver().await;
+    driver.collection("trades").insert_one(doc! { "buyer": "a", "items": ["fuel"] }).await.unwrap();
+    let error = refused(&database.url()).await;
+    assert_eq!(error.kind, StoreErrorKind::Unsupported, "{error}");
+    assert!(error.detail.contains("trades"), "{error}");
+    let names = driver.list_collection_names().await.unwrap();
+    assert_eq!(names, ["trades"], "nothing was made");
+
+    let database = Database::new();
+    let driver = database.driver().await;
+    driver.collection("migrations").insert_one(doc! { "migration": "0001_init.js" }).await.unwrap();
+    assert_eq!(refused(&database.url()).await.kind, StoreErrorKind::Unsupported);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "TRADE_TEST_MONGODB_URL"]
+async fn another_version_is_refused() {
+    let database = Database::new();
+    let mut options = brief();
+    options.migrate = false;
+    let error = MongoStore::connect_with(&database.url(), &options).await.unwrap_err();
+    assert_eq!(error.kind, StoreErrorKind::Unsupported, "{error}");
+    assert!(database.driver().await.list_collection_names().await.unwrap().is_empty());
+    database.open().await.close().await;
+    MongoStore::connect_with(&database.url(), &options).await.unwrap().close().await;
+    let newer = doc! { "_id": 2, "program": "trade-network" };
+    database.driver().await.collection("migrations").insert_one(newer).await.unwrap();
+    let error = refused(&database.url()).await;
+    assert_eq!(error.kind, StoreErrorKind::Unsupported, "{error}");
+    assert!(error.detail.contains("newer"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "TRADE_TEST_MONGODB_URL"]
+async fn what_a_validator_demands_holds_for_everybody() {
+    let database = Database::new();
+    let store = database.open().await;
+    open_stations(&store, 1).await;
+    let driver = database.driver().await;
+    let stock = driver.collection::<Document>("stock");
+    for change in [
+        doc! { "$set": { "onHand": -1_i64 } },
+        doc! { "$set": { "incoming": -1_i64 } },
+        doc! { "$set": { "reserved": 1_000_001_i64 } },
+        doc! { "$set": { "onHand": 1.5 } },
+        doc! { "$unset": { "onHand": true } },
+    ] {
+        let error = stock.update_one(doc! { "_id": "s-0/tea" }, change.clone()).await.unwrap_err();
+        assert!(format!("{error:?}").contains("121"), "{change}: {error}");
+    }
+    let trades = driver.collection::<Document>("trades");
+    assert!(trades.insert_one(doc! { "_id": "T", "status": "unheard of" }).await.is_err());
+    store.close().await;
+}
