@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) const USAGE: &str = "\
-usage: ./tests/bench/run [--engine sqlite|postgres|mysql|memory] [--only NAME[,NAME]] [--rounds N] [--seconds S]
-                         [--json FILE] [--large] [--list]
+usage: ./tests/bench/run [--engine sqlite|postgres|mysql|mongodb|memory] [--only NAME[,NAME]] [--rounds N]
+                         [--seconds S] [--json FILE] [--large] [--list]
 
   --engine   the store that is measured (sqlite)
   --only     these rows, by their names or the beginnings of them; --list names them

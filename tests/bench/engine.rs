@@ -2,6 +2,7 @@
 
 use crate::database::{Database, Kind};
 use crate::reference::ByHand;
+use crate::reference::mongo::MongoByHand;
 use crate::reference::mysql::MySqlByHand;
 use crate::reference::postgres::PostgresByHand;
 use crate::reference::sqlite::SqliteByHand;
@@ -12,6 +13,7 @@ use tempfile::TempDir;
 use tests::load::{Network, Shape};
 use trade_core::memory::MemoryStore;
 use trade_core::store::Store;
+use trade_store_mongo::MongoStore;
 use trade_store_sql::{MySqlStore, PostgresStore, SqliteStore};
 
 /// The stations of a network that is measured, where nothing else is said.
@@ -23,15 +25,16 @@ pub(crate) enum Engine {
     Sqlite,
     Postgres,
     MySql,
+    Mongo,
     Memory,
 }
 
 impl FromStr for Engine {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let mut all = [Self::Sqlite, Self::Postgres, Self::MySql, Self::Memory].into_iter();
+        let mut all = [Self::Sqlite, Self::Postgres, Self::MySql, Self::Mongo, Self::Memory].into_iter();
         let found = all.find(|engine| engine.name() == text);
-        found.ok_or_else(|| "engines are sqlite, postgres, mysql and memory".to_owned())
+        found.ok_or_else(|| "engines are sqlite, postgres, mysql, mongodb and memory".to_owned())
     }
 }
 
@@ -42,6 +45,7 @@ impl Engine {
             Self::Sqlite => "sqlite",
             Self::Postgres => Kind::Postgres.name(),
             Self::MySql => Kind::MySql.name(),
+            Self::Mongo => Kind::Mongo.name(),
             Self::Memory => "memory",
         }
     }
@@ -56,6 +60,7 @@ impl Engine {
         match self {
             Self::Postgres => Some(Kind::Postgres),
             Self::MySql => Some(Kind::MySql),
+            Self::Mongo => Some(Kind::Mongo),
             Self::Sqlite | Self::Memory => None,
         }
     }
@@ -85,6 +90,7 @@ impl Engine {
             Self::Sqlite => Handle::Sqlite(Arc::new(SqliteStore::open(url).await?)),
             Self::Postgres => Handle::Postgres(Arc::new(PostgresStore::connect(url).await?)),
             Self::MySql => Handle::MySql(Arc::new(MySqlStore::connect(url).await?)),
+            Self::Mongo => Handle::Mongo(Arc::new(MongoStore::connect(url).await?)),
             Self::Memory => Handle::Memory(Arc::new(MemoryStore::new())),
         })
     }
@@ -104,6 +110,7 @@ impl Engine {
             Self::Sqlite => Ok(Box::new(SqliteByHand::open(shape)?)),
             Self::Postgres => Ok(Box::new(PostgresByHand::open(shape).await?)),
             Self::MySql => Ok(Box::new(MySqlByHand::open(shape).await?)),
+            Self::Mongo => Ok(Box::new(MongoByHand::open(shape).await?)),
             Self::Memory => Err("nothing durable is written by hand on the memory store".into()),
         }
     }
@@ -151,6 +158,7 @@ pub(crate) enum Handle {
     Sqlite(Arc<SqliteStore>),
     Postgres(Arc<PostgresStore>),
     MySql(Arc<MySqlStore>),
+    Mongo(Arc<MongoStore>),
     Memory(Arc<MemoryStore>),
 }
 
@@ -160,6 +168,7 @@ impl Handle {
             Self::Sqlite(store) => store.clone(),
             Self::Postgres(store) => store.clone(),
             Self::MySql(store) => store.clone(),
+            Self::Mongo(store) => store.clone(),
             Self::Memory(store) => store.clone(),
         }
     }
@@ -169,6 +178,7 @@ impl Handle {
             Self::Sqlite(store) => store.close().await,
             Self::Postgres(store) => store.close().await,
             Self::MySql(store) => store.close().await,
+            Self::Mongo(store) => store.close().await,
             Self::Memory(_) => {}
         }
     }

@@ -27,11 +27,13 @@ impl Environment {
             ("SQLite", rusqlite::version().to_owned()),
             ("PostgreSQL", version("postgres")),
             ("MariaDB", version("mariadbd")),
+            ("MongoDB", version("mongod")),
             ("nginx", output("nginx", &["-v"])),
             ("nchan", output("dpkg-query", &["-W", "-f=${Version}", "libnginx-mod-nchan"])),
             ("node", output("node", &["--version"])),
             ("express", npm_version("express")),
             ("better-sqlite3", npm_version("better-sqlite3")),
+            ("mongoose", npm_version("mongoose")),
             ("settings", settings),
         ])
     }

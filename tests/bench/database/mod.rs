@@ -1,8 +1,10 @@
 //! Databases on a server: that of an address in the environment, or one that is started here in a temporary folder.
 
+mod mongo;
 mod server;
 
 use crate::report::Failure;
+use mongodb::bson::doc;
 use server::Server;
 pub(crate) use server::program;
 use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection, PgConnection};
@@ -18,6 +20,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(crate) enum Kind {
     Postgres,
     MySql,
+    Mongo,
 }
 
 impl Kind {
@@ -26,6 +29,7 @@ impl Kind {
         match self {
             Self::Postgres => "postgres",
             Self::MySql => "mysql",
+            Self::Mongo => "mongodb",
         }
     }
 
@@ -51,13 +55,17 @@ impl Database {
         let name = format!("trade_bench_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let begin = Instant::now();
         // A server that was just started listens a moment before it answers.
-        while let Err(failure) = execute(&server, &format!("CREATE DATABASE {name}")).await {
+        while let Err(failure) = make(&server, &name).await {
             if begin.elapsed() > READY_MAX {
                 return Err(failure);
             }
             tokio::time::sleep(PAUSE).await;
         }
         Ok(Self { url: server.database(&name), name, server })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// The bytes it takes on disk.
@@ -74,6 +82,13 @@ impl Database {
                     FROM information_schema.tables WHERE table_schema = DATABASE()";
                 sqlx::query_scalar(size).fetch_one(&mut connection).await?
             }
+            Kind::Mongo => {
+                let told = mongo::run(&self.url, doc! { "dbStats": 1 }).await?;
+                let size = told.get("totalSize").and_then(|size| size.as_f64());
+                #[expect(clippy::cast_possible_truncation, reason = "a whole number, told as a fraction")]
+                let size = size.ok_or("no size is told")? as i64;
+                size
+            }
         };
         Ok(bytes.try_into()?)
     }
@@ -81,21 +96,32 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        let force = match self.server.kind {
-            // Whoever is still connected to it is a program that has been ended.
-            Kind::Postgres => " WITH (FORCE)",
-            Kind::MySql => "",
-        };
-        let sql = format!("DROP DATABASE {}{force}", self.name);
         let drop = || -> Result<(), Failure> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(execute(&self.server, &sql))
+            runtime.block_on(remove(&self.server, &self.name))
         };
         // On a thread of its own: the one that drops this runs a runtime already.
         let dropped = std::thread::scope(|scope| scope.spawn(drop).join());
         if let Ok(Err(error)) = dropped {
             eprintln!("{} is left behind: {error}", self.name);
         }
+    }
+}
+
+async fn make(server: &Server, name: &str) -> Result<(), Failure> {
+    match server.kind {
+        Kind::Postgres | Kind::MySql => execute(server, &format!("CREATE DATABASE {name}")).await,
+        // It is made by what is written to it first.
+        Kind::Mongo => Ok(()),
+    }
+}
+
+async fn remove(server: &Server, name: &str) -> Result<(), Failure> {
+    match server.kind {
+        // Whoever is still connected to it is a program that has been ended.
+        Kind::Postgres => execute(server, &format!("DROP DATABASE {name} WITH (FORCE)")).await,
+        Kind::MySql => execute(server, &format!("DROP DATABASE {name}")).await,
+        Kind::Mongo => mongo::run(&server.database(name), doc! { "dropDatabase": 1 }).await.map(drop),
     }
 }
 
@@ -112,6 +138,7 @@ async fn execute(server: &Server, sql: &str) -> Result<(), Failure> {
             connection.execute(AssertSqlSafe(sql)).await?;
             connection.close().await?;
         }
+        Kind::Mongo => return Err("MongoDB knows no SQL".into()),
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Database servers, with the settings they come with: what they acknowledge is on disk.
 
-use super::Kind;
+use super::{Kind, mongo};
 use crate::process::{Process, free_port};
 use crate::report::Failure;
 use std::os::unix::fs::{MetadataExt, chown};
@@ -26,11 +26,12 @@ pub(super) struct Server {
 impl Server {
     /// The server that others use at this moment, or a new one.
     pub(super) fn share(kind: Kind) -> Result<Arc<Self>, Failure> {
-        static RUNNING: Mutex<[Weak<Server>; 2]> = Mutex::new([Weak::new(), Weak::new()]);
+        static RUNNING: Mutex<[Weak<Server>; 3]> = Mutex::new([const { Weak::new() }; 3]);
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         let running = match kind {
             Kind::Postgres => &mut running[0],
             Kind::MySql => &mut running[1],
+            Kind::Mongo => &mut running[2],
         };
         if let Some(server) = running.upgrade() {
             return Ok(server);
@@ -39,6 +40,7 @@ impl Server {
             (Some(url), kind) => Self { kind, url, _process: None, _folder: None },
             (None, Kind::Postgres) => start_postgres()?,
             (None, Kind::MySql) => start_mariadb()?,
+            (None, Kind::Mongo) => start_mongodb()?,
         });
         *running = Arc::downgrade(&server);
         Ok(server)
@@ -59,6 +61,7 @@ fn address(kind: Kind) -> Option<String> {
     let variable = match kind {
         Kind::Postgres => "TRADE_TEST_POSTGRES_URL",
         Kind::MySql => "TRADE_TEST_MYSQL_URL",
+        Kind::Mongo => "TRADE_TEST_MONGODB_URL",
     };
     std::env::var(variable).ok().filter(|url| !url.is_empty())
 }
@@ -68,9 +71,10 @@ pub(super) fn missing(kind: Kind) -> Option<String> {
     if address(kind).is_some() {
         return None;
     }
-    let (programs, name) = match kind {
-        Kind::Postgres => (["initdb", "postgres"], "PostgreSQL"),
-        Kind::MySql => (["mariadb-install-db", "mariadbd"], "MariaDB"),
+    let (programs, name): (&[_], _) = match kind {
+        Kind::Postgres => (&["initdb", "postgres"], "PostgreSQL"),
+        Kind::MySql => (&["mariadb-install-db", "mariadbd"], "MariaDB"),
+        Kind::Mongo => (&["mongod"], "MongoDB"),
     };
     programs.iter().any(|name| program(name).is_none()).then(|| format!("{name} is not installed"))
 }
@@ -125,6 +129,19 @@ fn start_mariadb() -> Result<Server, Failure> {
     let process = Process::start(&mut mariadbd, "MariaDB", port)?;
     let url = format!("mysql://root@127.0.0.1:{port}/mysql");
     Ok(Server { kind: Kind::MySql, url, _process: Some(process), _folder: Some(folder) })
+}
+
+/// A replica set of one. Called from a thread that may wait, within a runtime.
+fn start_mongodb() -> Result<Server, Failure> {
+    let folder = tempfile::tempdir()?;
+    let port = free_port()?;
+    let mut mongod = Command::new(program("mongod").ok_or("mongod is not installed")?);
+    mongod.args(["--replSet", mongo::REPLICA_SET, "--bind_ip", "127.0.0.1", "--nounixsocket", "--port"]);
+    mongod.arg(port.to_string()).arg("--dbpath").arg(folder.path());
+    let process = Process::start(&mut mongod, "MongoDB", port)?;
+    tokio::runtime::Handle::current().block_on(mongo::initiate(port))?;
+    let url = format!("mongodb://127.0.0.1:{port}/?replicaSet={}", mongo::REPLICA_SET);
+    Ok(Server { kind: Kind::Mongo, url, _process: Some(process), _folder: Some(folder) })
 }
 
 /// The user and group a server is to run as, and to whom its folder is given: these servers refuse to be run by root.

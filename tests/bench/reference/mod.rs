@@ -2,11 +2,13 @@
 
 mod batch;
 pub(crate) mod express;
+pub(crate) mod mongo;
 pub(crate) mod mysql;
 pub(crate) mod nchan;
 pub(crate) mod pgbench;
 pub(crate) mod postgres;
 pub(crate) mod rule;
+pub(crate) mod seed;
 pub(crate) mod sqlite;
 
 use crate::report::Failure;

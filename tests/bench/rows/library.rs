@@ -26,6 +26,7 @@ pub(super) async fn to_by_hand(setup: &Setup, engine: Engine, name: &str) -> Res
     let (on, least) = match engine {
         Engine::Postgres => ("PostgreSQL, ", 0.8),
         Engine::MySql => ("MariaDB, ", 0.7),
+        Engine::Mongo => ("MongoDB, ", 0.7),
         Engine::Sqlite | Engine::Memory => ("", 0.9),
     };
     Ok(Row {

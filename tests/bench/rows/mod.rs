@@ -13,7 +13,7 @@ mod stream;
 
 use crate::arguments::Arguments;
 use crate::database::Kind;
-use crate::reference::{express, nchan, pgbench};
+use crate::reference::{express, nchan, pgbench, seed};
 use crate::report::{Failure, Row};
 use futures::future::{FutureExt, LocalBoxFuture};
 use stored::Stored;
@@ -42,6 +42,8 @@ pub(crate) enum Need {
     Nchan,
     /// Express with better-sqlite3.
     Express,
+    /// Express with Mongoose.
+    Mongoose,
     /// A database server.
     Server(Kind),
     /// pgbench, which comes with PostgreSQL.
@@ -55,6 +57,7 @@ impl Need {
             Self::Durable => "durable",
             Self::Nchan => "nchan",
             Self::Express => "express",
+            Self::Mongoose => "mongoose",
             Self::Server(kind) => kind.name(),
             Self::Pgbench => "pgbench",
         }
@@ -67,6 +70,7 @@ impl Need {
             Self::Durable => Some(format!("the {} store keeps nothing on disk", arguments.engine.name())),
             Self::Nchan => nchan::missing(),
             Self::Express => express::missing(),
+            Self::Mongoose => seed::missing(),
             Self::Server(kind) => kind.missing(),
             Self::Pgbench => pgbench::missing(),
         }
@@ -112,4 +116,7 @@ pub(crate) const WORKS: &[Work] = works![
     "postgres-pgbench" [Need::Server(Kind::Postgres), Need::Pgbench] => databases::pgbench,
     "postgres-two-servers" [Need::Server(Kind::Postgres)] => databases::two_servers,
     "mysql-callers-1024" [Need::Server(Kind::MySql)] => databases::mysql,
+    "mongo-callers-1024" [Need::Server(Kind::Mongo)] => databases::mongo,
+    "mongo-seed" [Need::Server(Kind::Mongo), Need::Mongoose] => databases::seed,
+    "mongo-processes" [Need::Server(Kind::Mongo)] => databases::processes,
 ];
