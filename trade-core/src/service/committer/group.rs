@@ -195,20 +195,21 @@ impl Group {
     /// decided so. A refusal must rest on what is stored now, and what is stored already is to be told: those are given
     /// back, with all other commands.
     pub(super) fn decide_unseen(&mut self, commands: Vec<Pending>, now: Timestamp) -> Vec<Pending> {
-        commands.into_iter().filter_map(|pending| self.decide_if_new(pending, now).err()).collect()
+        commands.into_iter().filter_map(|pending| self.decide_if_new(pending, now)).collect()
     }
 
-    fn decide_if_new(&mut self, pending: Pending, now: Timestamp) -> Result<(), Pending> {
+    /// Gives back what it does not decide.
+    fn decide_if_new(&mut self, pending: Pending, now: Timestamp) -> Option<Pending> {
         let command = &pending.request.command;
         if pending.receipt_id().is_some() || !keys::is_known_but_for_ids(&mut self.draft.view, command) {
-            return Err(pending);
+            return Some(pending);
         }
         let steps = self.draft.log.len();
         let context = self.context(&pending, now);
-        let Some(outcome) = self.draft.decide_new(command, &context) else { return Err(pending) };
+        let Some(outcome) = self.draft.decide_new(command, &context) else { return Some(pending) };
         self.unseen = true;
         self.conclude(pending, Ok(outcome), steps, &context);
-        Ok(())
+        None
     }
 
     /// Decides a command whose keys were loaded.
