@@ -96,7 +96,8 @@ fn shift_to(stored_head: Head, commit: &Commit) -> Result<u64, StoreError> {
 async fn write(turn: &mut Turn<'_>, commit: &Commit) -> Result<Head, StoreError> {
     let stored_head = turn.stored_head;
     let shift = shift_to(stored_head, commit)?;
-    if stored_head != commit.base {
+    let is_proven = stored_head == commit.base;
+    if !is_proven {
         expected::check(turn, commit).await?;
     }
     let head = head_after(commit, stored_head);
@@ -107,7 +108,7 @@ async fn write(turn: &mut Turn<'_>, commit: &Commit) -> Result<Head, StoreError>
         moved.update(rawdoc! { "_id": head::ID }, rawdoc! { "$set": set });
         all.push(moved);
     }
-    all.extend(writes::of(commit, shift)?);
+    all.extend(writes::of(commit, shift, is_proven)?);
     for statements in all {
         statements.run(turn).await?;
     }
