@@ -46,7 +46,7 @@ use trade_core::store::{Commit, Head, Held, StoreError, StoreErrorKind};
 /// durable: a crash of the server within that moment can take back what a server that tails the log has seen, though
 /// never what was acknowledged. With the binary log and `sync_binlog = 1` it is durable first.
 ///
-/// `max_allowed_packet` bounds the largest row as text: 4 MB are enough. Under load, a buffer pool and a redo log of 1 GB
+/// `max_allowed_packet` bounds the largest row, or list of keys, as text: 16 MB are enough. Under load, a buffer pool and a redo log of 1 GB
 /// each keep the server from stalling.
 ///
 /// # The address
