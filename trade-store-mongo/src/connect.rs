@@ -21,6 +21,9 @@ const APP_NAME: &str = "trade-network";
 const APP_NAME_BYTES_MAX: usize = 128;
 /// What MongoDB 6.0 answers as `maxWireVersion`.
 const WIRE_VERSION_MIN: i32 = 17;
+/// How often each server is asked for its role, where it does not tell by itself. The driver's 10 s are longer than an
+/// operation waits: a server that refused one command as not the primary, and is, would be lost for all of them.
+const HEARTBEAT: Duration = Duration::from_secs(2);
 /// By how much the client outwaits the server, which tells more exactly what happened.
 const OUTWAIT: Duration = Duration::from_secs(2);
 
@@ -101,6 +104,7 @@ pub(crate) async fn client_options(url: &str, options: &MongoOptions) -> Result<
     }
     parsed.server_selection_timeout.get_or_insert(options.connect_timeout);
     parsed.connect_timeout.get_or_insert(options.connect_timeout);
+    parsed.heartbeat_freq.get_or_insert(HEARTBEAT);
     parsed.max_pool_size.get_or_insert(options.connections_max.max(1));
     Ok(parsed)
 }

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
-use trade_core::store::{EventLog, Head, StoreError, StoreErrorKind};
+use trade_core::store::{EventLog, Head, Store, StoreError, StoreErrorKind};
 use trade_store_mongo::{MongoOptions, MongoStore};
 
 async fn refused(url: &str) -> StoreError {
@@ -189,4 +189,73 @@ async fn what_a_validator_demands_holds_for_everybody() {
     let trades = driver.collection::<Document>("trades");
     assert!(trades.insert_one(doc! { "_id": "T", "status": "unheard of" }).await.is_err());
     store.close().await;
+}
+
+/// A replica set of one that asks who somebody is, with an administrator `root`.
+async fn guarded() -> Server {
+    let keys = tempfile::tempdir().unwrap();
+    let key = keys.path().join("key");
+    std::fs::write(&key, "aKeyOfNoSecretAtAll00").unwrap();
+    let mut permissions = std::fs::metadata(&key).unwrap().permissions();
+    std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o600);
+    std::fs::set_permissions(&key, permissions).unwrap();
+    let server = Server::start(&["--replSet", "rs0", "--keyFile", key.to_str().unwrap()]).await;
+    let direct = format!("mongodb://127.0.0.1:{}/?directConnection=true", server.port);
+    let admin = mongodb::Client::with_uri_str(direct).await.unwrap().database("admin");
+    let host = format!("127.0.0.1:{}", server.port);
+    let members = doc! { "_id": "rs0", "members": [{ "_id": 0, "host": host }] };
+    admin.run_command(doc! { "replSetInitiate": members }).await.unwrap();
+    let root = doc! { "createUser": "root", "pwd": "r00t", "roles": ["root"] };
+    for _ in 0..100 {
+        if admin.run_command(root.clone()).await.is_ok() {
+            return server;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the replica set has no primary");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "TRADE_TEST_MONGODB_URL"]
+async fn a_user_needs_read_and_write_on_the_database_and_no_more() {
+    let server = guarded().await;
+    let url = |user: &str| format!("mongodb://{user}@127.0.0.1:{}/net?authSource=admin", server.port);
+    let admin = mongodb::Client::with_uri_str(url("root:r00t")).await.unwrap().database("admin");
+    for (name, role) in [("ada", "readWrite"), ("bob", "read")] {
+        let roles = [doc! { "role": role, "db": "net" }];
+        let user = doc! { "createUser": name, "pwd": "s3cret", "roles": roles.to_vec() };
+        admin.run_command(user).await.unwrap();
+    }
+    for (user, remedy) in [("bob:s3cret", "readWrite"), ("ada:wr0ng", "password"), ("ada", "")] {
+        let error = refused(&url(user)).await;
+        assert_eq!(error.kind, StoreErrorKind::Unsupported, "{user}: {error:?}");
+        assert!(error.detail.contains(remedy), "{user}: {error}");
+        assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
+    }
+    let mut options = MongoOptions::default();
+    // Longer than it takes until somebody looks who is in the way.
+    options.poll_interval = Duration::from_secs(60);
+    let (store, other) = (
+        MongoStore::connect_with(&url("ada:s3cret"), &options).await.unwrap(),
+        MongoStore::connect_with(&url("ada:s3cret"), &options).await.unwrap(),
+    );
+    open_stations(&store, 2).await;
+    assert!(!format!("{store:?}").contains("s3cret"), "{store:?}");
+    // The change stream is allowed: without it this would wait for a minute.
+    let waiting = async {
+        while other.head().await.unwrap().sequence < 6 {
+            other.changed(2).await.unwrap();
+        }
+    };
+    let commit = decided(&store, &sales("A", 1, 2)).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let (heard, landed) =
+        tokio::join!(tokio::time::timeout(Duration::from_secs(10), waiting), store.commit(&commit));
+    landed.unwrap();
+    heard.expect("it is heard of at once");
+    // And so is ending what is one's own.
+    let _held = other.hold().await.unwrap();
+    let begun = Instant::now();
+    drop(store.hold().await.expect("who holds the head for too long loses it"));
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
 }
