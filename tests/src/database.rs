@@ -2,6 +2,7 @@
 
 use crate::address::Address;
 use crate::engine::Engine;
+use mongodb::bson::doc;
 use sqlx::{Connection, Executor, MySqlConnection, PgConnection, Row};
 use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -99,10 +100,27 @@ async fn remove(server: &Address, name: &str) -> Done {
         }
         Engine::Mongo => {
             let client = mongodb::Client::with_uri_str(server.to_string()).await?;
+            end_transactions(&client.database("admin"), name).await?;
             client.database(name).drop().await?;
             client.shutdown().await;
         }
         Engine::Sqlite => {}
+    }
+    Ok(())
+}
+
+/// Ends transactions of stores that were killed: the server would keep their database for a minute more.
+async fn end_transactions(admin: &mongodb::Database, name: &str) -> Done {
+    let open = doc! {"type": "idleSession", "transaction": {"$exists": true}, "appName": {"$regex": name}};
+    let pipeline = vec![doc! {"$currentOp": {"idleSessions": true}}, doc! {"$match": open}];
+    let found = admin.run_command(doc! {"aggregate": 1, "pipeline": pipeline, "cursor": {}}).await?;
+    let mut sessions = Vec::new();
+    for session in found.get_document("cursor")?.get_array("firstBatch")? {
+        let id = session.as_document().and_then(|session| session.get_document("lsid").ok()?.get("id"));
+        sessions.extend(id.map(|id| doc! {"id": id.clone()}));
+    }
+    if !sessions.is_empty() {
+        admin.run_command(doc! {"killSessions": sessions}).await?;
     }
     Ok(())
 }
