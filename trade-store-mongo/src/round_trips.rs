@@ -1,21 +1,14 @@
 //! How many messages a commit and a load cost, by the driver's own count.
 
-#[path = "../tests/common/database.rs"]
-#[allow(dead_code)]
-mod database;
-#[path = "../tests/common/world.rs"]
-#[allow(dead_code)]
-mod world;
-
 use crate::connect::{client_options, open_by};
+use crate::testing::database::Database;
+use crate::testing::world::{decided, keys_of, open_stations, sales};
 use crate::{MongoOptions, MongoStore};
-use database::Database;
 use mongodb::event::EventHandler;
 use mongodb::event::command::CommandEvent;
 use std::sync::{Arc, Mutex};
 use trade_core::store::{Keys, Store};
 use trade_core::testing::fixtures::sale;
-use world::{decided, keys_of, open_stations, sales};
 
 type Sent = Arc<Mutex<Vec<String>>>;
 
