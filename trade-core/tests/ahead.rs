@@ -339,3 +339,31 @@ async fn a_batch_that_is_not_all_new_is_looked_up_whole() {
     assert_eq!(stored.trades.len(), 6);
     assert_eq!(stored.inventory(&station("a")).expect("a").items[0].level.on_hand, 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_busy_services_at_the_same_stations_follow_each_other() {
+    const ROUNDS: usize = 6;
+    const CALLERS: usize = 300;
+    let (store, services) = start::<2>().await;
+    taken(&services[0], adjust("a", &[("tea", 100_000)])).await;
+    for round in 0..ROUNDS {
+        // Long enough that many wait while the head is held.
+        let held = store.hold().await.expect("nobody else holds it for long");
+        let mut sold = Vec::new();
+        for n in 0..CALLERS {
+            for (at, service) in services.iter().enumerate() {
+                sold.push(submit(service, sell(&format!("T-{round}-{at}-{n}"), 1)));
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        drop(held);
+        for answer in sold {
+            answer.await.expect("answered").expect("there is stock enough");
+        }
+    }
+    let stored = audit(&*store).await;
+    let sold = 2 * ROUNDS * CALLERS;
+    assert_eq!(stored.trades.len(), sold);
+    let left = stored.inventory(&station("a")).expect("a").items[0].level.on_hand;
+    assert_eq!(left, 100_010 - sold as u64);
+}

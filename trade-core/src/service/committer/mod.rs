@@ -51,6 +51,8 @@ const BACKOFF_FIRST: Duration = Duration::from_millis(2);
 const BACKOFF_MAX: Duration = Duration::from_millis(500);
 /// How long ago the store must have said where the log ends for the view to be trusted without asking it.
 const TRUST_MAX: Duration = Duration::from_millis(100);
+/// Commands whose keys are loaded while the head of the log is waited for: fewer cost less under the lock.
+const EARLY_MIN: usize = 64;
 /// Stations and levels that the view keeps from group to group, some 100 bytes each.
 const KEPT_MAX: usize = 131_072;
 
@@ -190,25 +192,33 @@ impl Committer {
     async fn take_turn(&mut self, mut commands: Vec<Pending>, queue: &mut mpsc::UnboundedReceiver<Pending>) {
         let store = self.store.clone();
         let lines_max = self.options.group_lines_max;
-        let room = |commands: &[Pending]| lines_max.saturating_sub(commands.iter().map(|c| c.lines).sum());
+        let mut room = lines_max.saturating_sub(lines(&commands));
+        // Those whose keys were not loaded yet.
+        let mut news = std::mem::take(&mut commands);
         let mut hold = pin!(store.hold());
         let held = loop {
-            // What is known before need not be loaded under the lock. What fails here fails again there, and is told.
-            if let (_, Some(held)) = beside(self.catch_up(&commands), &mut hold).await {
-                break held;
+            if news.len() >= EARLY_MIN {
+                // What is known before need not be loaded under the lock. What fails here fails there, and is told.
+                let (_, held) = beside(self.catch_up(&news), &mut hold).await;
+                commands.append(&mut news);
+                if let Some(held) = held {
+                    break held;
+                }
             }
             tokio::select! {
                 biased;
                 held = &mut hold => break held,
-                Some(first) = queue.recv(), if room(&commands) > 0 => {
-                    let more = gather(first, queue, room(&commands));
-                    commands.extend(more);
+                Some(first) = queue.recv(), if room > 0 => {
+                    let more = gather(first, queue, room);
+                    room = room.saturating_sub(lines(&more));
+                    news.extend(more);
                 }
             }
         };
+        commands.append(&mut news);
         let attempt = match held {
             Ok(held) => {
-                commands.extend(waiting(queue, room(&commands)));
+                commands.extend(waiting(queue, room));
                 self.attempt(commands, Some(held)).await
             }
             Err(error) => Attempt::Again(commands, error),
@@ -459,6 +469,10 @@ fn gather(first: Pending, queue: &mut mpsc::UnboundedReceiver<Pending>, room: u3
     let mut commands = vec![first];
     commands.extend(waiting(queue, room));
     commands
+}
+
+fn lines(commands: &[Pending]) -> u32 {
+    commands.iter().map(|pending| pending.lines).fold(0, u32::saturating_add)
 }
 
 /// Those that wait, up to so many lines.
