@@ -48,7 +48,7 @@ pub(crate) async fn open_by(
     // More than one round trip may be needed, each of which has its own bound.
     let hello = async { client.database("admin").run_command(doc! { "hello": 1 }).await };
     let hello = tokio::time::timeout(answer_max, hello).await.map_err(|_| silent())?;
-    check(&hello.map_err(classify(OPERATION))?)?;
+    let is_sharded = check(&hello.map_err(classify(OPERATION))?)?;
     let majority = WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build();
     let durable = mongodb::options::DatabaseOptions::builder().write_concern(majority).build();
     let migrated = client.database_with_options(&name, durable);
@@ -61,6 +61,7 @@ pub(crate) async fn open_by(
         client,
         database,
         app_name,
+        is_sharded,
         options: options.clone(),
         seen: Default::default(),
         turn: Mutex::new(()),
@@ -109,8 +110,8 @@ pub(crate) async fn client_options(url: &str, options: &MongoOptions) -> Result<
     Ok(parsed)
 }
 
-/// Refuses a server that cannot do what a store needs.
-fn check(hello: &Document) -> Result<(), StoreError> {
+/// Refuses a server that cannot do what a store needs, and answers whether it is one of a sharded cluster.
+fn check(hello: &Document) -> Result<bool, StoreError> {
     let is_sharded = hello.get_str("msg").is_ok_and(|message| message == "isdbgrid");
     if !is_sharded && hello.get_str("setName").is_err() {
         return Err(refused(
@@ -120,7 +121,7 @@ fn check(hello: &Document) -> Result<(), StoreError> {
     if hello.get_i32("maxWireVersion").unwrap_or(0) < WIRE_VERSION_MIN {
         return Err(refused("the server is too old: use MongoDB 6.0 or newer"));
     }
-    Ok(())
+    Ok(is_sharded)
 }
 
 impl MongoStore {
@@ -169,8 +170,8 @@ mod tests {
         assert!(alone.detail.contains("--replSet"), "{alone}");
         let old = check(&doc! { "setName": "rs0", "maxWireVersion": 13 }).unwrap_err();
         assert!(old.detail.contains("6.0"), "{old}");
-        check(&doc! { "setName": "rs0", "maxWireVersion": 17 }).unwrap();
-        check(&doc! { "msg": "isdbgrid", "maxWireVersion": 21 }).unwrap();
+        assert!(!check(&doc! { "setName": "rs0", "maxWireVersion": 17 }).unwrap());
+        assert!(check(&doc! { "msg": "isdbgrid", "maxWireVersion": 21 }).unwrap());
     }
 
     #[tokio::test]

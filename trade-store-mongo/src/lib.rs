@@ -19,6 +19,8 @@ mod read;
 mod round_trips;
 mod schema;
 mod store;
+#[cfg(test)]
+mod testing;
 mod wake;
 
 pub use options::MongoOptions;

@@ -1,23 +1,16 @@
 //! Whether every read is a search in an index, and examines no more than it needs, as the server tells.
 
-#[path = "../tests/common/database.rs"]
-#[allow(dead_code)]
-mod database;
-#[path = "../tests/common/world.rs"]
-#[allow(dead_code)]
-mod world;
-
 use crate::read::walk::{EXAMINED_MAX, Span};
 use crate::read::{Query, cargo, inventory, ledger, load, log, trades};
+use crate::testing::database::Database;
+use crate::testing::world::{decided, keys_of, open_stations, sales};
 use crate::{MongoOptions, MongoStore, connect};
-use database::Database;
 use mongodb::bson::{Bson, Document, doc};
 use trade_core::resource::{CargoStatus, TradeStatus};
 use trade_core::store::{
     CargoFilter, InventoryQuery, LedgerPosition, LedgerQuery, Store, StoreError, TradeFilter,
 };
 use trade_core::testing::fixtures::{item, shipment_of, start_time, station};
-use world::{decided, keys_of, open_stations, sales};
 
 /// How many documents a server examined for a query, and how many index entries, over all its stages.
 async fn examined(store: &MongoStore, query: Query) -> (i64, i64) {

@@ -25,6 +25,8 @@ pub struct MongoStore {
     pub(crate) database: Database,
     /// What this store's connections are known by at the server.
     pub(crate) app_name: String,
+    /// Whether the servers are `mongos`, each of which knows the transactions that go through it.
+    pub(crate) is_sharded: bool,
     pub(crate) options: MongoOptions,
     pub(crate) seen: Seen,
     /// Held by whoever of this process writes: they would only meet at the head of the log.

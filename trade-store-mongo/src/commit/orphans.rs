@@ -47,8 +47,12 @@ impl Watch {
 
 async fn end_idle(store: &MongoStore) -> Result<(), Error> {
     let idle = i64::try_from(IDLE_MIN.as_micros()).unwrap_or(i64::MAX);
+    let mut own = doc! { "allUsers": false, "idleSessions": true };
+    if store.is_sharded {
+        own.insert("localOps", true);
+    }
     let pipeline = [
-        doc! { "$currentOp": { "allUsers": false, "idleSessions": true } },
+        doc! { "$currentOp": own },
         doc! { "$match": {
             "type": "idleSession",
             "appName": &store.app_name,

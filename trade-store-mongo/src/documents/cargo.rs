@@ -53,7 +53,7 @@ pub(crate) fn change(cargo: &Cargo) -> RawDocumentBuf {
     }
 }
 
-/// What [`write`] wrote.
+/// What [`write()`] wrote.
 pub(crate) fn read(document: &RawDocument) -> Decoded<Cargo> {
     Ok(Cargo {
         shipment_id: document.text("_id")?,

@@ -45,7 +45,7 @@ fn station(place: &Place) -> Option<&StationId> {
     }
 }
 
-/// What [`write`] wrote, and where.
+/// What [`write()`] wrote, and where.
 pub(crate) fn read(document: &RawDocument) -> Decoded<(LedgerPosition, LedgerEntry)> {
     let position = position(document)?;
     let entry = LedgerEntry {

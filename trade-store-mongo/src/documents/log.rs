@@ -2,7 +2,9 @@
 //! newest step in it, `record` is written by [`Step::encode`].
 //!
 //! The log is read in order and never changed, so that one document may as well hold many steps: a document of its own
-//! costs a step some 70 bytes of the oplog more, an entry of each index, and the server as much work as any other.
+//! costs a step some 70 bytes of the oplog more, an entry of each index, and the server as much work as any other. Of a
+//! commit of a thousand trades the log took the server 1 to 5 ms in chunks, and 10 to 26 ms with a document a step, where
+//! the ledger took 12 to 50 (a replica set of one on two busy cores).
 
 use super::receipt::binary;
 use super::{Damaged, Decoded, Fields, date, documents, stored};

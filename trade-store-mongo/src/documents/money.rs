@@ -52,7 +52,7 @@ pub(crate) fn write_all(money: &[Money]) -> RawArrayBuf {
     list
 }
 
-/// What [`write`] wrote.
+/// What [`write()`] wrote.
 pub(crate) fn read(document: &RawDocument) -> Decoded<Money> {
     let (coefficient, scale) = read_decimal(document, "amount")?;
     let mantissa = i128::try_from(coefficient).map_err(damaged("amount"))?;

@@ -26,7 +26,7 @@ pub(crate) fn write(station: &Station, sequence: Sequence) -> Decoded<RawDocumen
 /// What of a station changes after its creation.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub(crate) fn change(station: &Station) -> Decoded<RawDocumentBuf> {
     Ok(rawdoc! { "$set": {
         "quantity": total(station)?,
@@ -41,7 +41,7 @@ fn total(station: &Station) -> Decoded<mongodb::bson::Decimal128> {
         .ok_or_else(|| Damaged(format!("the stock of {} is out of range", station.station_id)))
 }
 
-/// What [`write`] wrote.
+/// What [`write()`] wrote.
 pub(crate) fn read(document: &RawDocument) -> Decoded<Station> {
     let (on_hand_total, scale) = money::read_decimal(document, "quantity")?;
     if scale != 0 {

@@ -39,7 +39,7 @@ pub(crate) fn change(level: &StockLevel) -> RawDocumentBuf {
     } }
 }
 
-/// What [`write`] wrote.
+/// What [`write()`] wrote.
 pub(crate) fn read(document: &RawDocument) -> Decoded<StockRow> {
     let StockItem { item_id, level } = read_item(document)?;
     Ok(StockRow { station_id: document.text("stationId")?, item_id, level })

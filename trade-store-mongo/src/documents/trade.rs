@@ -38,7 +38,7 @@ pub(crate) fn change(trade: &Trade) -> RawDocumentBuf {
     } }
 }
 
-/// What [`write`] wrote.
+/// What [`write()`] wrote.
 pub(crate) fn read(document: &RawDocument) -> Decoded<Trade> {
     Ok(Trade {
         transaction_id: document.text("_id")?,

@@ -1,6 +1,6 @@
 //! Stations and their stock.
 
-use super::walk::page;
+use super::walk::{one_more, page};
 use super::{Moment, Query};
 use crate::documents::{Decoded, Fields, documents, station, stock, stored};
 use crate::schema::{STATIONS, STOCK};
@@ -22,7 +22,7 @@ pub(crate) fn one_query(id: &StationId, query: &InventoryQuery) -> Result<Query,
     let items = vec![
         doc! { "$match": { "_id": ids } },
         doc! { "$sort": { "_id": 1 } },
-        doc! { "$limit": stored(query.limit as u64 + 1) },
+        doc! { "$limit": stored(one_more(query.limit) as u64) },
     ];
     let pipeline = [
         doc! { "$match": { "_id": id.as_str() } },
@@ -82,7 +82,7 @@ pub(crate) fn list_query(
     let mut pipeline = vec![
         doc! { "$match": { "createdSequence": { "$lt": before.map_or(i64::MAX, stored) } } },
         doc! { "$sort": { "createdSequence": -1 } },
-        doc! { "$limit": stored(limit as u64 + 1) },
+        doc! { "$limit": stored(one_more(limit) as u64) },
     ];
     if items_max > 0 {
         pipeline.push(with_first_items(items_max));

@@ -1,6 +1,6 @@
 //! The stock ledger.
 
-use super::walk::{EXAMINED_MAX, page};
+use super::walk::{EXAMINED_MAX, one_more, page};
 use super::{Moment, Query};
 use crate::documents::{Fields, ledger, stored};
 use crate::schema::LEDGER;
@@ -19,8 +19,8 @@ fn key(position: LedgerPosition) -> Document {
 pub(crate) fn station_query(station: &StationId, query: &LedgerQuery) -> Result<Query, StoreError> {
     let before = query.before.map_or(Bson::MaxKey, |position| key(position).into());
     let examined_max = match query.item {
-        Some(_) => EXAMINED_MAX.max(query.limit + 1),
-        None => query.limit + 1,
+        Some(_) => EXAMINED_MAX.max(one_more(query.limit)),
+        None => one_more(query.limit),
     };
     let walk = [
         doc! { "$match": { "stations": station.as_str(), "_id": { "$lt": before, "$gt": Bson::MinKey } } },
@@ -30,7 +30,7 @@ pub(crate) fn station_query(station: &StationId, query: &LedgerQuery) -> Result<
     let mut stages = walk.to_vec();
     if let Some(item) = &query.item {
         stages.push(doc! { "$match": { "itemId": item.as_str() } });
-        stages.push(doc! { "$limit": stored(query.limit as u64 + 1) });
+        stages.push(doc! { "$limit": stored(one_more(query.limit) as u64) });
         let mut last = walk.to_vec();
         last.push(doc! { "$skip": stored(examined_max as u64 - 1) });
         last.push(doc! { "$project": { "_id": 1, "examined": true } });
@@ -65,6 +65,6 @@ pub(crate) async fn after(
     limit: usize,
 ) -> Result<Page<LedgerEntry, LedgerPosition>, StoreError> {
     let filter = rawdoc! { "_id": { "$gt": ledger::key(after) } };
-    let query = Query::find("walk the ledger", LEDGER, filter, rawdoc! { "_id": 1 }, limit + 1);
+    let query = Query::find("walk the ledger", LEDGER, filter, rawdoc! { "_id": 1 }, one_more(limit));
     Ok(page(query.fetch(store, ledger::read).await?, limit, None))
 }

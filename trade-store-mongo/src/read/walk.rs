@@ -67,7 +67,7 @@ impl Walk {
     }
 
     fn examined_max(&self, limit: usize) -> usize {
-        if self.checks.is_empty() { limit + 1 } else { EXAMINED_MAX.max(limit + 1) }
+        if self.checks.is_empty() { one_more(limit) } else { EXAMINED_MAX.max(one_more(limit)) }
     }
 
     /// The stages of a page: its rows, and, where it may be short, the place of the last document examined.
@@ -89,7 +89,7 @@ impl Walk {
             return stages;
         }
         stages.push(doc! { "$match": { "$and": &self.checks } });
-        stages.push(doc! { "$limit": stored(limit as u64 + 1) });
+        stages.push(doc! { "$limit": stored(one_more(limit) as u64) });
         let mut last = walk.to_vec();
         last.push(doc! { "$skip": stored(examined_max as u64 - 1) });
         last.push(doc! { "$project": { "_id": 0, "examined": "$sequence" } });
@@ -127,6 +127,11 @@ impl Walk {
         }
         Ok(page(rows, limit, examined))
     }
+}
+
+/// A page asks for one document more than it lists, to know whether there is a next one.
+pub(crate) fn one_more(limit: usize) -> usize {
+    limit.saturating_add(1)
 }
 
 /// Cuts what was read down to a page. `examined` is the last document examined where the walk ended early.
