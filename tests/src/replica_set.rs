@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 /// How long a set may be without a primary.
 const ELECTION_MAX: Duration = Duration::from_secs(60);
+/// How long a primary that made place for another is not elected again.
+pub const STEP_DOWN: Duration = Duration::from_secs(3);
 /// How long a member may take to answer while it looks for others.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 
@@ -60,7 +62,8 @@ impl ReplicaSet {
     pub async fn step_down(&self, member: usize) {
         let begin = Instant::now();
         // It refuses while no other has caught up with it.
-        let command = doc! {"replSetStepDown": 10, "secondaryCatchUpPeriodSecs": 5};
+        let seconds = i64::try_from(STEP_DOWN.as_secs()).expect("in range");
+        let command = doc! {"replSetStepDown": seconds, "secondaryCatchUpPeriodSecs": seconds - 1};
         while let Err(error) = self.ask(member, command.clone()).await {
             assert!(begin.elapsed() < ELECTION_MAX, "the primary does not step down: {error}");
         }
