@@ -53,6 +53,21 @@ impl ReplicaSet {
         self.members[member].kill();
     }
 
+    /// The same, after a time in which no other member took over what it wrote.
+    pub async fn kill_alone(&mut self, member: usize, alone: Duration) {
+        self.stop_replication(member, "alwaysOn").await;
+        tokio::time::sleep(alone).await;
+        self.kill(member);
+        self.stop_replication(member, "off").await;
+    }
+
+    async fn stop_replication(&self, from: usize, mode: &str) {
+        for member in (0..self.members.len()).filter(|member| *member != from) {
+            let stop = doc! {"configureFailPoint": "stopReplProducer", "mode": mode};
+            self.ask(member, stop).await.expect("the tests' servers take commands of tests");
+        }
+    }
+
     /// Starts a member again, and waits until it is one.
     pub fn restart(&mut self, member: usize) {
         self.members[member].restart();
