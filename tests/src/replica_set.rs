@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 /// How long a set may be without a primary.
 const ELECTION_MAX: Duration = Duration::from_secs(60);
+/// How long a primary that made place for another is not elected again.
+pub const STEP_DOWN: Duration = Duration::from_secs(3);
 /// How long a member may take to answer while it looks for others.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 
@@ -51,6 +53,21 @@ impl ReplicaSet {
         self.members[member].kill();
     }
 
+    /// The same, after a time in which no other member took over what it wrote.
+    pub async fn kill_alone(&mut self, member: usize, alone: Duration) {
+        self.stop_replication(member, "alwaysOn").await;
+        tokio::time::sleep(alone).await;
+        self.kill(member);
+        self.stop_replication(member, "off").await;
+    }
+
+    async fn stop_replication(&self, from: usize, mode: &str) {
+        for member in (0..self.members.len()).filter(|member| *member != from) {
+            let stop = doc! {"configureFailPoint": "stopReplProducer", "mode": mode};
+            self.ask(member, stop).await.expect("the tests' servers take commands of tests");
+        }
+    }
+
     /// Starts a member again, and waits until it is one.
     pub fn restart(&mut self, member: usize) {
         self.members[member].restart();
@@ -60,7 +77,8 @@ impl ReplicaSet {
     pub async fn step_down(&self, member: usize) {
         let begin = Instant::now();
         // It refuses while no other has caught up with it.
-        let command = doc! {"replSetStepDown": 10, "secondaryCatchUpPeriodSecs": 5};
+        let seconds = i64::try_from(STEP_DOWN.as_secs()).expect("in range");
+        let command = doc! {"replSetStepDown": seconds, "secondaryCatchUpPeriodSecs": seconds - 1};
         while let Err(error) = self.ask(member, command.clone()).await {
             assert!(begin.elapsed() < ELECTION_MAX, "the primary does not step down: {error}");
         }
