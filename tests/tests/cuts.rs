@@ -105,7 +105,7 @@ async fn storm(proxy: &Proxy, site: &Site, seed: u64, next: &mut usize, met: &mu
     for store in &stores {
         services.push(TradeService::start(store.store()).await.expect("it starts"));
     }
-    let workload = Workload { world: World { trades: 60, ..World::SMALL }, ..Workload::new(seed, 300) };
+    let workload = Workload { world: World { trades: 60, ..World::SMALL }, ..Workload::new(seed, 400) };
     let finished = tokio::select! {
         finished = workload.run(&services) => finished,
         never = strike_on(proxy, commits(site.engine()), next, met) => match never {},

@@ -74,7 +74,8 @@ impl SqliteByHand {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "cache_size", -65_536)?;
-        connection.pragma_update(None, "wal_autocheckpoint", 8_000)?;
+        // As many bytes as the store.
+        connection.pragma_update(None, "wal_autocheckpoint", 32_000)?;
         connection.execute_batch(SCHEMA)?;
         let transaction = connection.transaction()?;
         for station in 0..shape.stations() {
