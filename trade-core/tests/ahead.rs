@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Barrier;
 use tokio::task::JoinHandle;
 use trade_core::clock::{Clock, ManualClock, SystemClock, UuidV7};
 use trade_core::command::{Command, InitiateTrade, Outcome, Request};
@@ -338,4 +339,58 @@ async fn a_batch_that_is_not_all_new_is_looked_up_whole() {
     let stored = audit(&*memory).await;
     assert_eq!(stored.trades.len(), 6);
     assert_eq!(stored.inventory(&station("a")).expect("a").items[0].level.on_hand, 2);
+}
+
+/// A service that knows stations `a` and `b`, beside another on the same store that has sold `R-1` since, from a third.
+async fn start_behind() -> (Arc<FaultyStore>, TradeService, TradeService) {
+    let (memory, store, here) = start_knowing().await;
+    let there = TradeService::start(memory).await.expect("it starts");
+    taken(&there, open_station("c", &[("tea", 5)])).await;
+    taken(&there, initiate(order("R-1", "c", "b", &[("tea", 1)]))).await;
+    (store, here, there)
+}
+
+/// Adjusts a station here together with a shipment, while the other service does so between the loads of both: the first
+/// tells that others wrote, the second what the shipment carries, the third of the rest. Answers what both were told.
+async fn adjust_behind(
+    command: Command,
+    meanwhile: Command,
+    is_keyed: bool,
+) -> [Result<Answer, ServiceError>; 2] {
+    let (store, here, there) = start_behind().await;
+    let between = Arc::new(Barrier::new(2));
+    store.meet_before_loads([None, None, Some(between.clone())]);
+    let request = |command| {
+        let request = Request::new(command);
+        if is_keyed { request.once(key(1, 1)) } else { request }
+    };
+    let moved = submit(&here, move_cargo(shipment_of("R-1"), CargoStatus::InTransit));
+    let adjusted = tokio::spawn({
+        let (here, request) = (here.clone(), request(command));
+        async move { here.submit(request).await }
+    });
+    between.wait().await;
+    let first = there.submit(request(meanwhile)).await;
+    between.wait().await;
+    moved.await.expect("answered").expect("nothing is in its way");
+    let second = adjusted.await.expect("answered");
+    audit(&*store).await;
+    [first, second]
+}
+
+#[tokio::test]
+async fn what_landed_while_a_view_followed_is_not_refused() {
+    let all = adjust("a", &[("tea", -9)]);
+    let [first, again] = adjust_behind(all.clone(), all, true).await;
+    let (first, again) = (first.expect("there is enough"), again.expect("the same request has landed"));
+    assert!(again.replayed && !first.replayed);
+    assert_eq!(again.outcome, first.outcome);
+}
+
+#[tokio::test]
+async fn an_inventory_names_what_came_while_a_view_followed() {
+    let [_, answer] = adjust_behind(adjust("a", &[("tea", 1)]), adjust("a", &[("rice", 1)]), false).await;
+    let Ok(Answer { outcome: Outcome::Inventory(inventory), .. }) = answer else { panic!("{answer:?}") };
+    let items: Vec<_> = inventory.items.iter().map(|item| item.item_id.as_str()).collect();
+    assert_eq!((items, inventory.item_count), (vec!["rice", "tea"], 2));
 }
