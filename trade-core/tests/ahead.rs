@@ -394,3 +394,22 @@ async fn an_inventory_names_what_came_while_a_view_followed() {
     let items: Vec<_> = inventory.items.iter().map(|item| item.item_id.as_str()).collect();
     assert_eq!((items, inventory.item_count), (vec!["rice", "tea"], 2));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_batch_took_for_free_in_vain_is_in_nobodys_way() {
+    let (memory, store, service) = start_knowing().await;
+    let held = memory.hold().await.expect("nobody else holds it");
+    let tried = store.commits_tried();
+    // The second of one group is known to be free from then on, as long as the group is being stored.
+    let arrived = submit(&service, adjust("b", &[("rice", 1)]));
+    let refused = submit(&service, sell("T-2", 100));
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let batch = submit(&service, sales(false, &[("T-1", 1), ("T-2", 1), ("T-3", 100)]));
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    drop(held);
+    arrived.await.expect("answered").expect("stock may always arrive");
+    assert!(is_short(&refused.await.expect("answered")));
+    batch.await.expect("answered").expect("what is refused in it is told in it");
+    assert_eq!(store.commits_tried(), tried + 2, "each group landed at once");
+    assert_eq!(audit(&*memory).await.trades.len(), 3);
+}
