@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Barrier;
 use tokio::task::JoinHandle;
 use trade_core::clock::{Clock, ManualClock, SystemClock, UuidV7};
 use trade_core::command::{Command, InitiateTrade, Outcome, Request};
@@ -366,4 +367,77 @@ async fn two_busy_services_at_the_same_stations_follow_each_other() {
     assert_eq!(stored.trades.len(), sold);
     let left = stored.inventory(&station("a")).expect("a").items[0].level.on_hand;
     assert_eq!(left, 100_010 - sold as u64);
+}
+
+/// A service that knows stations `a` and `b`, beside another on the same store that has sold `R-1` since, from a third.
+async fn start_behind() -> (Arc<FaultyStore>, TradeService, TradeService) {
+    let (memory, store, here) = start_knowing().await;
+    let there = TradeService::start(memory).await.expect("it starts");
+    taken(&there, open_station("c", &[("tea", 5)])).await;
+    taken(&there, initiate(order("R-1", "c", "b", &[("tea", 1)]))).await;
+    (store, here, there)
+}
+
+/// Adjusts a station here together with a shipment, while the other service does so between the loads of both: the first
+/// tells that others wrote, the second what the shipment carries, the third of the rest. Answers what both were told.
+async fn adjust_behind(
+    command: Command,
+    meanwhile: Command,
+    is_keyed: bool,
+) -> [Result<Answer, ServiceError>; 2] {
+    let (store, here, there) = start_behind().await;
+    let between = Arc::new(Barrier::new(2));
+    store.meet_before_loads([None, None, Some(between.clone())]);
+    let request = |command| {
+        let request = Request::new(command);
+        if is_keyed { request.once(key(1, 1)) } else { request }
+    };
+    let moved = submit(&here, move_cargo(shipment_of("R-1"), CargoStatus::InTransit));
+    let adjusted = tokio::spawn({
+        let (here, request) = (here.clone(), request(command));
+        async move { here.submit(request).await }
+    });
+    between.wait().await;
+    let first = there.submit(request(meanwhile)).await;
+    between.wait().await;
+    moved.await.expect("answered").expect("nothing is in its way");
+    let second = adjusted.await.expect("answered");
+    audit(&*store).await;
+    [first, second]
+}
+
+#[tokio::test]
+async fn what_landed_while_a_view_followed_is_not_refused() {
+    let all = adjust("a", &[("tea", -9)]);
+    let [first, again] = adjust_behind(all.clone(), all, true).await;
+    let (first, again) = (first.expect("there is enough"), again.expect("the same request has landed"));
+    assert!(again.replayed && !first.replayed);
+    assert_eq!(again.outcome, first.outcome);
+}
+
+#[tokio::test]
+async fn an_inventory_names_what_came_while_a_view_followed() {
+    let [_, answer] = adjust_behind(adjust("a", &[("tea", 1)]), adjust("a", &[("rice", 1)]), false).await;
+    let Ok(Answer { outcome: Outcome::Inventory(inventory), .. }) = answer else { panic!("{answer:?}") };
+    let items: Vec<_> = inventory.items.iter().map(|item| item.item_id.as_str()).collect();
+    assert_eq!((items, inventory.item_count), (vec!["rice", "tea"], 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_batch_took_for_free_in_vain_is_in_nobodys_way() {
+    let (memory, store, service) = start_knowing().await;
+    let held = memory.hold().await.expect("nobody else holds it");
+    let tried = store.commits_tried();
+    // The second of one group is known to be free from then on, as long as the group is being stored.
+    let arrived = submit(&service, adjust("b", &[("rice", 1)]));
+    let refused = submit(&service, sell("T-2", 100));
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let batch = submit(&service, sales(false, &[("T-1", 1), ("T-2", 1), ("T-3", 100)]));
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    drop(held);
+    arrived.await.expect("answered").expect("stock may always arrive");
+    assert!(is_short(&refused.await.expect("answered")));
+    batch.await.expect("answered").expect("what is refused in it is told in it");
+    assert_eq!(store.commits_tried(), tried + 2, "each group landed at once");
+    assert_eq!(audit(&*memory).await.trades.len(), 3);
 }

@@ -8,12 +8,13 @@ use trade_core::memory::MemoryStore;
 use trade_core::rejection::Rejection;
 use trade_core::resource::CargoStatus;
 use trade_core::service::{Answer, ServiceError, TradeService};
-use trade_core::store::StoreErrorKind;
+use trade_core::store::{Store, StoreErrorKind};
 use trade_core::testing::FaultyStore;
 use trade_core::testing::audit::audit;
 use trade_core::testing::conformance::taken;
 use trade_core::testing::faulty::Fault;
 use trade_core::testing::fixtures::*;
+use trade_core::testing::strategies::World;
 use trade_core::testing::workload::Workload;
 
 /// A service over a store that fails by plan, with stations `a` (10 tea) and `b`.
@@ -261,5 +262,44 @@ async fn every_answer_is_true_in_a_storm_of_faults() {
 async fn every_answer_of_two_services_is_true_in_a_storm_of_faults() {
     for seed in 6..10 {
         storm(seed * 100, 2).await;
+    }
+}
+
+/// Takes turns at the head of a log, so that commits wait for it, and groups gather behind them.
+async fn stand_in_the_way(store: Arc<MemoryStore>) {
+    loop {
+        let held = store.hold().await.expect("it can be held");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        drop(held);
+        tokio::time::sleep(Duration::from_micros(200)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_answer_is_true_where_groups_gather_behind_slow_commits() {
+    let world = World { trades: 40, transfers: 20, units_max: 3, ..World::SMALL };
+    for seed in 0..6 {
+        let memory = Arc::new(MemoryStore::new());
+        let (mut stores, mut running) = (Vec::new(), Vec::new());
+        for n in 0..1 + seed % 3 {
+            let store = Arc::new(FaultyStore::new(memory.clone()));
+            running.push(TradeService::start(store.clone()).await.expect("it starts"));
+            store.fail_by_seed(seed * 7 + n, 60, 20);
+            stores.push(store);
+        }
+        let in_the_way = tokio::spawn(stand_in_the_way(memory.clone()));
+        let workload = Workload { world, callers: 24, ..Workload::new(seed, 400) };
+        let finished = workload.run(&running).await;
+        in_the_way.abort();
+        stores.iter().for_each(|store| store.heal());
+        for service in running {
+            service.shutdown().await;
+        }
+        for store in &stores {
+            store.arrived().await;
+        }
+        finished.assert_true(&*memory).await;
+        let tried: u64 = stores.iter().map(|store| store.commits_tried()).sum();
+        assert!(tried < workload.commands as u64, "groups gather: {tried} commits");
     }
 }

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::Barrier;
 
 /// How one commit fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +44,7 @@ impl Fault {
 struct Plan {
     commits: VecDeque<Option<Fault>>,
     loads: VecDeque<Option<StoreErrorKind>>,
+    meetings: VecDeque<Option<Arc<Barrier>>>,
     /// The state of the generator, and how many of a thousand commits, and of a thousand loads, fail.
     seeded: Option<(u64, u64, u64)>,
 }
@@ -127,6 +129,12 @@ impl FaultyStore {
     /// Scripts the next loads: each fails as stated, or not.
     pub fn fail_loads_as(&self, script: impl IntoIterator<Item = Option<StoreErrorKind>>) {
         self.plan().loads.extend(script);
+    }
+
+    /// Scripts the next loads: each meets whoever waits at a barrier for two, twice, or none. What is done between the
+    /// meetings is done before the load.
+    pub fn meet_before_loads(&self, script: impl IntoIterator<Item = Option<Arc<Barrier>>>) {
+        self.plan().meetings.extend(script);
     }
 
     /// From now on so many of a thousand commits and loads fail, the same for the same seed and order of calls.
@@ -222,6 +230,11 @@ impl Store for FaultyStore {
 
     async fn load(&self, keys: &Keys) -> Result<Loaded, StoreError> {
         self.before_read("load")?;
+        let meeting = self.plan().meetings.pop_front().flatten();
+        if let Some(barrier) = meeting {
+            barrier.wait().await;
+            barrier.wait().await;
+        }
         let failure = self.plan().of_load();
         if let Some(kind) = failure {
             self.faults.fetch_add(1, Ordering::SeqCst);

@@ -437,7 +437,8 @@ impl View {
     }
 }
 
-/// Puts a row back as it was known; it was touched last, if it was not before.
+/// Puts a row back as it was known. One that was not is no longer touched; only rows that are known can have been touched
+/// after it.
 fn put_back<K: Hash + Eq, T>(
     slots: &mut HashMap<K, Slot<T>>,
     id: K,
@@ -450,7 +451,9 @@ fn put_back<K: Hash + Eq, T>(
         }
         None => {
             slots.remove(&id);
-            touched.pop_if(|newest| *newest == id);
+            if let Some(place) = touched.iter().rposition(|key| *key == id) {
+                touched.remove(place);
+            }
         }
     }
 }

@@ -46,8 +46,8 @@ use trade_core::store::{Commit, Head, Held, StoreError, StoreErrorKind};
 /// durable: a crash of the server within that moment can take back what a server that tails the log has seen, though
 /// never what was acknowledged. With the binary log and `sync_binlog = 1` it is durable first.
 ///
-/// `max_allowed_packet` bounds the largest row, or list of keys, as text: 16 MB are enough. Under load, a buffer pool and a redo log of 1 GB
-/// each keep the server from stalling.
+/// `max_allowed_packet` bounds the largest row, or list of keys, as text: 16 MB are enough. Under load, a buffer pool
+/// and a redo log of 1 GB each keep the server from stalling.
 ///
 /// # The address
 /// `mysql://user:password@host:port/database`, or `mariadb://`. Parameters of the address choose TLS: `ssl-mode`

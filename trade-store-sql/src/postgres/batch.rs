@@ -1,10 +1,10 @@
 //! A commit's rows as statements: every column one array, all tables of a statement in one message.
 //!
 //! A statement is a list of data-modifying common table expressions, one a table, each over `unnest` of its columns, so
-//! that a commit costs the same few messages whatever number of rows it has. Its text depends only on which sets of rows are not empty, and
-//! is made once. PostgreSQL changes a table twice in one statement, as long as the rows differ; CockroachDB refuses it:
-//! there, what is made and what is changed in one table go in two statements. So does what would take the server too long
-//! for one.
+//! that a commit costs the same few messages whatever number of rows it has. Its text depends only on which sets of rows
+//! are not empty, and is made once. PostgreSQL changes a table twice in one statement, as long as the rows differ;
+//! CockroachDB refuses it: there, what is made and what is changed in one table go in two statements. So does what would
+//! take the server too long for one.
 
 use crate::commit::{Cell, Kind, RowSet, Shape, Sink, Written};
 use crate::rows::stored;

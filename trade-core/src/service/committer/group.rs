@@ -156,14 +156,21 @@ impl Group {
         commands: &[Pending],
     ) -> Result<bool, StoreError> {
         let mut asked = Asked::new(commands);
-        while let Some(wanted) = asked.next(&mut self.draft.view) {
+        loop {
+            let is_first = !asked.looked;
+            let Some(wanted) = asked.next(&mut self.draft.view) else { return Ok(true) };
             let loaded = store.load(&wanted).await?;
+            let others_wrote = loaded.head != self.draft.view.head();
             if !self.follow(store, loaded.head).await? {
                 return Ok(false);
             }
             self.draft.view.add(&wanted, loaded);
+            if others_wrote && !is_first {
+                // Their records tell neither of receipts, one of which may be of a command here, nor of all that a
+                // station lists by now.
+                asked = Asked::new(commands);
+            }
         }
-        Ok(true)
     }
 
     /// Brings the view to where the log ended at `head`, if it is not far.

@@ -14,13 +14,15 @@ const ASKED_MAX: u32 = 1 << 11;
 pub(super) struct Novelty {
     /// For how many groups still the store is asked.
     asked_left: u32,
-    /// For how many it is asked after the next disappointment.
+    /// For how many it is asked after the next disappointment. Halved by as many groups that were right.
     asked_next: u32,
+    /// Groups that were right since it last changed.
+    right: u32,
 }
 
 impl Default for Novelty {
     fn default() -> Self {
-        Self { asked_left: 0, asked_next: ASKED_FIRST }
+        Self { asked_left: 0, asked_next: ASKED_FIRST, right: 0 }
     }
 }
 
@@ -34,8 +36,10 @@ impl Novelty {
 
     /// A group was stored; `assumed` tells whether ids in it were taken for free.
     pub(super) fn held(&mut self, assumed: bool) {
-        if assumed {
+        self.right += u32::from(assumed);
+        if self.right >= self.asked_next {
             self.asked_next = (self.asked_next / 2).max(ASKED_FIRST);
+            self.right = 0;
         }
     }
 
@@ -43,6 +47,7 @@ impl Novelty {
     pub(super) fn met(&mut self, error: &StoreError, assumed: bool) {
         if assumed && error.kind == StoreErrorKind::Conflict {
             self.asked_left = self.asked_next;
+            self.right = 0;
             self.asked_next = self.asked_next.saturating_mul(4).min(ASKED_MAX);
         }
     }
@@ -68,7 +73,10 @@ mod tests {
             novelty.met(&conflict, true);
             assert_eq!(groups_asked(&mut novelty), asked);
         }
-        (0..20).for_each(|_| novelty.held(true));
+        (0..100).for_each(|_| novelty.held(true));
+        novelty.met(&conflict, true);
+        assert_eq!(groups_asked(&mut novelty), 2048, "a few that were right do not make up for it");
+        (0..2 * 2048).for_each(|_| novelty.held(true));
         novelty.met(&conflict, true);
         assert_eq!(groups_asked(&mut novelty), 8);
     }
