@@ -1,7 +1,7 @@
 //! Whether every read is a search in an index, and examines no more than it needs, as the server tells.
 
 use crate::read::walk::{EXAMINED_MAX, Span};
-use crate::read::{Query, cargo, inventory, ledger, load, log, trades};
+use crate::read::{Moment, Query, cargo, inventory, ledger, load, log, trades};
 use crate::testing::database::Database;
 use crate::testing::world::{decided, keys_of, open_stations, sales};
 use crate::{MongoOptions, MongoStore, connect};
@@ -67,7 +67,7 @@ fn trades_page(filter: &TradeFilter, limit: usize) -> Result<Query, StoreError> 
 fn page(walk: crate::read::walk::Walk, limit: usize) -> Result<Query, StoreError> {
     let span = Span { first: 0, before: i64::MAX };
     let pipeline = walk.pipeline(span, limit);
-    let query = Query::aggregate("test", walk.collection, &pipeline, crate::read::Moment::One)?;
+    let query = Query::aggregate("test", walk.collection, &pipeline, Moment::One)?;
     Ok(match walk.narrowing.index {
         Some(index) => query.by_index(index),
         None => query,
@@ -138,7 +138,7 @@ async fn everything_else_is_searched_for_as_well() {
         (6, ledger::station_query(&station("s-7"), &entries).unwrap()),
         (6, ledger::station_query(&station("s-7"), &LedgerQuery { before, ..entries }).unwrap()),
         (10, log::read_query(3, 10)),
-        (1 + 3 + 3 + 4 + 8, load::query(&keys_of(&of_trades)).unwrap()),
+        (1 + 3 + 3 + 4 + 8, load::query(&keys_of(&of_trades), Moment::One).unwrap()),
     ] {
         let told = format!("{:?}", query.operation);
         let (documents, _) = examined(&store, query).await;

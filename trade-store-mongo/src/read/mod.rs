@@ -14,7 +14,7 @@ use crate::classify::{NAME, classify, is_passing};
 use crate::documents::{Decoded, corrupt};
 use crate::store::MongoStore;
 use mongodb::bson::raw::cstr;
-use mongodb::bson::{Document, RawDocument, RawDocumentBuf, rawdoc};
+use mongodb::bson::{Document, RawDocument, RawDocumentBuf, Timestamp, rawdoc};
 use mongodb::error::Error;
 use trade_core::store::{StoreError, StoreErrorKind};
 
@@ -25,6 +25,8 @@ pub(crate) enum Moment {
     Any,
     /// Of one, for all collections.
     One,
+    /// Of this one, for all collections of all commands that name it.
+    At(Timestamp),
 }
 
 /// A command that reads documents.
@@ -134,6 +136,7 @@ impl Query {
         let level = match self.moment {
             Moment::Any => "majority",
             Moment::One => "snapshot",
+            Moment::At(time) => return rawdoc! { "level": "snapshot", "atClusterTime": time },
         };
         let mut concern = rawdoc! { "level": level };
         if let Some(time) = store.seen.newest() {
