@@ -137,7 +137,7 @@ async fn everything_else_is_searched_for_as_well() {
         (3 * 6, inventory::list_query(None, 5, 2).unwrap()),
         (6, ledger::station_query(&station("s-7"), &entries).unwrap()),
         (6, ledger::station_query(&station("s-7"), &LedgerQuery { before, ..entries }).unwrap()),
-        (10, log::read_query(3, 10)),
+        (10, log::read_query(3, 10, usize::MAX)),
         (1 + 3 + 3 + 4 + 8, load::query(&keys_of(&of_trades), Moment::One).unwrap()),
     ] {
         let told = format!("{:?}", query.operation);

@@ -35,6 +35,8 @@ pub(crate) struct Query {
     pub(crate) operation: &'static str,
     pub(crate) command: RawDocumentBuf,
     pub(crate) moment: Moment,
+    /// No further document is read once those read are so large.
+    pub(crate) bytes_max: usize,
 }
 
 impl Query {
@@ -62,7 +64,7 @@ impl Query {
         // One answer of up to 16 MB, and no second request for what follows the first 101 documents.
         let command =
             rawdoc! { "aggregate": collection, "pipeline": pipeline, "cursor": { "batchSize": i32::MAX } };
-        Self { operation, command, moment }
+        Self { operation, command, moment, bytes_max: usize::MAX }
     }
 
     /// The documents of a collection that pass a filter.
@@ -81,7 +83,7 @@ impl Query {
             "limit": limit,
             "batchSize": i32::MAX,
         };
-        Self { operation, command, moment: Moment::Any }
+        Self { operation, command, moment: Moment::Any, bytes_max: usize::MAX }
     }
 
     /// By the index of this name, whatever the server thinks of it.
@@ -124,8 +126,9 @@ impl Query {
         let mut session = store.client.start_session().causal_consistency(false).await?;
         let cursor = store.database.run_raw_cursor_command(command).session(&mut session);
         let mut cursor = cursor.await?;
-        let mut rows = Vec::new();
-        while cursor.advance(&mut session).await? {
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        while bytes < self.bytes_max && cursor.advance(&mut session).await? {
+            bytes += cursor.current().as_bytes().len();
             rows.push(read(cursor.current()));
         }
         store.seen.advance(session.operation_time());
