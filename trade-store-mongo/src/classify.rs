@@ -15,6 +15,7 @@ pub(crate) const DUPLICATE_KEY: i32 = 11000;
 /// A collection that is there already.
 pub(crate) const NAMESPACE_EXISTS: i32 = 48;
 const WRITE_CONFLICT: i32 = 112;
+const NO_SUCH_TRANSACTION: i32 = 251;
 /// The server is starting, stopping, or no longer the primary; the driver looks for another.
 const STATE_CHANGES: [i32; 9] = [11600, 11602, 10107, 13435, 13436, 10058, 189, 91, 262];
 /// The server lost its way to another, or has not yet what a snapshot needs.
@@ -122,10 +123,14 @@ pub(crate) fn undone(operation: &'static str) -> impl Fn(Error) -> StoreError + 
     }
 }
 
-/// Whether an error, as the answer to what ends a transaction, says that nothing landed.
+/// Whether an error, as the answer to what ends a transaction, says that nothing landed, nor will.
 ///
-/// The server adds the label of a passing error only once it is certain, in the eyes of a majority, that the
-/// transaction did not commit.
+/// Only that there is no such transaction says so. The server adds the label of a passing error to it once it is certain,
+/// in the eyes of a majority, that the transaction did not commit. Other errors with that label leave the transaction
+/// open (a lock that was not had in time while the primary steps down), and an earlier request for its end, the driver's
+/// own among them, may still be on its way to it.
 pub(crate) fn nothing_landed(error: &Error) -> bool {
-    is_transient(error) && !error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT)
+    code(error) == Some(NO_SUCH_TRANSACTION)
+        && is_transient(error)
+        && !error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT)
 }
