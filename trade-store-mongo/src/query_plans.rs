@@ -146,3 +146,19 @@ async fn everything_else_is_searched_for_as_well() {
     }
     store.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "TRADE_TEST_MONGODB_URL"]
+async fn a_read_of_the_log_takes_no_more_documents_than_its_bytes_need() {
+    let database = Database::new();
+    let store = filled(&database).await;
+    let sizes = async |bytes_max| {
+        let query = log::read_query(0, 256, bytes_max);
+        query.fetch(&store, |document| Ok(document.as_bytes().len())).await.unwrap()
+    };
+    let all = sizes(usize::MAX).await;
+    assert!(all.len() > 3, "{all:?}");
+    assert_eq!(sizes(1).await, all[..1]);
+    assert_eq!(sizes(all[0] + 1).await, all[..2]);
+    store.close().await;
+}
