@@ -75,6 +75,11 @@ pub(crate) fn meaning_of_code(code: i32) -> (StoreErrorKind, &'static str) {
         10334 | 17419 | 17420 | 257 | 314 => {
             (Unsupported, "a document or a transaction is larger than the server takes")
         }
+        // Not `Unsupported`: of a group of commands each is then tried by itself, and the small ones do fit.
+        388 => (
+            Internal,
+            "the transaction does not fit into the server's cache: give it a larger one (--wiredTigerCacheSizeGB)",
+        ),
         26 | 85 | 86 | 2 => (Corrupt, "collections or indexes are missing or altered"),
         14031 | 365 => (Unavailable, "the server is out of disk space, or of room in its cache"),
         136 | 286 | 280 => (Unavailable, "the change stream ended"),
