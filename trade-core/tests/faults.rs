@@ -193,17 +193,19 @@ async fn what_the_store_cannot_take_does_not_harm_the_commands_beside_it() {
 
 #[tokio::test]
 async fn a_load_that_the_store_cannot_take_does_not_harm_the_commands_beside_it() {
-    let (store, service) = start().await;
-    store.fail_loads_as([Some(StoreErrorKind::Internal)]);
-    let requests = ["c", "d", "e", "f"].map(|id| {
-        let service = service.clone();
-        tokio::spawn(async move { service.submit(Request::new(open_station(id, &[]))).await })
-    });
-    // All four wait before the committer, on the same thread, takes the first.
-    for request in requests {
-        request.await.expect("it is answered").expect("alone it is no trouble");
+    for kind in [StoreErrorKind::Internal, StoreErrorKind::Unsupported] {
+        let (store, service) = start().await;
+        store.fail_loads_as([Some(kind)]);
+        let requests = ["c", "d", "e", "f"].map(|id| {
+            let service = service.clone();
+            tokio::spawn(async move { service.submit(Request::new(open_station(id, &[]))).await })
+        });
+        // All four wait before the committer, on the same thread, takes the first.
+        for request in requests {
+            request.await.expect("it is answered").expect("alone it is no trouble");
+        }
+        assert_eq!(store.faults(), 1);
     }
-    assert_eq!(store.faults(), 1);
 }
 
 #[tokio::test]

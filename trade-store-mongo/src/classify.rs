@@ -15,6 +15,7 @@ pub(crate) const DUPLICATE_KEY: i32 = 11000;
 /// A collection that is there already.
 pub(crate) const NAMESPACE_EXISTS: i32 = 48;
 const WRITE_CONFLICT: i32 = 112;
+const NO_SUCH_TRANSACTION: i32 = 251;
 /// The server is starting, stopping, or no longer the primary; the driver looks for another.
 const STATE_CHANGES: [i32; 9] = [11600, 11602, 10107, 13435, 13436, 10058, 189, 91, 262];
 /// The server lost its way to another, or has not yet what a snapshot needs.
@@ -74,6 +75,11 @@ pub(crate) fn meaning_of_code(code: i32) -> (StoreErrorKind, &'static str) {
         10334 | 17419 | 17420 | 257 | 314 => {
             (Unsupported, "a document or a transaction is larger than the server takes")
         }
+        // Not `Unsupported`: of a group of commands each is then tried by itself, and the small ones do fit.
+        388 => (
+            Internal,
+            "the transaction does not fit into the server's cache: give it a larger one (--wiredTigerCacheSizeGB)",
+        ),
         26 | 85 | 86 | 2 => (Corrupt, "collections or indexes are missing or altered"),
         14031 | 365 => (Unavailable, "the server is out of disk space, or of room in its cache"),
         136 | 286 | 280 => (Unavailable, "the change stream ended"),
@@ -122,10 +128,14 @@ pub(crate) fn undone(operation: &'static str) -> impl Fn(Error) -> StoreError + 
     }
 }
 
-/// Whether an error, as the answer to what ends a transaction, says that nothing landed.
+/// Whether an error, as the answer to what ends a transaction, says that nothing landed, nor will.
 ///
-/// The server adds the label of a passing error only once it is certain, in the eyes of a majority, that the
-/// transaction did not commit.
+/// Only that there is no such transaction says so. The server adds the label of a passing error to it once it is certain,
+/// in the eyes of a majority, that the transaction did not commit. Other errors with that label leave the transaction
+/// open (a lock that was not had in time while the primary steps down), and an earlier request for its end, the driver's
+/// own among them, may still be on its way to it.
 pub(crate) fn nothing_landed(error: &Error) -> bool {
-    is_transient(error) && !error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT)
+    code(error) == Some(NO_SUCH_TRANSACTION)
+        && is_transient(error)
+        && !error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT)
 }

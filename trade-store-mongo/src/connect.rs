@@ -150,7 +150,7 @@ impl MongoStore {
     }
 
     /// Learns how far the server is: what others committed before is seen by what is read from now on.
-    async fn see_now(&self, operation: &'static str) -> Result<(), StoreError> {
+    pub(crate) async fn see_now(&self, operation: &'static str) -> Result<(), StoreError> {
         let mut session = self.session(operation).await?;
         let ping = self.database.run_command(doc! { "ping": 1 }).session(&mut session);
         self.answered(operation, ping).await?.map_err(classify(operation))?;

@@ -1,7 +1,7 @@
 //! Whether every read is a search in an index, and examines no more than it needs, as the server tells.
 
 use crate::read::walk::{EXAMINED_MAX, Span};
-use crate::read::{Query, cargo, inventory, ledger, load, log, trades};
+use crate::read::{Moment, Query, cargo, inventory, ledger, load, log, trades};
 use crate::testing::database::Database;
 use crate::testing::world::{decided, keys_of, open_stations, sales};
 use crate::{MongoOptions, MongoStore, connect};
@@ -67,7 +67,7 @@ fn trades_page(filter: &TradeFilter, limit: usize) -> Result<Query, StoreError> 
 fn page(walk: crate::read::walk::Walk, limit: usize) -> Result<Query, StoreError> {
     let span = Span { first: 0, before: i64::MAX };
     let pipeline = walk.pipeline(span, limit);
-    let query = Query::aggregate("test", walk.collection, &pipeline, crate::read::Moment::One)?;
+    let query = Query::aggregate("test", walk.collection, &pipeline, Moment::One)?;
     Ok(match walk.narrowing.index {
         Some(index) => query.by_index(index),
         None => query,
@@ -137,12 +137,28 @@ async fn everything_else_is_searched_for_as_well() {
         (3 * 6, inventory::list_query(None, 5, 2).unwrap()),
         (6, ledger::station_query(&station("s-7"), &entries).unwrap()),
         (6, ledger::station_query(&station("s-7"), &LedgerQuery { before, ..entries }).unwrap()),
-        (10, log::read_query(3, 10)),
-        (1 + 3 + 3 + 4 + 8, load::query(&keys_of(&of_trades)).unwrap()),
+        (10, log::read_query(3, 10, usize::MAX)),
+        (1 + 3 + 3 + 4 + 8, load::query(&keys_of(&of_trades), Moment::One).unwrap()),
     ] {
         let told = format!("{:?}", query.operation);
         let (documents, _) = examined(&store, query).await;
         assert!(documents <= most, "{documents} documents: {told}");
     }
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "TRADE_TEST_MONGODB_URL"]
+async fn a_read_of_the_log_takes_no_more_documents_than_its_bytes_need() {
+    let database = Database::new();
+    let store = filled(&database).await;
+    let sizes = async |bytes_max| {
+        let query = log::read_query(0, 256, bytes_max);
+        query.fetch(&store, |document| Ok(document.as_bytes().len())).await.unwrap()
+    };
+    let all = sizes(usize::MAX).await;
+    assert!(all.len() > 3, "{all:?}");
+    assert_eq!(sizes(1).await, all[..1]);
+    assert_eq!(sizes(all[0] + 1).await, all[..2]);
     store.close().await;
 }

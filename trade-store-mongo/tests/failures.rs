@@ -133,6 +133,9 @@ async fn an_end_that_is_not_answered_is_asked_for_again() {
         ("C", 1, error(91, UNKNOWN)),
         ("D", 2, error(64, UNKNOWN)),
         ("E", 1, error(50, UNKNOWN)),
+        // Of these the transaction may still be open, and an end that was asked for before on its way to it.
+        ("F", 1, error(24, TRANSIENT)),
+        ("G", 1, error(112, TRANSIENT)),
     ] {
         place.fail("commitTransaction", times, how).await;
         let (commit, outcome) = place.commit(id).await;

@@ -88,6 +88,9 @@ fn shift_to(stored_head: Head, commit: &Commit) -> Result<u64, StoreError> {
         let (stored, own) = (stored_head.time, commit.time_first());
         return Err(conflict(format!("the log is at {stored} already, the commit at {own}")));
     }
+    if stored_head.sequence == commit.base.sequence && stored_head.time != commit.base.time {
+        return Err(conflict("the log is another one than the commit was loaded from".into()));
+    }
     let shift = stored_head.sequence.checked_sub(commit.base.sequence);
     shift.ok_or_else(|| conflict("the log is shorter than it was when the commit was loaded".into()))
 }

@@ -49,6 +49,7 @@ async fn end_idle(store: &MongoStore) -> Result<(), Error> {
     let idle = i64::try_from(IDLE_MIN.as_micros()).unwrap_or(i64::MAX);
     let mut own = doc! { "allUsers": false, "idleSessions": true };
     if store.is_sharded {
+        // What goes through another mongos is shown only to who may see everybody's.
         own.insert("localOps", true);
     }
     let pipeline = [

@@ -1,8 +1,11 @@
 //! What a group of commands can touch, read as of one moment.
 //!
 //! One aggregation over all collections, in one snapshot: one message to the server, whatever is asked for. Each document
-//! of its answer has one field, which names what it is. Only the pieces of a long answer are read by a second one, which
-//! may be of a later moment: with their receipt they are written once, and never changed.
+//! of its answer has one field, which names what it is. More keys than a command holds are asked for by several, all of
+//! them as of one moment of the server's time (`parts`). Only the pieces of a long answer are read by a further one,
+//! which may be of a later moment: with their receipt they are written once, and never changed.
+
+mod parts;
 
 use super::inventory::with_first_items;
 use super::log::no_head;
@@ -22,7 +25,7 @@ use trade_core::store::{Head, Keys, Loaded, Receipt, StockRow, StoreError, Store
 const OPERATION: &str = "load";
 
 /// The query for everything under some keys.
-pub(crate) fn query(keys: &Keys) -> Result<Query, StoreError> {
+pub(crate) fn query(keys: &Keys, moment: Moment) -> Result<Query, StoreError> {
     let mut pipeline = RawArrayBuf::new();
     pipeline.push(rawdoc! { "$match": { "_id": head::ID } });
     pipeline.push(rawdoc! { "$project": { "_id": 0, "head": "$$ROOT" } });
@@ -48,7 +51,7 @@ pub(crate) fn query(keys: &Keys) -> Result<Query, StoreError> {
         pipeline.push(rawdoc! { "$unionWith": { "coll": STATIONS, "pipeline": stages } });
     }
     find(&mut pipeline, RECEIPTS, cstr!("receipt"), keys.requests.iter().map(|id| receipt::binary(&id.0)));
-    Ok(Query::aggregate_raw(OPERATION, HEAD, pipeline, Moment::One))
+    Ok(Query::aggregate_raw(OPERATION, HEAD, pipeline, moment))
 }
 
 /// Adds the documents of some ids to a pipeline, under a name.
@@ -114,7 +117,7 @@ pub(crate) async fn load(store: &MongoStore, keys: &Keys) -> Result<Loaded, Stor
         stock: Vec::new(),
         receipts: Vec::new(),
     };
-    for row in query(keys)?.fetch(store, row).await? {
+    for row in rows(store, keys).await? {
         match row {
             Row::Head(found) => head = Some(found),
             Row::Trade(trade) => loaded.trades.push(trade),
@@ -130,6 +133,21 @@ pub(crate) async fn load(store: &MongoStore, keys: &Keys) -> Result<Loaded, Stor
         loaded.receipts.extend(put_together(store, in_pieces).await?);
     }
     Ok(loaded)
+}
+
+async fn rows(store: &MongoStore, keys: &Keys) -> Result<Vec<Row>, StoreError> {
+    let parts = parts::of(keys);
+    if let [whole] = &parts[..] {
+        return query(whole, Moment::One)?.fetch(store, row).await;
+    }
+    // The newest moment: what was seen last may be so long ago that the server no longer remembers it.
+    store.see_now(OPERATION).await?;
+    let moment = store.seen.newest().map_or(Moment::One, Moment::At);
+    let mut rows = Vec::new();
+    for part in &parts {
+        rows.extend(query(part, moment)?.fetch(store, row).await?);
+    }
+    Ok(rows)
 }
 
 /// Reads the answers that stand in pieces.

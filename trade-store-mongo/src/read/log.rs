@@ -5,7 +5,7 @@ use crate::classify::NAME;
 use crate::documents::{head as head_document, log, stored};
 use crate::schema::{HEAD, LOG};
 use crate::store::MongoStore;
-use mongodb::bson::rawdoc;
+use mongodb::bson::{RawDocument, rawdoc};
 use trade_core::resource::Sequence;
 use trade_core::store::{Head, LogRecord, StoreError, StoreErrorKind};
 
@@ -21,10 +21,10 @@ pub(crate) fn no_head(operation: &'static str) -> StoreError {
     StoreError::new(StoreErrorKind::Corrupt, NAME, operation, "there is no head of the log")
 }
 
-/// The next documents of the log.
-pub(crate) fn read_query(after: Sequence, limit: usize) -> Query {
+/// The next documents of the log, up to so many, and none after those that hold so many bytes.
+pub(crate) fn read_query(after: Sequence, limit: usize, bytes_max: usize) -> Query {
     let filter = rawdoc! { "_id": { "$gt": stored(after) } };
-    Query::find("read the log", LOG, filter, rawdoc! { "_id": 1 }, limit)
+    Query { bytes_max, ..Query::find("read the log", LOG, filter, rawdoc! { "_id": 1 }, limit) }
 }
 
 pub(crate) async fn read(
@@ -39,11 +39,13 @@ pub(crate) async fn read(
         let position = records.last().map_or(after, |record| record.last);
         // Documents hold few bytes where commits are small, and many where they are large: what is asked for may be
         // some four times too much, or come in parts.
-        let room = bytes_max.saturating_sub(bytes).div_ceil(log::CHUNK_BYTES / 4);
-        let limit = room.clamp(1, CHUNKS_MAX).min(records_max - records.len());
-        let chunks = read_query(position, limit).fetch(store, |chunk| log::read(chunk, position)).await?;
-        let end = chunks.len() < limit;
-        for (record, size) in chunks.into_iter().flatten() {
+        let room = bytes_max.saturating_sub(bytes).max(1);
+        let limit = room.div_ceil(log::CHUNK_BYTES / 4).min(CHUNKS_MAX).min(records_max - records.len());
+        // One step alone may be of megabytes: as many documents of such would fill the memory for nothing.
+        let chunk = |chunk: &RawDocument| Ok((log::read(chunk, position)?, chunk.as_bytes().len()));
+        let chunks = read_query(position, limit, room).fetch(store, chunk).await?;
+        let end = chunks.len() < limit && chunks.iter().map(|(_, size)| size).sum::<usize>() < room;
+        for (record, size) in chunks.into_iter().flat_map(|(steps, _)| steps) {
             if records.len() == records_max || (!records.is_empty() && bytes >= bytes_max) {
                 return Ok(records);
             }

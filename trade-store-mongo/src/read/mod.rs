@@ -14,7 +14,7 @@ use crate::classify::{NAME, classify, is_passing};
 use crate::documents::{Decoded, corrupt};
 use crate::store::MongoStore;
 use mongodb::bson::raw::cstr;
-use mongodb::bson::{Document, RawDocument, RawDocumentBuf, rawdoc};
+use mongodb::bson::{Document, RawDocument, RawDocumentBuf, Timestamp, rawdoc};
 use mongodb::error::Error;
 use trade_core::store::{StoreError, StoreErrorKind};
 
@@ -25,6 +25,8 @@ pub(crate) enum Moment {
     Any,
     /// Of one, for all collections.
     One,
+    /// Of this one, for all collections of all commands that name it.
+    At(Timestamp),
 }
 
 /// A command that reads documents.
@@ -33,6 +35,8 @@ pub(crate) struct Query {
     pub(crate) operation: &'static str,
     pub(crate) command: RawDocumentBuf,
     pub(crate) moment: Moment,
+    /// No further document is read once those read are so large.
+    pub(crate) bytes_max: usize,
 }
 
 impl Query {
@@ -60,7 +64,7 @@ impl Query {
         // One answer of up to 16 MB, and no second request for what follows the first 101 documents.
         let command =
             rawdoc! { "aggregate": collection, "pipeline": pipeline, "cursor": { "batchSize": i32::MAX } };
-        Self { operation, command, moment }
+        Self { operation, command, moment, bytes_max: usize::MAX }
     }
 
     /// The documents of a collection that pass a filter.
@@ -79,7 +83,7 @@ impl Query {
             "limit": limit,
             "batchSize": i32::MAX,
         };
-        Self { operation, command, moment: Moment::Any }
+        Self { operation, command, moment: Moment::Any, bytes_max: usize::MAX }
     }
 
     /// By the index of this name, whatever the server thinks of it.
@@ -122,8 +126,9 @@ impl Query {
         let mut session = store.client.start_session().causal_consistency(false).await?;
         let cursor = store.database.run_raw_cursor_command(command).session(&mut session);
         let mut cursor = cursor.await?;
-        let mut rows = Vec::new();
-        while cursor.advance(&mut session).await? {
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        while bytes < self.bytes_max && cursor.advance(&mut session).await? {
+            bytes += cursor.current().as_bytes().len();
             rows.push(read(cursor.current()));
         }
         store.seen.advance(session.operation_time());
@@ -134,6 +139,7 @@ impl Query {
         let level = match self.moment {
             Moment::Any => "majority",
             Moment::One => "snapshot",
+            Moment::At(time) => return rawdoc! { "level": "snapshot", "atClusterTime": time },
         };
         let mut concern = rawdoc! { "level": level };
         if let Some(time) = store.seen.newest() {

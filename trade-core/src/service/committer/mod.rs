@@ -173,9 +173,7 @@ impl Committer {
                 commands.into_iter().for_each(|pending| self.open.decide(pending, now));
             }
             // What one of them asks for may be more than the store can take: each is tried by itself.
-            Err(error)
-                if error.is_retryable() || (error.kind == StoreErrorKind::Internal && commands.len() > 1) =>
-            {
+            Err(error) if error.is_retryable() || (may_be_of_one(&error) && commands.len() > 1) => {
                 if let Some(flight) = &mut self.flight {
                     let ended = outcome((&mut flight.task).await, &*self.store);
                     self.land(ended).await;
@@ -352,7 +350,7 @@ impl Committer {
             error => self.settle_together(group, error).await,
         };
         let Err((group, error)) = settled else { return };
-        if group.len() == 1 || error.kind != StoreErrorKind::Internal {
+        if group.len() == 1 || !may_be_of_one(&error) {
             return fail(group, error);
         }
         // One command of the group may be what the store cannot take; the others shall not suffer for it.
@@ -451,6 +449,11 @@ async fn beside<W, T>(
             result = &mut *other, if ended.is_none() => ended = Some(result),
         }
     }
+}
+
+/// Whether an error may be one command's own: that asks for more than the store can take.
+fn may_be_of_one(error: &StoreError) -> bool {
+    matches!(error.kind, StoreErrorKind::Internal | StoreErrorKind::Unsupported)
 }
 
 /// An attempt that ended before anything was decided.
