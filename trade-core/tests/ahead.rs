@@ -11,7 +11,7 @@ use trade_core::memory::MemoryStore;
 use trade_core::rejection::Rejection;
 use trade_core::resource::{CargoStatus, TradeStatus};
 use trade_core::service::{Answer, ServiceError, ServiceOptions, TradeService};
-use trade_core::store::Store;
+use trade_core::store::{Store, StoreErrorKind};
 use trade_core::testing::FaultyStore;
 use trade_core::testing::audit::audit;
 use trade_core::testing::conformance::taken;
@@ -440,4 +440,25 @@ async fn what_a_batch_took_for_free_in_vain_is_in_nobodys_way() {
     batch.await.expect("answered").expect("what is refused in it is told in it");
     assert_eq!(store.commits_tried(), tried + 2, "each group landed at once");
     assert_eq!(audit(&*memory).await.trades.len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_does_not_answer_is_told_of_in_time_and_to_all_who_wait() {
+    let (memory, store, service) = start_knowing().await;
+    store.fall_silent(Duration::from_secs(5));
+    let begun = tokio::time::Instant::now();
+    let answers = ["T-1", "T-2", "T-3"].map(|id| submit(&service, sell(id, 1)));
+    let mut uncertain = 0;
+    for answer in answers {
+        match answer.await.expect("answered") {
+            Err(ServiceError::Unknown(_)) => uncertain += 1,
+            Err(ServiceError::Store(error)) => assert_eq!(error.kind, StoreErrorKind::Unavailable),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(uncertain >= 1, "one commit was on its way");
+    assert!(begun.elapsed() < Duration::from_secs(11), "{:?}", begun.elapsed());
+    store.heal();
+    taken(&service, sell("T-1", 1)).await;
+    assert_eq!(audit(&*memory).await.trades.len(), 2);
 }

@@ -47,6 +47,8 @@ struct Plan {
     meetings: VecDeque<Option<Arc<Barrier>>>,
     /// The state of the generator, and how many of a thousand commits, and of a thousand loads, fail.
     seeded: Option<(u64, u64, u64)>,
+    /// How long the store is waited for in vain.
+    silence: Option<Duration>,
 }
 
 impl Plan {
@@ -137,6 +139,12 @@ impl FaultyStore {
         self.plan().meetings.extend(script);
     }
 
+    /// From now on the store does not answer: loads and whoever wants to hold the head are told after so long that it
+    /// cannot be reached, and those who commit that nobody knows.
+    pub fn fall_silent(&self, patience: Duration) {
+        self.plan().silence = Some(patience);
+    }
+
     /// From now on so many of a thousand commits and loads fail, the same for the same seed and order of calls.
     pub fn fail_by_seed(&self, seed: u64, commits_per_mille: u64, loads_per_mille: u64) {
         self.plan().seeded = Some((seed, commits_per_mille, loads_per_mille));
@@ -178,6 +186,14 @@ impl FaultyStore {
 
     fn plan(&self) -> std::sync::MutexGuard<'_, Plan> {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn heard(&self, operation: &'static str, lost: StoreErrorKind) -> Result<(), StoreError> {
+        let silence = self.plan().silence;
+        let Some(patience) = silence else { return Ok(()) };
+        tokio::time::sleep(patience).await;
+        self.faults.fetch_add(1, Ordering::SeqCst);
+        Err(error(lost, operation))
     }
 
     fn before_read(&self, operation: &'static str) -> Result<(), StoreError> {
@@ -244,10 +260,12 @@ impl Store for FaultyStore {
     }
 
     async fn commit(&self, commit: &Commit) -> Result<Head, StoreError> {
+        self.heard("commit", StoreErrorKind::OutcomeUnknown).await?;
         self.hold().await?.commit(commit).await
     }
 
     async fn hold(&self) -> Result<Box<dyn Held + '_>, StoreError> {
+        self.heard("hold", StoreErrorKind::Unavailable).await?;
         Ok(Box::new(HeldBy { store: self, _head: self.head.clone().lock_owned().await }))
     }
 

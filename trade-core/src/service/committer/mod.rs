@@ -24,6 +24,7 @@
 //!   and then the answers worked out before are given; one not found lets it be decided again, and the receipt's name
 //!   keeps the first attempt from landing beside the second.
 
+mod failure;
 mod group;
 mod novelty;
 mod pending;
@@ -31,11 +32,12 @@ mod rivalry;
 
 pub(super) use pending::Pending;
 
-use super::{ServiceError, ServiceOptions};
+use super::ServiceOptions;
 use crate::bus::EventBus;
 use crate::clock::{Clock, IdSource};
 use crate::command::RequestId;
 use crate::store::{Head, Held, Store, StoreError, StoreErrorKind};
+use failure::{fail, is_away, may_be_of_one, outcome};
 use group::{Closed, Group};
 use novelty::Novelty;
 use rivalry::Rivalry;
@@ -49,6 +51,8 @@ use tokio::time::Instant;
 /// The first pause after a conflict; it doubles with each further one.
 const BACKOFF_FIRST: Duration = Duration::from_millis(2);
 const BACKOFF_MAX: Duration = Duration::from_millis(500);
+/// How long a group is tried again while the store is away, or does not answer.
+const AWAY_MAX: Duration = Duration::from_secs(4);
 /// How long ago the store must have said where the log ends for the view to be trusted without asking it.
 const TRUST_MAX: Duration = Duration::from_millis(100);
 /// Commands whose keys are loaded while the head of the log is waited for: fewer cost less under the lock.
@@ -182,7 +186,7 @@ impl Committer {
                 group.extend(commands);
                 self.settle(group, Some(error)).await;
             }
-            Err(error) => fail(commands, error),
+            Err(error) => fail(commands, Arc::new(error)),
         }
     }
 
@@ -224,7 +228,7 @@ impl Committer {
         match attempt {
             Attempt::Done => {}
             Attempt::Again(again, error) | Attempt::Failed(again, error) => {
-                self.settle(again, Some(error)).await
+                self.settle(again, Some(error)).await;
             }
         }
     }
@@ -307,8 +311,11 @@ impl Committer {
                 self.novelty.met(&error, closed.unseen);
                 let again = self.start_over();
                 let group = closed.undecided(error.kind == StoreErrorKind::OutcomeUnknown);
-                self.settle(group, Some(error)).await;
-                self.settle(again, None).await;
+                match self.settle(group, Some(error)).await {
+                    // What was never tried need not wait as long to hear the same.
+                    Some(away) => fail(again, away),
+                    None => drop(self.settle(again, None).await),
+                }
             }
         }
     }
@@ -340,25 +347,29 @@ impl Committer {
         RequestId(self.ids.next().into_bytes())
     }
 
-    /// Brings a group to its end, one attempt after the other. `error` is that of the first, if it was made.
-    async fn settle(&mut self, group: Vec<Pending>, error: Option<StoreError>) {
+    /// Brings a group to its end, one attempt after the other. `error` is that of the first, if it was made. Answers what
+    /// was told of a store that is away.
+    async fn settle(&mut self, group: Vec<Pending>, error: Option<StoreError>) -> Option<Arc<StoreError>> {
         if group.is_empty() {
-            return;
+            return None;
         }
         let settled = match error {
             Some(error) if !error.is_retryable() => Err((group, error)),
             error => self.settle_together(group, error).await,
         };
-        let Err((group, error)) = settled else { return };
+        let (group, error) = settled.err()?;
         if group.len() == 1 || !may_be_of_one(&error) {
-            return fail(group, error);
+            let error = Arc::new(error);
+            fail(group, error.clone());
+            return Some(error).filter(|error| error.kind == StoreErrorKind::Unavailable);
         }
         // One command of the group may be what the store cannot take; the others shall not suffer for it.
         for pending in group {
             if let Err((group, error)) = self.settle_together(vec![pending], None).await {
-                fail(group, error);
+                fail(group, Arc::new(error));
             }
         }
+        None
     }
 
     async fn settle_together(
@@ -368,6 +379,7 @@ impl Committer {
     ) -> Result<(), (Vec<Pending>, StoreError)> {
         let mut backoff = BACKOFF_FIRST;
         let mut attempts_left = self.options.attempts_max.max(1);
+        let begun = Instant::now();
         let store = self.store.clone();
         let mut failed = first;
         loop {
@@ -390,6 +402,9 @@ impl Committer {
             match attempt {
                 Attempt::Done => return Ok(()),
                 Attempt::Failed(failed, error) => return Err((failed, error)),
+                Attempt::Again(again, error) if is_away(&error) && begun.elapsed() >= AWAY_MAX => {
+                    return Err((again, error));
+                }
                 Attempt::Again(again, error) => {
                     group = again;
                     failed = Some(error);
@@ -451,11 +466,6 @@ async fn beside<W, T>(
     }
 }
 
-/// Whether an error may be one command's own: that asks for more than the store can take.
-fn may_be_of_one(error: &StoreError) -> bool {
-    matches!(error.kind, StoreErrorKind::Internal | StoreErrorKind::Unsupported)
-}
-
 /// An attempt that ended before anything was decided.
 fn not_tried(commands: Vec<Pending>, error: StoreError) -> Attempt {
     // What became of an earlier attempt must still be found out.
@@ -488,28 +498,4 @@ fn waiting(queue: &mut mpsc::UnboundedReceiver<Pending>, room: u32) -> Vec<Pendi
         commands.push(next);
     }
     commands
-}
-
-/// What a store that panicked did is unknown.
-fn outcome(
-    ended: Result<Result<Head, StoreError>, tokio::task::JoinError>,
-    store: &dyn Store,
-) -> Result<Head, StoreError> {
-    ended.unwrap_or_else(|error| {
-        let detail = "the store ended in the middle of a commit";
-        Err(StoreError::new(StoreErrorKind::OutcomeUnknown, store.name(), "commit", detail).caused_by(error))
-    })
-}
-
-fn fail(group: Vec<Pending>, error: StoreError) {
-    tracing::error!(%error, source = error.source.as_deref(), commands = group.len(), "a group was not committed");
-    let error = Arc::new(error);
-    for pending in group {
-        let answer = match error.kind {
-            _ if pending.may_have_landed() => ServiceError::Unknown(error.clone()),
-            StoreErrorKind::Conflict => ServiceError::Overloaded,
-            _ => ServiceError::Store(error.clone()),
-        };
-        pending.answer(Err(answer));
-    }
 }
