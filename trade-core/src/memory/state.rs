@@ -296,7 +296,7 @@ impl State {
         let stations =
             self.as_expected(&commit.stations, |id| self.station(id).map(|station| station.row.version));
         let fresh = commit.receipts.iter().all(|receipt| !self.receipts.contains_key(&receipt.request));
-        let follows = commit.base.sequence <= self.head.sequence && commit.time_first() >= self.head.time;
+        let follows = commit.shift_to(self.head).is_ok();
         if !(trades && cargo && stations && fresh && follows) {
             return Err(StoreError::new(
                 StoreErrorKind::Conflict,
@@ -360,10 +360,7 @@ impl State {
         }
         let log = commit.log.iter();
         self.log.extend(log.map(|record| LogRecord { last: record.last + moved, step: record.step.clone() }));
-        self.head.sequence += commit.event_count();
-        if commit.event_count() > 0 {
-            self.head.time = commit.time;
-        }
+        self.head = commit.head_after(self.head);
         self.head
     }
 

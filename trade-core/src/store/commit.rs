@@ -166,4 +166,28 @@ impl Commit {
     pub fn time_first(&self) -> Timestamp {
         self.log.first().map_or(self.time, |record| record.step.time)
     }
+
+    /// How far the head has moved since the commit was loaded, where the log now ends at `stored`: by as much its
+    /// sequences move.
+    ///
+    /// # Errors
+    /// Why it cannot stand behind that head: a [`Conflict`](super::StoreErrorKind::Conflict).
+    pub fn shift_to(&self, stored: Head) -> Result<u64, String> {
+        let first = self.time_first();
+        if stored.time > first {
+            return Err(format!("the log is at {} already, the commit at {first}", stored.time));
+        }
+        if stored.sequence == self.base.sequence && stored.time != self.base.time {
+            return Err("the log is another one than the commit was loaded from".into());
+        }
+        let shift = stored.sequence.checked_sub(self.base.sequence);
+        shift.ok_or_else(|| "the log is shorter than it was when the commit was loaded".into())
+    }
+
+    /// Where the log ends once the commit stands behind `stored`.
+    pub fn head_after(&self, stored: Head) -> Head {
+        // A commit of receipts alone adds no step, and so no newer time.
+        let time = if self.event_count() > 0 { self.time } else { stored.time };
+        Head { sequence: stored.sequence + self.event_count(), time }
+    }
 }

@@ -71,39 +71,16 @@ async fn finish(mut turn: Turn<'_>, commit: &Commit) -> Result<Head, StoreError>
     Ok(head)
 }
 
-/// The head after a commit.
-fn head_after(commit: &Commit, stored_head: Head) -> Head {
-    // A commit of receipts alone adds no step, and so no newer time.
-    let time = if commit.event_count() > 0 { commit.time } else { stored_head.time };
-    Head { sequence: stored_head.sequence + commit.event_count(), time }
-}
-
-/// How far the stored head has moved since a commit was loaded.
-///
-/// # Errors
-/// `Conflict` where the commit cannot stand behind it.
-fn shift_to(stored_head: Head, commit: &Commit) -> Result<u64, StoreError> {
-    let conflict = |detail| StoreError::new(StoreErrorKind::Conflict, NAME, OPERATION, detail);
-    if stored_head.time > commit.time_first() {
-        let (stored, own) = (stored_head.time, commit.time_first());
-        return Err(conflict(format!("the log is at {stored} already, the commit at {own}")));
-    }
-    if stored_head.sequence == commit.base.sequence && stored_head.time != commit.base.time {
-        return Err(conflict("the log is another one than the commit was loaded from".into()));
-    }
-    let shift = stored_head.sequence.checked_sub(commit.base.sequence);
-    shift.ok_or_else(|| conflict("the log is shorter than it was when the commit was loaded".into()))
-}
-
 /// Everything between the head and the end.
 async fn write(turn: &mut Turn<'_>, commit: &Commit) -> Result<Head, StoreError> {
     let stored_head = turn.stored_head;
-    let shift = shift_to(stored_head, commit)?;
+    let conflict = |detail| StoreError::new(StoreErrorKind::Conflict, NAME, OPERATION, detail);
+    let shift = commit.shift_to(stored_head).map_err(conflict)?;
     let is_proven = stored_head == commit.base;
     if !is_proven {
         expected::check(turn, commit).await?;
     }
-    let head = head_after(commit, stored_head);
+    let head = commit.head_after(stored_head);
     let mut all = Vec::new();
     if !turn.is_moved {
         let mut moved = Statements::new(HEAD, Sort::Update);

@@ -211,28 +211,10 @@ impl Defect {
     }
 }
 
-/// The head after a commit.
-pub(crate) fn head_of(commit: &Commit, stored_head: Head) -> Head {
-    // A commit of receipts alone adds no step, and so no newer time.
-    let time = if commit.event_count() > 0 { commit.time } else { stored_head.time };
-    Head { sequence: stored_head.sequence + commit.event_count(), time }
-}
-
-/// How far the stored head has moved since a commit was loaded.
-///
-/// # Errors
-/// `Conflict` where the commit cannot stand behind it.
+/// As [`Commit::shift_to`].
 pub(crate) fn shift_to<E: Engine>(stored_head: Head, commit: &Commit) -> Result<u64, StoreError> {
     let conflict = |detail| StoreError::new(StoreErrorKind::Conflict, E::NAME, OPERATION, detail);
-    if stored_head.time > commit.time_first() {
-        let (stored, own) = (stored_head.time, commit.time_first());
-        return Err(conflict(format!("the log is at {stored} already, the commit at {own}")));
-    }
-    if stored_head.sequence == commit.base.sequence && stored_head.time != commit.base.time {
-        return Err(conflict("the log is another one than the commit was loaded from".into()));
-    }
-    let shift = stored_head.sequence.checked_sub(commit.base.sequence);
-    shift.ok_or_else(|| conflict("the log is shorter than it was when the commit was loaded".into()))
+    commit.shift_to(stored_head).map_err(conflict)
 }
 
 /// How rows that were written compare with those that should have been; `short` is what it means if a row found

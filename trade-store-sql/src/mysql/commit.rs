@@ -10,7 +10,7 @@ use super::batch::{Failure, Script};
 use super::{MySql, MySqlStore};
 use crate::commit::keys::RowKeys;
 use crate::commit::tables::{WriteTable, appended, guarded, moved};
-use crate::commit::{CommitRows, Defect, OPERATION, head_of, shift_to};
+use crate::commit::{CommitRows, Defect, OPERATION, shift_to};
 use crate::dialect::Template;
 use crate::engine::Engine;
 use crate::lane::Lease;
@@ -88,7 +88,7 @@ async fn write_at_once<'s>(
             return Err(error);
         }
     };
-    let rows = CommitRows { commit, keys: &keys, shift: 0, head: head_of(commit, commit.base) };
+    let rows = CommitRows { commit, keys: &keys, shift: 0, head: commit.head_after(commit.base) };
     let script = Script::moving(&store.state, commit.base, rows.head);
     match write(&mut lease, script, &rows, &[]).await {
         Ok(()) => end(store, lease, commit, rows.head).await.map(AtOnce::Written),
@@ -121,7 +121,7 @@ async fn write_after(
 ) -> Result<Head, StoreError> {
     let shift = shift_to::<MySql>(stored_head, commit)?;
     let keys = keys(store, lease, commit, shift, shift == 0).await?;
-    let rows = CommitRows { commit, keys: &keys, shift, head: head_of(commit, stored_head) };
+    let rows = CommitRows { commit, keys: &keys, shift, head: commit.head_after(stored_head) };
     write(lease, Script::new(&store.state), &rows, &moved()).await?;
     Ok(rows.head)
 }

@@ -12,7 +12,7 @@ use super::classify::{is_definite, occupied_table};
 use super::{Postgres, PostgresStore, State};
 use crate::commit::keys::RowKeys;
 use crate::commit::tables::{WriteTable, appended, guarded, moved};
-use crate::commit::{CommitRows, Defect, OPERATION, RowSet, head_of, no_conflict, shift_to, whole};
+use crate::commit::{CommitRows, Defect, OPERATION, RowSet, no_conflict, shift_to, whole};
 use crate::dialect::Template;
 use crate::engine::{Engine, classify};
 use crate::lane::Lease;
@@ -62,7 +62,7 @@ pub(super) async fn commit(store: &PostgresStore, commit: &Commit) -> Result<Hea
     let mut lease = store.lanes.writer.lease(OPERATION).await?;
     let State { table_once, .. } = store.state;
     if commit.base.time <= commit.time_first() && !(table_once && changes_a_table_twice(commit)) {
-        let head = head_of(commit, commit.base);
+        let head = commit.head_after(commit.base);
         match write_alone(&mut lease, store, commit, head).await {
             Ok(true) => return Ok(landed(store, lease, commit, head)),
             Ok(false) => {}
@@ -159,7 +159,7 @@ async fn write(
 ) -> Result<Head, StoreError> {
     let shift = shift_to::<Postgres>(stored_head, commit)?;
     let keys = RowKeys::resolve(lease, &store.stations, commit, shift, shift == 0).await?;
-    let rows = CommitRows { commit, keys: &keys, shift, head: head_of(commit, stored_head) };
+    let rows = CommitRows { commit, keys: &keys, shift, head: commit.head_after(stored_head) };
     for statement in statements(store, &rows, guarded().iter().chain(&appended()).chain(&moved()))? {
         let (expected, answer_max) = (statement.rows(), lease.answer_max());
         let written = timeout(answer_max, statement.run(&mut lease.connection, &store.state.texts)).await;

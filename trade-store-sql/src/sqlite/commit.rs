@@ -10,7 +10,7 @@ use super::Sqlite;
 use super::batch::Script;
 use crate::commit::keys::{RowKeys, StationKeys};
 use crate::commit::tables::{WriteTable, appended, guarded, moved};
-use crate::commit::{CommitRows, Defect, OPERATION, head_of, no_conflict, shift_to, whole};
+use crate::commit::{CommitRows, Defect, OPERATION, no_conflict, shift_to, whole};
 use crate::dialect::Template;
 use crate::engine::{Engine, classify};
 use crate::lane::{Lane, Lease};
@@ -144,7 +144,7 @@ async fn write(
 ) -> Result<Head, StoreError> {
     let shift = shift_to::<Sqlite>(stored_head, commit)?;
     let keys = RowKeys::resolve(lease, known, commit, shift, shift == 0).await?;
-    let rows = CommitRows { commit, keys: &keys, shift, head: head_of(commit, stored_head) };
+    let rows = CommitRows { commit, keys: &keys, shift, head: commit.head_after(stored_head) };
     let connection = &mut lease.connection;
     // A station may be of another version than expected though nobody moved the head, where what the commit was made
     // from was not of one moment.
@@ -161,7 +161,7 @@ pub(super) async fn write_at_once(
     keys: &RowKeys<'_>,
     commit: &Commit,
 ) -> Result<Head, (StoreError, bool)> {
-    let rows = CommitRows { commit, keys, shift: 0, head: head_of(commit, commit.base) };
+    let rows = CommitRows { commit, keys, shift: 0, head: commit.head_after(commit.base) };
     let mut script = Script::transaction(commit.base, rows.head);
     for table in guarded().iter().chain(&appended()) {
         table(&rows, &mut script).map_err(|defect| (defect.in_store::<Sqlite>(), false))?;

@@ -28,6 +28,7 @@ mod failure;
 mod group;
 mod novelty;
 mod pending;
+mod queue;
 mod rivalry;
 
 pub(super) use pending::Pending;
@@ -40,6 +41,7 @@ use crate::store::{Head, Held, Store, StoreError, StoreErrorKind};
 use failure::{fail, is_away, may_be_of_one, outcome};
 use group::{Closed, Group};
 use novelty::Novelty;
+use queue::{gather, lines, waiting};
 use rivalry::Rivalry;
 use std::pin::pin;
 use std::sync::Arc;
@@ -474,28 +476,4 @@ fn not_tried(commands: Vec<Pending>, error: StoreError) -> Attempt {
     } else {
         Attempt::Failed(commands, error)
     }
-}
-
-/// A command with those that wait behind it, up to so many lines.
-fn gather(first: Pending, queue: &mut mpsc::UnboundedReceiver<Pending>, room: u32) -> Vec<Pending> {
-    let room = room.saturating_sub(first.lines);
-    let mut commands = vec![first];
-    commands.extend(waiting(queue, room));
-    commands
-}
-
-fn lines(commands: &[Pending]) -> u32 {
-    commands.iter().map(|pending| pending.lines).fold(0, u32::saturating_add)
-}
-
-/// Those that wait, up to so many lines.
-fn waiting(queue: &mut mpsc::UnboundedReceiver<Pending>, room: u32) -> Vec<Pending> {
-    let (mut lines, mut commands) = (0, Vec::new());
-    while lines < room
-        && let Ok(next) = queue.try_recv()
-    {
-        lines += next.lines;
-        commands.push(next);
-    }
-    commands
 }
