@@ -100,7 +100,8 @@ impl Dialect {
     /// What stands for a word in braces:
     ///
     /// - `index:NAME`: the index that a walk takes, where an engine lets itself be told;
-    /// - `span:COLUMN|VALUE|AFTER|BEFORE`: the rows of a value whose sequences lie between two others;
+    /// - `span:COLUMN|VALUE|AFTER|BEFORE`: the rows of a value whose sequences lie between two others; of several values,
+    ///   each of its column, where there are commas;
     /// - `before:COLUMN|VALUE|SEQUENCE|PLACE`: the ledger rows of a value that stand before a position;
     /// - `newest:COLUMN|SEQUENCE`: those rows, the last one first;
     /// - `then:TABLE|NAME|CONDITION`: a join whose rows are looked up for each row before it, in this order;
@@ -175,8 +176,9 @@ fn postgres_word(name: &str, of: &str) -> Option<String> {
         // the column, no other index has them in this order.
         ("span", of) => {
             let [column, value, after, before] = parts(of);
+            let first = column.split(',').next().unwrap_or_default();
             format!(
-                "{column} IS NOT NULL AND ({column}, sequence) > ({value}, {after}) \
+                "{first} IS NOT NULL AND ({column}, sequence) > ({value}, {after}) \
                  AND ({column}, sequence) < ({value}, {before})"
             )
         }
@@ -188,8 +190,8 @@ fn postgres_word(name: &str, of: &str) -> Option<String> {
             )
         }
         ("newest", of) => {
-            let [column, sequence] = parts(of);
-            format!("{column} DESC, {sequence} DESC")
+            let [columns, sequence] = parts(of);
+            format!("{} DESC, {sequence} DESC", columns.replace(',', " DESC,"))
         }
         // An offset keeps a subquery apart: so it is run for each row before it, and never the other way round.
         ("then", of) => {
@@ -263,8 +265,10 @@ fn join(join: &str, of: &str) -> String {
 
 #[cfg(any(feature = "sqlite", feature = "mysql"))]
 fn span(of: &str) -> String {
-    let [column, value, after, before] = parts(of);
-    format!("{column} = {value} AND sequence > {after} AND sequence < {before}")
+    let [columns, values, after, before] = parts(of);
+    let equal = columns.split(',').zip(values.split(','));
+    let equal: String = equal.map(|(column, value)| format!("{column} = {value} AND ")).collect();
+    format!("{equal}sequence > {after} AND sequence < {before}")
 }
 
 /// Not each of them sees that a comparison of pairs is a span of an index: the sequence alone is one to all.

@@ -64,8 +64,8 @@ CREATE TABLE IF NOT EXISTS tn_trade (
     updated_at BIGINT NOT NULL,
     version BIGINT NOT NULL CHECK (version > 0),
     CHECK (buyer <> seller),
-    INDEX tn_trade_by_buyer (buyer, sequence),
-    INDEX tn_trade_by_seller (seller, sequence),
+    INDEX tn_trade_by_buyer (buyer, settlement, sequence),
+    INDEX tn_trade_by_seller (seller, settlement, sequence),
     INDEX tn_trade_by_status (status, sequence)
 ) ENGINE = InnoDB;
 
@@ -113,20 +113,25 @@ CREATE TABLE IF NOT EXISTS tn_cargo_history (
 ) ENGINE = InnoDB;
 
 -- Double entry. A place is the sequence of a station; 0 is transit, -1 the world.
+-- What a trade of immediate settlement moves is told by the step that makes it, two sequences after the trade. Such a row
+-- repeats neither seller nor buyer (both places are null), so its lists by station are walks of the trade's indexes,
+-- and no row of a trade needs a page of its own in an index of this table.
 CREATE TABLE IF NOT EXISTS tn_ledger (
     sequence BIGINT NOT NULL CHECK (sequence > 0),
     place INT NOT NULL CHECK (place >= 0),
     time BIGINT NOT NULL,
     item VARCHAR(128) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     quantity BIGINT NOT NULL CHECK (quantity BETWEEN 1 AND 9007199254740991),
-    from_place BIGINT NOT NULL CHECK (from_place >= -1),
-    to_place BIGINT NOT NULL CHECK (to_place >= -1),
+    from_place BIGINT CHECK (from_place >= -1),
+    to_place BIGINT CHECK (to_place >= -1),
     reason TINYINT NOT NULL CHECK (reason >= 0),
     cargo BIGINT CHECK (cargo > 0),
     -- The station that lists what leaves and enters none.
     listed_at BIGINT CHECK (listed_at > 0),
     PRIMARY KEY (sequence, place),
     CHECK (from_place <> to_place),
+    CHECK ((from_place IS NULL) = (to_place IS NULL)),
+    CHECK (from_place IS NOT NULL OR (cargo IS NOT NULL AND cargo = sequence - 1)),
     INDEX tn_ledger_by_origin (from_place, sequence, place),
     INDEX tn_ledger_by_destination (to_place, sequence, place),
     INDEX tn_ledger_by_list (listed_at, sequence, place)

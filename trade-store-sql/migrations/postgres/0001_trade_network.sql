@@ -66,8 +66,8 @@ CREATE TABLE tn_trade (
     CHECK (buyer <> seller)
 );
 
-CREATE INDEX tn_trade_by_buyer ON tn_trade (buyer, sequence);
-CREATE INDEX tn_trade_by_seller ON tn_trade (seller, sequence);
+CREATE INDEX tn_trade_by_buyer ON tn_trade (buyer, settlement, sequence);
+CREATE INDEX tn_trade_by_seller ON tn_trade (seller, settlement, sequence);
 CREATE INDEX tn_trade_by_status ON tn_trade (status, sequence);
 
 CREATE TABLE tn_trade_item (
@@ -114,12 +114,15 @@ CREATE TABLE tn_cargo_history (
 );
 
 -- Double entry. A place is the sequence of a station; 0 is transit, -1 the world.
+-- What a trade of immediate settlement moves is told by the step that makes it, two sequences after the trade. Such a row
+-- repeats neither seller nor buyer (both places are null), so its lists by station are walks of the trade's indexes,
+-- and no row of a trade needs a page of its own in an index of this table.
 CREATE TABLE tn_ledger (
     sequence BIGINT NOT NULL CHECK (sequence > 0),
     time BIGINT NOT NULL,
     quantity BIGINT NOT NULL CHECK (quantity BETWEEN 1 AND 9007199254740991),
-    from_place BIGINT NOT NULL CHECK (from_place >= -1),
-    to_place BIGINT NOT NULL CHECK (to_place >= -1),
+    from_place BIGINT CHECK (from_place >= -1),
+    to_place BIGINT CHECK (to_place >= -1),
     cargo BIGINT CHECK (cargo > 0),
     -- The station that lists what leaves and enters none.
     listed_at BIGINT CHECK (listed_at > 0),
@@ -127,7 +130,9 @@ CREATE TABLE tn_ledger (
     reason SMALLINT NOT NULL CHECK (reason >= 0),
     item TEXT COLLATE "C" NOT NULL,
     PRIMARY KEY (sequence, place),
-    CHECK (from_place <> to_place)
+    CHECK (from_place <> to_place),
+    CHECK ((from_place IS NULL) = (to_place IS NULL)),
+    CHECK (from_place IS NOT NULL OR (cargo IS NOT NULL AND cargo = sequence - 1))
 );
 
 CREATE INDEX tn_ledger_by_origin ON tn_ledger (from_place, sequence, place) WHERE from_place > 0;

@@ -62,8 +62,8 @@ CREATE TABLE tn_trade (
     CHECK (buyer <> seller)
 ) STRICT;
 
-CREATE INDEX tn_trade_by_buyer ON tn_trade (buyer, sequence);
-CREATE INDEX tn_trade_by_seller ON tn_trade (seller, sequence);
+CREATE INDEX tn_trade_by_buyer ON tn_trade (buyer, settlement, sequence);
+CREATE INDEX tn_trade_by_seller ON tn_trade (seller, settlement, sequence);
 CREATE INDEX tn_trade_by_status ON tn_trade (status, sequence);
 
 CREATE TABLE tn_trade_item (
@@ -110,20 +110,25 @@ CREATE TABLE tn_cargo_history (
 ) STRICT, WITHOUT ROWID;
 
 -- Double entry. A place is the sequence of a station; 0 is transit, -1 the world.
+-- What a trade of immediate settlement moves is told by the step that makes it, two sequences after the trade. Such a row
+-- repeats neither seller nor buyer (both places are null), so its lists by station are walks of the trade's indexes,
+-- and no row of a trade needs a page of its own in an index of this table.
 CREATE TABLE tn_ledger (
     sequence INTEGER NOT NULL CHECK (sequence > 0),
     place INTEGER NOT NULL CHECK (place >= 0),
     time INTEGER NOT NULL,
     item TEXT NOT NULL,
     quantity INTEGER NOT NULL CHECK (quantity BETWEEN 1 AND 9007199254740991),
-    from_place INTEGER NOT NULL CHECK (from_place >= -1),
-    to_place INTEGER NOT NULL CHECK (to_place >= -1),
+    from_place INTEGER CHECK (from_place >= -1),
+    to_place INTEGER CHECK (to_place >= -1),
     reason INTEGER NOT NULL CHECK (reason >= 0),
     cargo INTEGER CHECK (cargo > 0),
     -- The station that lists what leaves and enters none.
     listed_at INTEGER CHECK (listed_at > 0),
     PRIMARY KEY (sequence, place),
-    CHECK (from_place <> to_place)
+    CHECK (from_place <> to_place),
+    CHECK ((from_place IS NULL) = (to_place IS NULL)),
+    CHECK (from_place IS NOT NULL OR (cargo IS NOT NULL AND cargo = sequence - 1))
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX tn_ledger_by_origin ON tn_ledger (from_place, sequence, place) WHERE from_place > 0;

@@ -3,10 +3,10 @@
 use super::keys::RowKeys;
 use super::{Cell, CommitRows, Defect, RowSet, Sink};
 use crate::receipts::{self, Piece};
-use crate::rows::lines_text;
+use crate::rows::{lines_text, stored};
 use std::collections::HashMap;
-use trade_core::resource::{Cargo, Sequence, Trade, Version};
-use trade_core::store::{LedgerWrite, LogRecord, StockRow, Write};
+use trade_core::resource::{Cargo, LedgerEntry, Place, Sequence, Settlement, Trade, Version};
+use trade_core::store::{Commit, LedgerWrite, LogRecord, StockRow, Write};
 use trade_core::values::{ItemId, Label, ShipmentId, StationId, Timestamp, TransactionId};
 
 /// Adds the rows of a table to a sink.
@@ -276,26 +276,31 @@ fn write_history<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(),
 
 fn write_ledger<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), Defect> {
     let mut entries = Vec::with_capacity(rows.commit.ledger.len());
+    let trades = new_trades(rows.commit);
     let (mut event, mut place): (Sequence, u64) = (0, 0);
     for LedgerWrite { entry, listed_at } in &rows.commit.ledger {
         place = if entry.sequence == event { place + 1 } else { 0 };
         event = entry.sequence;
+        let sequence = stored(entry.sequence + rows.shift);
         let cargo = entry.shipment_id.as_ref().map(|id| rows.keys.cargo(id)).transpose()?;
         let listed_at = listed_at.as_ref().map(|id| rows.keys.station(id)).transpose()?;
-        let (from, to) = (rows.keys.place(&entry.from)?, rows.keys.place(&entry.to)?);
-        entries.push((entry, place, from, to, cargo, listed_at));
+        let ends = match repeats_its_trade(rows.keys, &trades, sequence, entry)? {
+            true => None,
+            false => Some((rows.keys.place(&entry.from)?, rows.keys.place(&entry.to)?)),
+        };
+        entries.push((sequence, entry, place, ends, cargo, listed_at));
     }
     sink.add(
         RowSet::Ledger,
-        entries.into_iter().map(|(entry, place, from, to, cargo, listed_at)| {
+        entries.into_iter().map(|(sequence, entry, place, ends, cargo, listed_at)| {
             [
-                Cell::number(entry.sequence + rows.shift),
+                sequence.into(),
                 Cell::number(place),
                 entry.time.millis().into(),
                 Cell::id(&entry.item_id),
                 Cell::number(entry.quantity.units()),
-                from.into(),
-                to.into(),
+                ends.map(|(from, _)| from).into(),
+                ends.map(|(_, to)| to).into(),
                 Cell::number(entry.reason.code()),
                 cargo.into(),
                 listed_at.into(),
@@ -303,6 +308,31 @@ fn write_ledger<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), 
         }),
     );
     Ok(())
+}
+
+/// Whether goods went from the seller to the buyer of a trade of immediate settlement that the same step makes, with its
+/// shipment, right before.
+fn repeats_its_trade(
+    keys: &RowKeys<'_>,
+    trades: &HashMap<&TransactionId, &Trade>,
+    sequence: i64,
+    entry: &LedgerEntry,
+) -> Result<bool, Defect> {
+    let (Some(id), Some(shipment)) = (&entry.transaction_id, &entry.shipment_id) else { return Ok(false) };
+    let Some(trade) = trades.get(id).filter(|trade| trade.settlement == Settlement::Immediate) else {
+        return Ok(false);
+    };
+    let is = |place: &Place, station| matches!(place, Place::Station(id) if id == station);
+    Ok(is(&entry.from, &trade.seller)
+        && is(&entry.to, &trade.buyer)
+        && keys.trade(id)? == sequence - 2
+        && keys.cargo(shipment)? == sequence - 1)
+}
+
+/// The trades that a commit makes.
+fn new_trades(commit: &Commit) -> HashMap<&TransactionId, &Trade> {
+    let new = commit.trades.iter().filter(|write| write.expected.is_none());
+    new.filter_map(|write| Some((&write.key, write.value.as_deref()?))).collect()
 }
 
 fn write_receipts<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), Defect> {

@@ -1,6 +1,6 @@
 //! Shipments: one, lists, and the history of one.
 
-use super::columns::{cargo_columns, cargo_joins, cargo_of};
+use super::columns::{cargo_columns, cargo_joins, cargo_of, trades_by_side};
 use super::trades::{examined_by, span};
 use crate::dialect::{Rendered, Template};
 use crate::engine::{Engine, Param};
@@ -18,16 +18,9 @@ use trade_core::values::ShipmentId;
 macro_rules! walk_by_end {
     ($side:literal, $trade_index:literal, $end:literal, $cargo_index:literal, $parameter:literal) => {
         concat!(
-            "SELECT sequence FROM (SELECT * FROM (SELECT sequence + 1 AS sequence FROM tn_trade{index:",
-            $trade_index,
-            "} WHERE {span:",
-            $side,
-            "|(SELECT sequence FROM tn_station WHERE id = ",
-            $parameter,
-            ")|?1 - 1|?2 - 1} ORDER BY {newest:",
-            $side,
-            "|tn_trade.sequence} LIMIT ?3) trades UNION \
-             SELECT * FROM (SELECT sequence FROM tn_cargo{index:",
+            "SELECT sequence FROM (",
+            trades_by_side!($side, $trade_index, "sequence + 1", $parameter, "?1 - 1", "?2 - 1"),
+            " UNION SELECT * FROM (SELECT sequence FROM tn_cargo{index:",
             $cargo_index,
             "} WHERE {span:",
             $end,

@@ -8,6 +8,41 @@ macro_rules! trade_columns {
     };
 }
 
+/// The trades that have a station on one side, newest first: a walk of both settlements, each of which stands together in
+/// the index. Takes the side, its index, the sequence to name, the parameter of the station, and the span's two ends.
+macro_rules! trades_by_side {
+    ($side:literal, $index:literal, $sequence:literal, $station:literal, $after:literal, $before:literal) => {
+        concat!(
+            trades_by_side!($side, $index, $sequence, $station, $after, $before, "0", "at_once"),
+            " UNION ALL ",
+            trades_by_side!($side, $index, $sequence, $station, $after, $before, "1", "on_delivery")
+        )
+    };
+    ($side:literal, $index:literal, $sequence:literal, $station:literal, $after:literal, $before:literal,
+        $settlement:literal, $name:literal) => {
+        concat!(
+            "SELECT * FROM (SELECT ",
+            $sequence,
+            " AS sequence FROM tn_trade{index:",
+            $index,
+            "} WHERE {span:",
+            $side,
+            ", settlement|(SELECT sequence FROM tn_station WHERE id = ",
+            $station,
+            "), ",
+            $settlement,
+            "|",
+            $after,
+            "|",
+            $before,
+            "} ORDER BY {newest:",
+            $side,
+            ", settlement|tn_trade.sequence} LIMIT ?3) ",
+            $name
+        )
+    };
+}
+
 /// The tables of [`trade_columns`], beside `tn_trade t`.
 macro_rules! trade_joins {
     () => {
@@ -72,24 +107,26 @@ macro_rules! item_columns {
     };
 }
 
-/// The columns of a ledger row: `l`, from `f` to `g`, of the shipment `c` of the trade `t`.
+/// The columns of a ledger row: `l`, from `f` to `g`, of the shipment `c` of the trade `t`. A row of a trade's own step
+/// repeats neither place.
 macro_rules! ledger_columns {
     () => {
-        "l.sequence, l.place, l.time, l.quantity, l.from_place, l.to_place, l.reason, l.item, f.id, g.id, c.id, t.id"
+        "l.sequence, l.place, l.time, l.quantity, coalesce(l.from_place, t.seller), coalesce(l.to_place, t.buyer), l.reason, \
+         l.item, f.id, g.id, c.id, t.id"
     };
 }
 
 /// The tables of [`ledger_columns`], beside `tn_ledger l`.
 macro_rules! ledger_joins {
     () => {
-        " LEFT JOIN tn_station f ON f.sequence = l.from_place \
-          LEFT JOIN tn_station g ON g.sequence = l.to_place \
-          LEFT JOIN tn_cargo c ON c.sequence = l.cargo \
-          LEFT JOIN tn_trade t ON t.sequence = c.trade"
+        " LEFT JOIN tn_cargo c ON c.sequence = l.cargo \
+          LEFT JOIN tn_trade t ON t.sequence = c.trade \
+          LEFT JOIN tn_station f ON f.sequence = coalesce(l.from_place, t.seller) \
+          LEFT JOIN tn_station g ON g.sequence = coalesce(l.to_place, t.buyer)"
     };
 }
 
 pub(crate) use {
     cargo_columns, cargo_joins, cargo_of, cargo_of_key, item_columns, ledger_columns, ledger_joins,
-    station_columns, trade_columns, trade_joins,
+    station_columns, trade_columns, trade_joins, trades_by_side,
 };

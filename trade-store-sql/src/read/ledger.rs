@@ -29,6 +29,28 @@ macro_rules! part {
     };
 }
 
+/// The part of the trades on one side whose own step moved their goods; such rows are found by the trade alone. Every
+/// trade of immediate settlement has one at least, also before a position in its midst, so as many trades hold as many
+/// rows.
+macro_rules! part_of_trades {
+    ($index:literal, $side:literal, $name:literal) => {
+        concat!(
+            "SELECT * FROM (SELECT l.sequence, l.place FROM (SELECT sequence FROM tn_trade{index:",
+            $index,
+            "} WHERE {span:",
+            $side,
+            ", settlement|(SELECT sequence FROM tn_station WHERE id = ?1), 0|0|?2 - 1} \
+             ORDER BY {newest:",
+            $side,
+            ", settlement|tn_trade.sequence} LIMIT ?4) trades \
+             {then:tn_ledger|l|l.sequence = trades.sequence + 2 AND l.from_place IS NULL \
+             AND (l.sequence < ?2 OR l.place < ?3)} \
+             ORDER BY trades.sequence DESC, l.place DESC LIMIT ?4) ",
+            $name
+        )
+    };
+}
+
 /// The rows that leave or enter a station or are listed at it, newest first. Parameters: 1 the station, 2 and 3 the
 /// position before which they stand, 4 how many to examine.
 macro_rules! walk {
@@ -40,6 +62,10 @@ macro_rules! walk {
             part!("tn_ledger_by_destination", "to_place"),
             " UNION ALL ",
             part!("tn_ledger_by_list", "listed_at"),
+            " UNION ALL ",
+            part_of_trades!("tn_trade_by_seller", "seller", "sold"),
+            " UNION ALL ",
+            part_of_trades!("tn_trade_by_buyer", "buyer", "bought"),
             ") rows_of_station ORDER BY sequence DESC, place DESC LIMIT ?4"
         )
     };
@@ -85,7 +111,12 @@ pub(crate) async fn of_station<E: Engine>(
     station: &StationId,
     query: &LedgerQuery,
 ) -> Result<Page<LedgerEntry, LedgerPosition>, StoreError> {
-    let before = query.before.map_or((i64::MAX, 0), |at| (rows::stored(at.sequence), i64::from(at.index)));
+    // Before the first place of a sequence is before every place past the one before.
+    let before = match query.before {
+        None => (i64::MAX - 1, i64::MAX),
+        Some(LedgerPosition { sequence, index: 0 }) => (rows::stored(sequence) - 1, i64::MAX),
+        Some(LedgerPosition { sequence, index }) => (rows::stored(sequence), i64::from(index)),
+    };
     let (sql, examined_max) = match query.item {
         None => (&STATION_SQL, one_more(query.limit)),
         Some(_) => (&STATION_ITEM_SQL, EXAMINED_MAX.max(one_more(query.limit))),

@@ -1,6 +1,6 @@
 //! Trades: one, lists, and those past their time.
 
-use super::columns::{trade_columns, trade_joins};
+use super::columns::{trade_columns, trade_joins, trades_by_side};
 use crate::dialect::{Rendered, Template};
 use crate::engine::{Engine, Param};
 use crate::lane::Lane;
@@ -18,26 +18,24 @@ pub(crate) fn walk(narrowing: Option<TradeNarrowing>) -> &'static str {
         None => {
             "SELECT sequence FROM tn_trade WHERE sequence > ?1 AND sequence < ?2 ORDER BY sequence DESC LIMIT ?3"
         }
-        Some(TradeNarrowing::Seller) => {
-            "SELECT sequence FROM tn_trade{index:tn_trade_by_seller} \
-             WHERE {span:seller|(SELECT sequence FROM tn_station WHERE id = ?4)|?1|?2} \
-             ORDER BY {newest:seller|sequence} LIMIT ?3"
-        }
-        Some(TradeNarrowing::Buyer) => {
-            "SELECT sequence FROM tn_trade{index:tn_trade_by_buyer} \
-             WHERE {span:buyer|(SELECT sequence FROM tn_station WHERE id = ?5)|?1|?2} \
-             ORDER BY {newest:buyer|sequence} LIMIT ?3"
-        }
+        Some(TradeNarrowing::Seller) => concat!(
+            "SELECT sequence FROM (",
+            trades_by_side!("seller", "tn_trade_by_seller", "sequence", "?4", "?1", "?2"),
+            ") sold ORDER BY sequence DESC LIMIT ?3"
+        ),
+        Some(TradeNarrowing::Buyer) => concat!(
+            "SELECT sequence FROM (",
+            trades_by_side!("buyer", "tn_trade_by_buyer", "sequence", "?5", "?1", "?2"),
+            ") bought ORDER BY sequence DESC LIMIT ?3"
+        ),
         // No trade is on both sides: its buyer is not its seller.
-        Some(TradeNarrowing::Station) => {
-            "SELECT sequence FROM (\
-             SELECT * FROM (SELECT sequence FROM tn_trade{index:tn_trade_by_seller} \
-             WHERE {span:seller|(SELECT sequence FROM tn_station WHERE id = ?6)|?1|?2} \
-             ORDER BY {newest:seller|sequence} LIMIT ?3) sold UNION ALL \
-             SELECT * FROM (SELECT sequence FROM tn_trade{index:tn_trade_by_buyer} \
-             WHERE {span:buyer|(SELECT sequence FROM tn_station WHERE id = ?6)|?1|?2} \
-             ORDER BY {newest:buyer|sequence} LIMIT ?3) bought) both_sides ORDER BY sequence DESC LIMIT ?3"
-        }
+        Some(TradeNarrowing::Station) => concat!(
+            "SELECT sequence FROM (",
+            trades_by_side!("seller", "tn_trade_by_seller", "sequence", "?6", "?1", "?2"),
+            " UNION ALL ",
+            trades_by_side!("buyer", "tn_trade_by_buyer", "sequence", "?6", "?1", "?2"),
+            ") both_sides ORDER BY sequence DESC LIMIT ?3"
+        ),
         Some(TradeNarrowing::Item) => {
             "SELECT sequence FROM tn_trade_item WHERE item = ?7 AND sequence > ?1 AND sequence < ?2 \
              ORDER BY sequence DESC LIMIT ?3"

@@ -15,7 +15,7 @@ async fn store() -> (tempfile::TempDir, SqliteStore) {
 }
 
 /// Names of what a statement cut to a bounded number of rows.
-const BOUNDED: [&str; 19] = [
+const BOUNDED: [&str; 21] = [
     "w",
     "k",
     "v",
@@ -33,6 +33,8 @@ const BOUNDED: [&str; 19] = [
     "from_place",
     "to_place",
     "listed_at",
+    "at_once",
+    "on_delivery",
     "records",
     "sums",
 ];
