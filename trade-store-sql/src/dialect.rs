@@ -105,6 +105,7 @@ impl Dialect {
     /// - `before:COLUMN|VALUE|SEQUENCE|PLACE`: the ledger rows of a value that stand before a position;
     /// - `newest:COLUMN|SEQUENCE`: those rows, the last one first;
     /// - `then:TABLE|NAME|CONDITION`: a join whose rows are looked up for each row before it, in this order;
+    /// - `part`, `end:NAME`: around a part of a union that has an order and a limit of its own;
     /// - `texts:N`, `pairs:N`, `integers:N`: a list that is one parameter, as a table `k` of `key` (the place in the
     ///   list, counted from [`Dialect::first_place`]) and `value`, or `a` and `b`;
     /// - `bytes:EXPRESSION`: the bytes of a text in hexadecimal;
@@ -157,6 +158,8 @@ fn sqlite_word(name: &str, of: &str) -> Option<String> {
         ("before", of) => before(of),
         ("newest", of) => newest(of),
         ("then", of) => join("CROSS JOIN", of),
+        ("part", _) => PART.into(),
+        ("end", of) => format!(") {of}"),
         ("texts" | "integers", of) => format!("json_each(?{of}) k"),
         ("pairs", of) => {
             format!("(SELECT key, value ->> 0 AS a, value ->> 1 AS b FROM json_each(?{of})) k")
@@ -198,6 +201,8 @@ fn postgres_word(name: &str, of: &str) -> Option<String> {
             let [table, name, condition] = parts(of);
             format!("CROSS JOIN LATERAL (SELECT * FROM {table} {name} WHERE {condition} OFFSET 0) {name}")
         }
+        ("part", _) => PART.into(),
+        ("end", of) => format!(") {of}"),
         ("texts", of) => format!("unnest(CAST(?{of} AS text[])) WITH ORDINALITY k (value, key)"),
         ("integers", of) => format!("unnest(CAST(?{of} AS bigint[])) WITH ORDINALITY k (value, key)"),
         ("pairs", of) => format!(
@@ -221,6 +226,9 @@ fn mysql_word(name: &str, of: &str) -> Option<String> {
         ("before", of) => before(of),
         ("newest", of) => newest(of),
         ("then", of) => join("STRAIGHT_JOIN", of),
+        // A subquery would be written to a table of its own first.
+        ("part", _) => "(".into(),
+        ("end", _) => ")".into(),
         ("texts", of) => format!(
             "JSON_TABLE(?{of}, '$[*]' COLUMNS (`key` FOR ORDINALITY, \
              value VARCHAR(128) CHARACTER SET ascii COLLATE ascii_bin PATH '$')) k"
@@ -267,7 +275,8 @@ fn join(join: &str, of: &str) -> String {
 fn span(of: &str) -> String {
     let [columns, values, after, before] = parts(of);
     let equal = columns.split(',').zip(values.split(','));
-    let equal: String = equal.map(|(column, value)| format!("{column} = {value} AND ")).collect();
+    let equal: String =
+        equal.map(|(column, value)| format!("{} = {} AND ", column.trim(), value.trim())).collect();
     format!("{equal}sequence > {after} AND sequence < {before}")
 }
 
@@ -283,6 +292,10 @@ fn newest(of: &str) -> String {
     let [_, sequence] = parts(of);
     format!("{sequence} DESC")
 }
+
+/// SQLite takes an order and a limit only in a subquery.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+const PART: &str = "SELECT * FROM (";
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 const OLDEST_RECEIPTS: &str =

@@ -26,6 +26,8 @@ on_every_engine!(
 );
 
 const STATIONS: [&str; 4] = ["ceres", "luna", "mars", "vesta"];
+/// Opened without stock: all that its ledger lists came by trades.
+const NEWCOMER: &str = "eros";
 const ITEMS: [&str; 3] = ["fuel", "rice", "tea"];
 
 /// A few hundred commands that use every kind of row, spread over time.
@@ -34,12 +36,18 @@ fn commands() -> Vec<(i64, Command)> {
     for id in STATIONS {
         commands.push((0, open_station(id, &[("fuel", 10_000), ("rice", 10_000), ("tea", 10_000)])));
     }
+    commands.push((0, open_station(NEWCOMER, &[])));
+    for n in 0..4_usize {
+        let goods = [("rice", 1), ("tea", 2)];
+        let trade = sale(&format!("N-{n}"), STATIONS[n], NEWCOMER, &goods[..1 + n % 2]);
+        commands.push((0, Command::InitiateTrade(trade)));
+    }
     for n in 0..60_usize {
         let time = i64::try_from(n / 4).unwrap() * 1_000;
         let (seller, buyer) = (STATIONS[n % 4], STATIONS[(n + 1 + n % 3) % 4]);
         let goods = [(ITEMS[n % 3], 2), (ITEMS[(n + 1) % 3], 3)];
         let id = format!("T-{n}");
-        let mut trade = sale(&id, seller, buyer, &goods[..1 + n % 2]);
+        let mut trade = sale(&id, seller, buyer, &goods[..1 + n / 2 % 2]);
         if n % 2 == 1 {
             trade.settlement = Settlement::OnDelivery;
             trade.expires_at = (n % 3 == 0).then(|| at(1_000_000 + time));
@@ -161,9 +169,10 @@ async fn cargo_is_listed_as_the_memory_store_lists_it<S: Site>() {
 
 async fn the_ledger_is_read_as_the_memory_store_reads_it<S: Site>() {
     let (_site, stores) = stores::<S>().await;
-    for id in STATIONS.iter().chain(&["nowhere"]) {
-        for only in [None, Some(item("tea")), Some(item("nothing"))] {
-            let query = LedgerQuery { item: only, before: None, limit: 5 };
+    let queries = [(None, 1), (None, 2), (None, 5), (Some("tea"), 5), (Some("nothing"), 5)];
+    for id in STATIONS.iter().chain(&[NEWCOMER, "nowhere"]) {
+        for (only, limit) in queries {
+            let query = LedgerQuery { item: only.map(item), before: None, limit };
             let mut lists = Vec::new();
             for store in &stores {
                 let (mut all, mut query) = (Vec::new(), query.clone());

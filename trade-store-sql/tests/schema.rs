@@ -26,6 +26,8 @@ async fn the_schema_refuses_what_the_rules_would_never_write<S: Site>() {
         "UPDATE tn_ledger SET quantity = 0",
         "UPDATE tn_ledger SET to_place = from_place",
         "UPDATE tn_ledger SET from_place = -2",
+        "UPDATE tn_ledger SET from_place = NULL",
+        "UPDATE tn_ledger SET cargo = NULL",
         "UPDATE tn_trade SET buyer = seller",
         "UPDATE tn_trade SET status = 4",
         "UPDATE tn_trade SET version = 0",

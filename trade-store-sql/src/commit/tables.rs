@@ -187,7 +187,7 @@ fn write_cargo<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), D
     let [new, changed] = split(&rows.commit.cargo, |id| rows.keys.cargo(id))?;
     let trades: HashMap<&TransactionId, &Trade> = match new.is_empty() {
         true => HashMap::new(),
-        false => rows.commit.trades.iter().filter_map(|w| Some((&w.key, w.value.as_deref()?))).collect(),
+        false => trades_written(rows.commit),
     };
     let row = |(sequence, cargo)| cargo_row(rows.keys, &trades, sequence, cargo);
     let new = new.into_iter().map(row).collect::<Result<Vec<_>, _>>()?;
@@ -276,7 +276,7 @@ fn write_history<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(),
 
 fn write_ledger<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), Defect> {
     let mut entries = Vec::with_capacity(rows.commit.ledger.len());
-    let trades = new_trades(rows.commit);
+    let trades = trades_written(rows.commit);
     let (mut event, mut place): (Sequence, u64) = (0, 0);
     for LedgerWrite { entry, listed_at } in &rows.commit.ledger {
         place = if entry.sequence == event { place + 1 } else { 0 };
@@ -329,10 +329,9 @@ fn repeats_its_trade(
         && keys.cargo(shipment)? == sequence - 1)
 }
 
-/// The trades that a commit makes.
-fn new_trades(commit: &Commit) -> HashMap<&TransactionId, &Trade> {
-    let new = commit.trades.iter().filter(|write| write.expected.is_none());
-    new.filter_map(|write| Some((&write.key, write.value.as_deref()?))).collect()
+/// The trades that a commit writes.
+fn trades_written(commit: &Commit) -> HashMap<&TransactionId, &Trade> {
+    commit.trades.iter().filter_map(|write| Some((&write.key, write.value.as_deref()?))).collect()
 }
 
 fn write_receipts<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), Defect> {

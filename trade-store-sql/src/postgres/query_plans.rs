@@ -19,7 +19,7 @@ const FILL: &str = "\
     INSERT INTO tn_stock (station, on_hand, reserved, incoming, item) \
     SELECT s, 1, 0, 0, 'I-' || n FROM generate_series(1, 3) s, generate_series(1, 5000) n; \
     INSERT INTO tn_trade (sequence, buyer, seller, created_at, updated_at, version, settlement, status, id, item_lines) \
-    SELECT n * 4, 1 + n % 2, 3, 0, 0, 1, 0, CASE WHEN n % 2 = 0 THEN 0 ELSE 2 END, 'T-' || n, '[]' \
+    SELECT n * 4, 1 + n % 2, 3, 0, 0, 1, n / 2 % 2, CASE WHEN n % 2 = 0 THEN 0 ELSE 2 END, 'T-' || n, '[]' \
     FROM generate_series(1, 60000) n; \
     INSERT INTO tn_trade_item (sequence, item) SELECT n * 4, 'I-' || n % 2 FROM generate_series(1, 60000) n; \
     INSERT INTO tn_cargo (sequence, trade, eta, created_at, updated_at, version, status) \
@@ -27,7 +27,8 @@ const FILL: &str = "\
     INSERT INTO tn_cargo_history (cargo, sequence) \
     SELECT n * 4 + 1, n * 4 + 2 + 300000 FROM generate_series(1, 60000) n; \
     INSERT INTO tn_ledger (sequence, time, quantity, from_place, to_place, cargo, place, reason, item) \
-    SELECT n * 4 + 2, 0, 1, 3, 1 + n % 2, n * 4 + 1, 0, 1, 'I-0' FROM generate_series(1, 60000) n; \
+    SELECT n * 4 + 2, 0, 1, CASE n / 2 % 2 WHEN 1 THEN 3 END, CASE n / 2 % 2 WHEN 1 THEN 1 + n % 2 END, n * 4 + 1, 0, 1, \
+    'I-0' FROM generate_series(1, 60000) n; \
     INSERT INTO tn_log (last, record) SELECT n * 4, '\\x00' FROM generate_series(1, 60000) n; \
     INSERT INTO tn_moment (time, last) SELECT n, n * 4 FROM generate_series(1, 60000) n; \
     INSERT INTO tn_receipt (time, request, fingerprint) \

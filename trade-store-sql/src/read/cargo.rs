@@ -1,7 +1,7 @@
 //! Shipments: one, lists, and the history of one.
 
-use super::columns::{cargo_columns, cargo_joins, cargo_of, trades_by_side};
-use super::trades::{examined_by, span};
+use super::columns::{cargo_columns, cargo_joins, cargo_of};
+use super::trades::{examined_by, span, trades_by_side};
 use crate::dialect::{Rendered, Template};
 use crate::engine::{Engine, Param};
 use crate::lane::Lane;

@@ -8,41 +8,6 @@ macro_rules! trade_columns {
     };
 }
 
-/// The trades that have a station on one side, newest first: a walk of both settlements, each of which stands together in
-/// the index. Takes the side, its index, the sequence to name, the parameter of the station, and the span's two ends.
-macro_rules! trades_by_side {
-    ($side:literal, $index:literal, $sequence:literal, $station:literal, $after:literal, $before:literal) => {
-        concat!(
-            trades_by_side!($side, $index, $sequence, $station, $after, $before, "0", "at_once"),
-            " UNION ALL ",
-            trades_by_side!($side, $index, $sequence, $station, $after, $before, "1", "on_delivery")
-        )
-    };
-    ($side:literal, $index:literal, $sequence:literal, $station:literal, $after:literal, $before:literal,
-        $settlement:literal, $name:literal) => {
-        concat!(
-            "SELECT * FROM (SELECT ",
-            $sequence,
-            " AS sequence FROM tn_trade{index:",
-            $index,
-            "} WHERE {span:",
-            $side,
-            ", settlement|(SELECT sequence FROM tn_station WHERE id = ",
-            $station,
-            "), ",
-            $settlement,
-            "|",
-            $after,
-            "|",
-            $before,
-            "} ORDER BY {newest:",
-            $side,
-            ", settlement|tn_trade.sequence} LIMIT ?3) ",
-            $name
-        )
-    };
-}
-
 /// The tables of [`trade_columns`], beside `tn_trade t`.
 macro_rules! trade_joins {
     () => {
@@ -128,5 +93,5 @@ macro_rules! ledger_joins {
 
 pub(crate) use {
     cargo_columns, cargo_joins, cargo_of, cargo_of_key, item_columns, ledger_columns, ledger_joins,
-    station_columns, trade_columns, trade_joins, trades_by_side,
+    station_columns, trade_columns, trade_joins,
 };

@@ -29,7 +29,7 @@ macro_rules! part {
     };
 }
 
-/// The part of the trades on one side whose own step moved their goods; such rows are found by the trade alone. Every
+/// The part of the trades on one side whose own step moved their goods (0 is immediate settlement); such rows are found by the trade alone. Every
 /// trade of immediate settlement has one at least, also before a position in its midst, so as many trades hold as many
 /// rows.
 macro_rules! part_of_trades {

@@ -1,6 +1,6 @@
 //! Trades: one, lists, and those past their time.
 
-use super::columns::{trade_columns, trade_joins, trades_by_side};
+use super::columns::{trade_columns, trade_joins};
 use crate::dialect::{Rendered, Template};
 use crate::engine::{Engine, Param};
 use crate::lane::Lane;
@@ -11,6 +11,44 @@ use std::sync::Arc;
 use trade_core::resource::{Sequence, Trade};
 use trade_core::store::{Page, StoreError, TimeRange, TradeFilter, TradeQuery};
 use trade_core::values::{Timestamp, TransactionId};
+
+/// The trades that have a station on one side, newest first: a walk of both settlements (0 is immediate, 1 on delivery),
+/// each of which stands together in the index. Takes the side, its index, the sequence to name, the parameter of the station, and the span's two ends.
+macro_rules! trades_by_side {
+    ($side:literal, $index:literal, $sequence:literal, $station:literal, $after:literal, $before:literal) => {
+        concat!(
+            trades_by_side!($side, $index, $sequence, $station, $after, $before, "0", "at_once"),
+            " UNION ALL ",
+            trades_by_side!($side, $index, $sequence, $station, $after, $before, "1", "on_delivery")
+        )
+    };
+    ($side:literal, $index:literal, $sequence:literal, $station:literal, $after:literal, $before:literal,
+        $settlement:literal, $name:literal) => {
+        concat!(
+            "{part}SELECT ",
+            $sequence,
+            " AS sequence FROM tn_trade{index:",
+            $index,
+            "} WHERE {span:",
+            $side,
+            ", settlement|(SELECT sequence FROM tn_station WHERE id = ",
+            $station,
+            "), ",
+            $settlement,
+            "|",
+            $after,
+            "|",
+            $before,
+            "} ORDER BY {newest:",
+            $side,
+            ", settlement|tn_trade.sequence} LIMIT ?3{end:",
+            $name,
+            "}"
+        )
+    };
+}
+
+pub(crate) use trades_by_side;
 
 /// The walk of a narrowing. Parameters: 1 and 2 the span, 3 how many rows to examine, 4 to 8 the filters.
 pub(crate) fn walk(narrowing: Option<TradeNarrowing>) -> &'static str {
