@@ -350,10 +350,15 @@ async fn two_busy_services_at_the_same_stations_follow_each_other() {
     for round in 0..ROUNDS {
         // Long enough that many wait while the head is held.
         let held = store.hold().await.expect("nobody else holds it for long");
-        let mut sold = Vec::new();
+        let (mut sold, mut short) = (Vec::new(), Vec::new());
         for n in 0..CALLERS {
             for (at, service) in services.iter().enumerate() {
                 sold.push(submit(service, sell(&format!("T-{round}-{at}-{n}"), 1)));
+                // Those that both are asked for, and those for which there is too little.
+                if n == CALLERS / 2 {
+                    sold.push(submit(service, sell(&format!("T-{round}-both"), 1)));
+                    short.push(submit(service, sell(&format!("S-{round}-{at}"), 1_000_000)));
+                }
             }
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -361,9 +366,12 @@ async fn two_busy_services_at_the_same_stations_follow_each_other() {
         for answer in sold {
             answer.await.expect("answered").expect("there is stock enough");
         }
+        for answer in short {
+            assert!(is_short(&answer.await.expect("answered")));
+        }
     }
     let stored = audit(&*store).await;
-    let sold = 2 * ROUNDS * CALLERS;
+    let sold = (2 * CALLERS + 1) * ROUNDS;
     assert_eq!(stored.trades.len(), sold);
     let left = stored.inventory(&station("a")).expect("a").items[0].level.on_hand;
     assert_eq!(left, 100_010 - sold as u64);

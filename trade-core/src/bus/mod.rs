@@ -18,13 +18,17 @@ use bytes::Bytes;
 use chunk::Chunk;
 use history::History;
 use ring::Ring;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
 
 /// Records and bytes the bus reads from the log at a time when it follows other processes.
 const FOLLOW_RECORDS: usize = 128;
 const FOLLOW_BYTES: usize = 256 * 1024;
+/// How long the bus leaves it to the committer to read what others wrote, where that is about to.
+const LEFT_MAX: Duration = Duration::from_millis(20);
 /// How long the bus waits after the store failed.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
@@ -76,6 +80,18 @@ struct Inner {
     head: watch::Sender<Option<Sequence>>,
     /// Told when events were committed that the ring could not take, since others before them are missing.
     gap: Notify,
+    /// Whether the committer is about to read what others wrote: then it need not be read and decoded twice.
+    is_left: AtomicBool,
+}
+
+/// For as long as what others wrote is left to the committer.
+#[derive(Debug)]
+pub(crate) struct Left<'b>(&'b AtomicBool);
+
+impl Drop for Left<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
 }
 
 impl EventBus {
@@ -87,6 +103,7 @@ impl EventBus {
             store,
             head: watch::Sender::new(Some(head.sequence)),
             gap: Notify::new(),
+            is_left: AtomicBool::new(false),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -132,6 +149,17 @@ impl EventBus {
         }
     }
 
+    /// The committer, of which there is one, is about to read what others wrote, and hands it on.
+    pub(crate) fn leave_reading(&self) -> Left<'_> {
+        self.inner.is_left.store(true, Ordering::Relaxed);
+        Left(&self.inner.is_left)
+    }
+
+    /// Hears of steps that others committed. Where some before them are missing, all are read from the log in time.
+    pub(crate) fn hand_on(&self, records: Vec<LogRecord>) {
+        self.extend(records);
+    }
+
     fn extend(&self, records: Vec<LogRecord>) -> bool {
         let (whole, end) = {
             let mut ring = self.inner.ring.write().unwrap_or_else(PoisonError::into_inner);
@@ -158,10 +186,16 @@ impl EventBus {
 
     async fn follow_log(&self) {
         loop {
+            let newest = self.newest();
             let step = async {
                 tokio::select! {
                     () = self.inner.gap.notified() => {}
-                    changed = self.inner.store.changed(self.newest()) => changed?,
+                    changed = self.inner.store.changed(newest) => {
+                        changed?;
+                        if self.is_handed_on(newest).await {
+                            return Ok(());
+                        }
+                    }
                 }
                 self.catch_up().await
             };
@@ -170,6 +204,17 @@ impl EventBus {
                 tokio::time::sleep(RETRY_DELAY).await;
             }
         }
+    }
+
+    /// Waits for what comes after `newest` from the committer, where that is about to read it. `false` where it must be
+    /// read here.
+    async fn is_handed_on(&self, newest: Sequence) -> bool {
+        if !self.inner.is_left.load(Ordering::Relaxed) {
+            return false;
+        }
+        let mut head = self.head();
+        let newer = head.wait_for(|head| head.is_none_or(|head| head > newest));
+        timeout(LEFT_MAX, newer).await.is_ok()
     }
 
     async fn catch_up(&self) -> Result<(), StoreError> {
@@ -198,5 +243,53 @@ impl EventBus {
     /// Ends every subscription.
     pub(crate) fn close(&self) {
         self.inner.head.send_replace(None);
+    }
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use super::*;
+    use crate::memory::MemoryStore;
+    use crate::rules::Draft;
+    use crate::testing::FaultyStore;
+    use crate::testing::fixtures::{adjust, log_of, open_station, start_time};
+    use crate::view::View;
+    use tokio::time::sleep;
+
+    /// A store that holds a log, and a bus that knows of none of it and follows it.
+    async fn behind() -> (Vec<LogRecord>, Arc<FaultyStore>, EventBus) {
+        let log = log_of(&[open_station("a", &[]), adjust("a", &[("tea", 1)])], start_time());
+        let mut draft = Draft::new(View::empty());
+        log.iter().for_each(|record| draft.view.evolve_step(&record.step, record.first()));
+        draft.log = log.clone();
+        let store = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new())));
+        store.commit(&draft.commit(Vec::new())).await.expect("it can be stored");
+        let bus = EventBus::new(store.clone(), Head::EMPTY);
+        tokio::spawn(bus.clone().follow());
+        (log, store, bus)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_committer_hands_on_is_not_read_again() {
+        let (log, store, bus) = behind().await;
+        let left = bus.leave_reading();
+        // A store in memory tells of changes each 50 ms.
+        sleep(Duration::from_millis(60)).await;
+        assert_eq!((bus.newest(), store.log_reads()), (0, 0), "it is left to the committer");
+        bus.hand_on(log);
+        drop(left);
+        sleep(Duration::from_millis(10)).await;
+        assert_eq!((bus.newest(), store.log_reads()), (2, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_handed_on_in_time_is_read() {
+        let (log, store, bus) = behind().await;
+        let _left = bus.leave_reading();
+        sleep(Duration::from_millis(50) + LEFT_MAX + Duration::from_millis(5)).await;
+        assert_eq!(bus.newest(), 2);
+        assert!(store.log_reads() > 0);
+        bus.hand_on(log);
+        assert_eq!(bus.newest(), 2, "what is known already is passed over");
     }
 }

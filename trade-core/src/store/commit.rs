@@ -125,6 +125,11 @@ impl LogRecord {
         self.last + 1 - self.step.event_count()
     }
 
+    /// Where the log ends with it.
+    pub fn head(&self) -> Head {
+        Head { sequence: self.last, time: self.step.time }
+    }
+
     /// Its events.
     pub fn events(&self) -> Vec<Event> {
         self.step.events(self.first())

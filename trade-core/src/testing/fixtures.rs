@@ -6,10 +6,14 @@ use crate::command::{
     AdjustInventory, Adjustment, AdjustmentReason, Command, CreateStation, CreateTransfer, Fingerprint,
     Idempotency, InitiateTrade, InitiateTrades, Precondition, RequestId, UpdateCargo, UpdateTrade,
 };
+use crate::event::Actor;
 use crate::resource::{CargoStatus, Line, Lines, MovementReason, Settlement, StockLevel, TradeStatus};
+use crate::rules::{Context, Draft, check};
+use crate::store::LogRecord;
 use crate::values::{
     Amount, Currency, Delta, ItemId, Label, Money, Quantity, ShipmentId, StationId, Timestamp, TransactionId,
 };
+use crate::view::View;
 
 /// 2026-11-22T10:00:00.000Z, when the clocks of this kit start.
 pub fn start_time() -> Timestamp {
@@ -192,4 +196,15 @@ pub fn reason(reason: MovementReason) -> AdjustmentReason {
 /// A key for a request, and a fingerprint for its content, made from numbers.
 pub fn key(request: u8, content: u8) -> Idempotency {
     Idempotency { request: RequestId([request; 16]), fingerprint: Fingerprint([content; 16]) }
+}
+
+/// The log of what is taken of some commands, all at one moment.
+pub fn log_of(commands: &[Command], at: Timestamp) -> Vec<LogRecord> {
+    let mut draft = Draft::new(View::empty());
+    let context = Context { now: at, time: at, actor: Actor::Anonymous };
+    for command in commands.iter().filter(|command| check(command).is_ok()) {
+        // What is refused leaves no trace.
+        let _ = draft.decide(command, &context);
+    }
+    draft.log
 }

@@ -20,7 +20,7 @@ impl View {
             if record.first() != self.head.sequence + 1 {
                 return false;
             }
-            self.head = Head { sequence: record.last, time: record.step.time };
+            self.head = record.head();
             if !self.learn(record) {
                 return false;
             }
@@ -78,25 +78,13 @@ impl StationSlot {
 #[cfg(all(test, feature = "testing"))]
 mod tests {
     use super::*;
-    use crate::event::Actor;
-    use crate::rules::{Context, Draft, check};
     use crate::store::{Keys, Loaded, StockRow};
     use crate::testing::fixtures::*;
     use crate::testing::strategies;
     use proptest::prelude::*;
 
-    /// The log of what is taken of some commands.
-    fn log(commands: &[crate::command::Command]) -> Vec<LogRecord> {
-        let mut draft = Draft::new(View::empty());
-        let context = Context { now: start_time(), time: start_time(), actor: Actor::Anonymous };
-        for command in commands.iter().filter(|command| check(command).is_ok()) {
-            let _ = draft.decide(command, &context);
-        }
-        draft.log
-    }
-
     fn head(log: &[LogRecord]) -> Head {
-        log.last().map_or(Head::EMPTY, |record| Head { sequence: record.last, time: record.step.time })
+        log.last().map_or(Head::EMPTY, LogRecord::head)
     }
 
     /// What a store holds under some keys at the end of a log.
@@ -183,7 +171,7 @@ mod tests {
             seen in any::<prop::sample::Index>(),
             choice in any::<u64>(),
         ) {
-            let log = log(&commands);
+            let log = log_of(&commands, start_time());
             let (before, after) = log.split_at(seen.index(log.len() + 1));
             let keys = some_keys(&log, choice);
             let mut view = View::new(&keys, loaded(before, &keys));
@@ -194,12 +182,13 @@ mod tests {
 
     #[test]
     fn a_view_does_not_follow_where_a_record_is_missing_or_does_not_tell_all() {
-        let log = log(&[
+        let commands = [
             open_station("a", &[("tea", 10)]),
             open_station("b", &[]),
             adjust("a", &[("tea", 1)]),
             adjust("b", &[("rice", 9_007_199_254_740_991)]),
-        ]);
+        ];
+        let log = log_of(&commands, start_time());
         let keys = Keys { stations: [station("a"), station("b")].into(), ..Keys::default() };
         let view = || View::new(&keys, loaded(&log[..1], &keys));
         assert!(view().follow(&log[1..3], head(&log[..3])));

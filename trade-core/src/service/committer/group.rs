@@ -2,6 +2,7 @@
 
 use super::super::{Answer, ServiceError, keys};
 use super::pending::Pending;
+use crate::bus::EventBus;
 use crate::command::{Fingerprint, Outcome, RequestId};
 use crate::resource::Sequence;
 use crate::rules::{Context, Draft};
@@ -153,6 +154,7 @@ impl Group {
     pub(super) async fn catch_up(
         &mut self,
         store: &dyn Store,
+        bus: &EventBus,
         commands: &[Pending],
     ) -> Result<bool, StoreError> {
         let mut asked = Asked::new(commands);
@@ -161,7 +163,7 @@ impl Group {
             let Some(wanted) = asked.next(&mut self.draft.view) else { return Ok(true) };
             let loaded = store.load(&wanted).await?;
             let others_wrote = loaded.head != self.draft.view.head();
-            if !self.follow(store, loaded.head).await? {
+            if !self.follow(store, bus, loaded.head).await? {
                 return Ok(false);
             }
             self.draft.view.add(&wanted, loaded);
@@ -173,8 +175,8 @@ impl Group {
         }
     }
 
-    /// Brings the view to where the log ended at `head`, if it is not far.
-    async fn follow(&mut self, store: &dyn Store, head: Head) -> Result<bool, StoreError> {
+    /// Brings the view to where the log ended at `head`, if it is not far. What is read for it the bus has as well.
+    async fn follow(&mut self, store: &dyn Store, bus: &EventBus, head: Head) -> Result<bool, StoreError> {
         let view = &mut self.draft.view;
         let known = view.head();
         if known == head {
@@ -186,15 +188,18 @@ impl Group {
         }
         // With the record before, which shows that this still is the log that the view knows.
         let after = known.sequence.saturating_sub(1);
-        let records = store.read(after, FOLLOWED_EVENTS_MAX as usize, FOLLOWED_BYTES_MAX).await?;
-        let records = match records.split_first() {
-            _ if known == Head::EMPTY => &records[..],
-            Some((last, newer)) if last.last == known.sequence && last.step.time == known.time => newer,
-            _ => return Ok(false),
-        };
+        let mut records = store.read(after, FOLLOWED_EVENTS_MAX as usize, FOLLOWED_BYTES_MAX).await?;
+        if known != Head::EMPTY {
+            if records.first().is_none_or(|record| record.head() != known) {
+                return Ok(false);
+            }
+            records.remove(0);
+        }
         // There may be more by now than the answer knew of.
         let there = records.partition_point(|record| record.last <= head.sequence);
-        Ok(view.follow(&records[..there], head))
+        let followed = view.follow(&records[..there], head);
+        bus.hand_on(records);
+        Ok(followed)
     }
 
     /// Decides what initiates something under ids that were never seen, between stations that are known, without asking
@@ -205,15 +210,21 @@ impl Group {
         commands.into_iter().filter_map(|pending| self.decide_if_new(pending, now)).collect()
     }
 
+    /// Whether a command may be decided so: the view knows all it depends on but the ids it makes.
+    pub(super) fn knows_all_but_ids(&mut self, pending: &Pending) -> bool {
+        pending.receipt_id().is_none()
+            && keys::is_known_but_for_ids(&mut self.draft.view, &pending.request.command)
+    }
+
     /// Gives back what it does not decide.
     fn decide_if_new(&mut self, pending: Pending, now: Timestamp) -> Option<Pending> {
-        let command = &pending.request.command;
-        if pending.receipt_id().is_some() || !keys::is_known_but_for_ids(&mut self.draft.view, command) {
+        if !self.knows_all_but_ids(&pending) {
             return Some(pending);
         }
         let steps = self.draft.log.len();
         let context = self.context(&pending, now);
-        let Some(outcome) = self.draft.decide_new(command, &context) else { return Some(pending) };
+        let decided = self.draft.decide_new(&pending.request.command, &context);
+        let Some(outcome) = decided else { return Some(pending) };
         self.unseen = true;
         self.conclude(pending, Ok(outcome), steps, &context);
         None

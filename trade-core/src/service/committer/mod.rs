@@ -12,8 +12,9 @@
 //!
 //! Where others write to the same rows, a commit that hopes to be first is often not. After a conflict the committer
 //! takes turns with them for some groups: it holds the head of the log first, and then decides, with everyone who came
-//! while it waited. What it can it loads while it waits; while it holds the head, and others wait for it, little more
-//! than their newest records is left to be read. It hopes again once nobody wrote between its groups.
+//! while it waited. What it must ask the store for it asks while it waits; while it holds the head, and others wait for
+//! it, their newest records are left to be read, which the bus has from there. It hopes again once nobody wrote between
+//! its groups.
 //!
 //! What keeps an answer honest:
 //! - A caller hears of success only after the commit.
@@ -30,6 +31,7 @@ mod novelty;
 mod pending;
 mod queue;
 mod rivalry;
+mod turn;
 
 pub(super) use pending::Pending;
 
@@ -41,9 +43,8 @@ use crate::store::{Head, Held, Store, StoreError, StoreErrorKind};
 use failure::{fail, is_away, may_be_of_one, outcome};
 use group::{Closed, Group};
 use novelty::Novelty;
-use queue::{gather, lines, waiting};
+use queue::gather;
 use rivalry::Rivalry;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -57,8 +58,6 @@ const BACKOFF_MAX: Duration = Duration::from_millis(500);
 const AWAY_MAX: Duration = Duration::from_secs(4);
 /// How long ago the store must have said where the log ends for the view to be trusted without asking it.
 const TRUST_MAX: Duration = Duration::from_millis(100);
-/// Commands whose keys are loaded while the head of the log is waited for: fewer cost less under the lock.
-const EARLY_MIN: usize = 64;
 /// Stations and levels that the view keeps from group to group, some 100 bytes each.
 const KEPT_MAX: usize = 131_072;
 
@@ -192,49 +191,6 @@ impl Committer {
         }
     }
 
-    /// Holds the head of the log, and then decides and stores commands with those that came meanwhile.
-    async fn take_turn(&mut self, mut commands: Vec<Pending>, queue: &mut mpsc::UnboundedReceiver<Pending>) {
-        let store = self.store.clone();
-        let lines_max = self.options.group_lines_max;
-        let mut room = lines_max.saturating_sub(lines(&commands));
-        // Those whose keys were not loaded yet.
-        let mut news = std::mem::take(&mut commands);
-        let mut hold = pin!(store.hold());
-        let held = loop {
-            if news.len() >= EARLY_MIN {
-                // What is known before need not be loaded under the lock. What fails here fails there, and is told.
-                let (_, held) = beside(self.catch_up(&news), &mut hold).await;
-                commands.append(&mut news);
-                if let Some(held) = held {
-                    break held;
-                }
-            }
-            tokio::select! {
-                biased;
-                held = &mut hold => break held,
-                Some(first) = queue.recv(), if room > 0 => {
-                    let more = gather(first, queue, room);
-                    room = room.saturating_sub(lines(&more));
-                    news.extend(more);
-                }
-            }
-        };
-        commands.append(&mut news);
-        let attempt = match held {
-            Ok(held) => {
-                commands.extend(waiting(queue, room));
-                self.attempt(commands, Some(held)).await
-            }
-            Err(error) => Attempt::Again(commands, error),
-        };
-        match attempt {
-            Attempt::Done => {}
-            Attempt::Again(again, error) | Attempt::Failed(again, error) => {
-                self.settle(again, Some(error)).await;
-            }
-        }
-    }
-
     async fn load(&mut self, commands: &[Pending]) -> Result<(), StoreError> {
         let heads = self.landed.map(|landed| [landed, self.open.draft.view.head()]);
         let asked_at = Instant::now();
@@ -259,7 +215,7 @@ impl Committer {
     async fn catch_up(&mut self, commands: &[Pending]) -> Result<(), StoreError> {
         let asked_at = Instant::now();
         let followed = match self.landed {
-            Some(_) => self.open.catch_up(&*self.store, commands).await,
+            Some(_) => self.open.catch_up(&*self.store, &self.bus, commands).await,
             None => Ok(false),
         };
         let known = match followed {
@@ -398,7 +354,7 @@ impl Committer {
                 backoff = (backoff * 2).min(BACKOFF_MAX);
             }
             let attempt = match if hold { store.hold().await.map(Some) } else { Ok(None) } {
-                Ok(held) => self.attempt(group, held).await,
+                Ok(held) => self.attempt(group, Vec::new(), held).await,
                 Err(error) => not_tried(group, error),
             };
             match attempt {
@@ -415,13 +371,27 @@ impl Committer {
         }
     }
 
-    /// One attempt, while nothing else is decided or on its way.
-    async fn attempt(&mut self, commands: Vec<Pending>, held: Option<Box<dyn Held + '_>>) -> Attempt {
+    /// One attempt, while nothing else is decided or on its way. Of `unseen` the store is asked nothing where they come
+    /// true; the head is held then.
+    async fn attempt(
+        &mut self,
+        mut commands: Vec<Pending>,
+        unseen: Vec<Pending>,
+        held: Option<Box<dyn Held + '_>>,
+    ) -> Attempt {
         if let Err(error) = self.catch_up(&commands).await {
+            commands.extend(unseen);
             return not_tried(commands, error);
         }
         self.rivalry.loaded(self.open.draft.view.head());
         let now = self.clock.now();
+        let left = self.open.decide_unseen(unseen, now);
+        let loaded = if left.is_empty() { Ok(()) } else { self.load(&left).await };
+        commands.extend(left);
+        if let Err(error) = loaded {
+            commands.extend(self.start_over());
+            return not_tried(commands, error);
+        }
         commands.into_iter().for_each(|pending| self.open.decide(pending, now));
         self.open.settled().into_iter().for_each(group::Decided::answer);
         if self.open.is_clean() {
@@ -436,11 +406,13 @@ impl Committer {
         match committed {
             Ok(head) => {
                 self.rivalry.committed(head);
+                self.novelty.held(closed.unseen);
                 self.stored(closed, head);
                 Attempt::Done
             }
             Err(error) => {
                 self.rivalry.met(&error);
+                self.novelty.met(&error, closed.unseen);
                 self.start_over();
                 let again = closed.undecided(error.kind == StoreErrorKind::OutcomeUnknown);
                 if error.is_retryable() {
@@ -449,21 +421,6 @@ impl Committer {
                     Attempt::Failed(again, error)
                 }
             }
-        }
-    }
-}
-
-/// Runs `work` to its end, and `other` beside it: what that came to, if it has ended by then.
-async fn beside<W, T>(
-    work: impl Future<Output = W>,
-    other: &mut (impl Future<Output = T> + Unpin),
-) -> (W, Option<T>) {
-    let mut work = pin!(work);
-    let mut ended = None;
-    loop {
-        tokio::select! {
-            done = &mut work => return (done, ended),
-            result = &mut *other, if ended.is_none() => ended = Some(result),
         }
     }
 }
