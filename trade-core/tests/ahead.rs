@@ -346,7 +346,10 @@ async fn two_busy_services_at_the_same_stations_follow_each_other() {
     const ROUNDS: usize = 6;
     const CALLERS: usize = 300;
     let (store, services) = start::<2>().await;
-    taken(&services[0], adjust("a", &[("tea", 100_000)])).await;
+    taken(&services[0], adjust("a", &[("tea", 100_000), ("salt", 5)])).await;
+    // Nothing is left for it by the time it is asked for again.
+    let done = initiate(sale("R-1", "a", "b", &[("salt", 5)]));
+    taken(&services[0], done.clone()).await;
     for round in 0..ROUNDS {
         // Long enough that many wait while the head is held.
         let held = store.hold().await.expect("nobody else holds it for long");
@@ -357,6 +360,7 @@ async fn two_busy_services_at_the_same_stations_follow_each_other() {
                 // Those that both are asked for, and those for which there is too little.
                 if n == CALLERS / 2 {
                     sold.push(submit(service, sell(&format!("T-{round}-both"), 1)));
+                    sold.push(submit(service, done.clone()));
                     short.push(submit(service, sell(&format!("S-{round}-{at}"), 1_000_000)));
                 }
             }
@@ -372,9 +376,10 @@ async fn two_busy_services_at_the_same_stations_follow_each_other() {
     }
     let stored = audit(&*store).await;
     let sold = (2 * CALLERS + 1) * ROUNDS;
-    assert_eq!(stored.trades.len(), sold);
-    let left = stored.inventory(&station("a")).expect("a").items[0].level.on_hand;
-    assert_eq!(left, 100_010 - sold as u64);
+    assert_eq!(stored.trades.len(), sold + 1);
+    let left = stored.inventory(&station("a")).expect("a");
+    let left = left.items.iter().find(|stock| stock.item_id == item("tea")).expect("it is listed");
+    assert_eq!(left.level.on_hand, 100_010 - sold as u64);
 }
 
 /// A service that knows stations `a` and `b`, beside another on the same store that has sold `R-1` since, from a third.

@@ -27,8 +27,8 @@ use tokio::time::timeout;
 /// Records and bytes the bus reads from the log at a time when it follows other processes.
 const FOLLOW_RECORDS: usize = 128;
 const FOLLOW_BYTES: usize = 256 * 1024;
-/// How long the bus leaves it to the committer to read what others wrote, where that is about to.
-const LEFT_MAX: Duration = Duration::from_millis(20);
+/// How long the bus waits for what the committer is about to read of others.
+const HANDOVER_MAX: Duration = Duration::from_millis(20);
 /// How long the bus waits after the store failed.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
@@ -80,15 +80,16 @@ struct Inner {
     head: watch::Sender<Option<Sequence>>,
     /// Told when events were committed that the ring could not take, since others before them are missing.
     gap: Notify,
-    /// Whether the committer is about to read what others wrote: then it need not be read and decoded twice.
-    is_left: AtomicBool,
+    /// Whether the committer is about to read what others wrote, and hands it over: it need not be read and decoded
+    /// twice.
+    is_handover_due: AtomicBool,
 }
 
-/// For as long as what others wrote is left to the committer.
+/// For as long as a handover is due.
 #[derive(Debug)]
-pub(crate) struct Left<'b>(&'b AtomicBool);
+pub(crate) struct HandoverDue<'b>(&'b AtomicBool);
 
-impl Drop for Left<'_> {
+impl Drop for HandoverDue<'_> {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Relaxed);
     }
@@ -103,7 +104,7 @@ impl EventBus {
             store,
             head: watch::Sender::new(Some(head.sequence)),
             gap: Notify::new(),
-            is_left: AtomicBool::new(false),
+            is_handover_due: AtomicBool::new(false),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -149,14 +150,14 @@ impl EventBus {
         }
     }
 
-    /// The committer, of which there is one, is about to read what others wrote, and hands it on.
-    pub(crate) fn leave_reading(&self) -> Left<'_> {
-        self.inner.is_left.store(true, Ordering::Relaxed);
-        Left(&self.inner.is_left)
+    /// The committer, of which there is one, is about to read what others wrote, and hands it over.
+    pub(crate) fn expect_handover(&self) -> HandoverDue<'_> {
+        self.inner.is_handover_due.store(true, Ordering::Relaxed);
+        HandoverDue(&self.inner.is_handover_due)
     }
 
     /// Hears of steps that others committed. Where some before them are missing, all are read from the log in time.
-    pub(crate) fn hand_on(&self, records: Vec<LogRecord>) {
+    pub(crate) fn hand_over(&self, records: Vec<LogRecord>) {
         self.extend(records);
     }
 
@@ -192,7 +193,7 @@ impl EventBus {
                     () = self.inner.gap.notified() => {}
                     changed = self.inner.store.changed(newest) => {
                         changed?;
-                        if self.is_handed_on(newest).await {
+                        if self.is_handed_over(newest).await {
                             return Ok(());
                         }
                     }
@@ -208,13 +209,13 @@ impl EventBus {
 
     /// Waits for what comes after `newest` from the committer, where that is about to read it. `false` where it must be
     /// read here.
-    async fn is_handed_on(&self, newest: Sequence) -> bool {
-        if !self.inner.is_left.load(Ordering::Relaxed) {
+    async fn is_handed_over(&self, newest: Sequence) -> bool {
+        if !self.inner.is_handover_due.load(Ordering::Relaxed) {
             return false;
         }
         let mut head = self.head();
         let newer = head.wait_for(|head| head.is_none_or(|head| head > newest));
-        timeout(LEFT_MAX, newer).await.is_ok()
+        timeout(HANDOVER_MAX, newer).await.is_ok()
     }
 
     async fn catch_up(&self) -> Result<(), StoreError> {
@@ -270,26 +271,26 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_the_committer_hands_on_is_not_read_again() {
+    async fn what_the_committer_hands_over_is_not_read_again() {
         let (log, store, bus) = behind().await;
-        let left = bus.leave_reading();
+        let due = bus.expect_handover();
         // A store in memory tells of changes each 50 ms.
         sleep(Duration::from_millis(60)).await;
-        assert_eq!((bus.newest(), store.log_reads()), (0, 0), "it is left to the committer");
-        bus.hand_on(log);
-        drop(left);
+        assert_eq!((bus.newest(), store.log_reads()), (0, 0), "it is waited for");
+        bus.hand_over(log);
+        drop(due);
         sleep(Duration::from_millis(10)).await;
         assert_eq!((bus.newest(), store.log_reads()), (2, 0));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_not_handed_on_in_time_is_read() {
+    async fn what_is_not_handed_over_in_time_is_read() {
         let (log, store, bus) = behind().await;
-        let _left = bus.leave_reading();
-        sleep(Duration::from_millis(50) + LEFT_MAX + Duration::from_millis(5)).await;
+        let _due = bus.expect_handover();
+        sleep(Duration::from_millis(50) + HANDOVER_MAX + Duration::from_millis(5)).await;
         assert_eq!(bus.newest(), 2);
         assert!(store.log_reads() > 0);
-        bus.hand_on(log);
+        bus.hand_over(log);
         assert_eq!(bus.newest(), 2, "what is known already is passed over");
     }
 }

@@ -175,7 +175,7 @@ impl Group {
         }
     }
 
-    /// Brings the view to where the log ended at `head`, if it is not far. What is read for it the bus has as well.
+    /// Brings the view to where the log ended at `head`, if it is not far. What is read for it is the bus's as well.
     async fn follow(&mut self, store: &dyn Store, bus: &EventBus, head: Head) -> Result<bool, StoreError> {
         let view = &mut self.draft.view;
         let known = view.head();
@@ -198,7 +198,7 @@ impl Group {
         // There may be more by now than the answer knew of.
         let there = records.partition_point(|record| record.last <= head.sequence);
         let followed = view.follow(&records[..there], head);
-        bus.hand_on(records);
+        bus.hand_over(records);
         Ok(followed)
     }
 

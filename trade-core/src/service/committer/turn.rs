@@ -46,7 +46,7 @@ impl Committer {
         queue: &mut mpsc::UnboundedReceiver<Pending>,
     ) {
         let (store, bus) = (self.store.clone(), self.bus.clone());
-        let _left = bus.leave_reading();
+        let handover_due = bus.expect_handover();
         let mut room = self.options.group_lines_max.saturating_sub(lines(&commands));
         let mut turn = Turn { ids_are_free: self.novelty.is_assumed(), ..Turn::default() };
         turn.join(commands, &mut self.open);
@@ -78,6 +78,8 @@ impl Committer {
             }
             Err(error) => Attempt::Again(turn.into_commands(), error),
         };
+        // What follows may take long.
+        drop(handover_due);
         match attempt {
             Attempt::Done => {}
             Attempt::Again(again, error) | Attempt::Failed(again, error) => {

@@ -23,10 +23,20 @@ async fn world(h: &Harness) {
 }
 
 /// Asserts that a commit, with a receipt in it, is a conflict, and that nothing of it landed.
-async fn assert_conflict(h: &Harness, mut commit: Commit) {
+async fn assert_conflict(h: &Harness, commit: Commit) {
+    assert_refused(h, commit, false).await;
+}
+
+/// The same, by who holds the head or by who does not.
+async fn assert_refused(h: &Harness, mut commit: Commit, is_held: bool) {
     commit.receipts.push(receipt(200, commit.time));
     let before = Snapshot::of(h.store()).await;
-    let error = h.store().commit(&commit).await.expect_err("something is not as the commit expects it");
+    let committed = if is_held {
+        h.store().hold().await.unwrap().commit(&commit).await
+    } else {
+        h.store().commit(&commit).await
+    };
+    let error = committed.expect_err("something is not as the commit expects it");
     assert_eq!(error.kind, StoreErrorKind::Conflict, "{error}");
     assert_eq!(Snapshot::of(h.store()).await, before, "nothing landed");
     assert!(!has_receipt(h, 200).await, "nor the receipt");
@@ -157,11 +167,13 @@ pub async fn an_id_that_is_taken_lands_nothing_wherever_the_head_is(h: Harness) 
     let sale = |id: &str| initiate(sale(id, "a", "b", &[("tea", 2)]));
     h.write(&[transfer("X-1"), sale("T-3")]).await;
     for taken in [sale("T-1"), sale("T-3"), transfer("X-1")] {
-        let alone = prepare_unseen(h.store(), std::slice::from_ref(&taken)).await;
-        assert_conflict(&h, alone).await;
         let others = (10..30).map(|n| sale(&format!("T-{n}")));
-        let many: Vec<_> = others.chain([transfer("X-2"), taken]).collect();
-        assert_conflict(&h, prepare_unseen(h.store(), &many).await).await;
+        let many: Vec<_> = others.chain([transfer("X-2"), taken.clone()]).collect();
+        for commands in [&[taken][..], &many] {
+            for is_held in [false, true] {
+                assert_refused(&h, prepare_unseen(h.store(), commands).await, is_held).await;
+            }
+        }
     }
     let free = prepare_unseen(h.store(), &[sale("T-4"), transfer("X-2")]).await;
     h.store().commit(&free).await.expect("these are free");
