@@ -166,6 +166,10 @@ impl Store for MemoryStore {
         "memory"
     }
 
+    fn is_embedded(&self) -> bool {
+        true
+    }
+
     async fn load(&self, keys: &Keys) -> Result<Loaded, StoreError> {
         Ok(self.state().load(keys))
     }

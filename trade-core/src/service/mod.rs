@@ -13,6 +13,7 @@ use crate::store::{Store, StoreError, StoreErrorKind};
 use crate::values::Timestamp;
 use committer::{Committer, Pending};
 use std::collections::HashSet;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -32,6 +33,9 @@ pub struct ServiceOptions {
     pub expiry_interval: Duration,
     /// How long a repeated request is answered with its first answer.
     pub receipts_kept: Duration,
+    /// The processors that the service works on, those this process may use unless told otherwise. With one, and an
+    /// embedded store on it, groups are made as large as they come instead of being decided while others are stored.
+    pub processors: NonZeroUsize,
 }
 
 impl Default for ServiceOptions {
@@ -42,6 +46,7 @@ impl Default for ServiceOptions {
             attempts_max: 10,
             expiry_interval: Duration::from_millis(500),
             receipts_kept: Duration::from_secs(48 * 60 * 60),
+            processors: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
         }
     }
 }

@@ -160,6 +160,12 @@ pub trait Store:
     /// What kind of store it is, for messages: `sqlite`, `memory` …
     fn name(&self) -> &'static str;
 
+    /// Whether the store's work is done by this process, on the processors that its callers work on, and not by a
+    /// server.
+    fn is_embedded(&self) -> bool {
+        false
+    }
+
     /// What is stored under these keys, and the head of the log, in a constant number of round trips. What is not
     /// stored is left out of the answer.
     ///

@@ -244,6 +244,10 @@ impl Store for FaultyStore {
         "faulty"
     }
 
+    fn is_embedded(&self) -> bool {
+        self.inner.is_embedded()
+    }
+
     async fn load(&self, keys: &Keys) -> Result<Loaded, StoreError> {
         self.before_read("load")?;
         let meeting = self.plan().meetings.pop_front().flatten();

@@ -2,7 +2,9 @@
 //!
 //! There is no timer. While one group is stored the next one gathers, and is decided as if the one before it had
 //! landed; it is closed, and stored, once that has. So an idle system answers at once, and a busy one batches by itself
-//! and never waits for the disk with its hands in its lap.
+//! and never waits for the disk with its hands in its lap. Where one processor does everything, the store's work
+//! included, nothing is gained by keeping both busy, and larger groups cost less: there a group is stored once nobody
+//! else is about to join it.
 //!
 //! The view is kept from group to group. It is what the store holds as long as nobody else writes, and the head of the
 //! log, which every load answers, tells whether somebody did: then the view follows them by the records they added, where
@@ -43,7 +45,7 @@ use crate::store::{Head, Held, Store, StoreError, StoreErrorKind};
 use failure::{fail, is_away, may_be_of_one, outcome};
 use group::{Closed, Group};
 use novelty::Novelty;
-use queue::gather;
+use queue::{gather, waiting};
 use rivalry::Rivalry;
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,6 +80,8 @@ pub(super) struct Committer {
     flight: Option<Flight>,
     rivalry: Rivalry,
     novelty: Novelty,
+    /// Whether the store works on the one processor that everything else works on too.
+    one_processor: bool,
 }
 
 /// A group on its way into the store.
@@ -114,6 +118,7 @@ impl Committer {
         options: ServiceOptions,
     ) -> Self {
         let open = Group::new(RequestId(ids.next().into_bytes()));
+        let one_processor = options.processors.get() == 1 && store.is_embedded();
         Self {
             store,
             bus,
@@ -126,6 +131,7 @@ impl Committer {
             flight: None,
             rivalry: Rivalry::default(),
             novelty: Novelty::default(),
+            one_processor,
         }
     }
 
@@ -140,7 +146,23 @@ impl Committer {
                 Next::Land(outcome) => self.land(outcome).await,
                 Next::End => return,
             }
+            if self.one_processor {
+                self.let_others_join(&mut queue).await;
+            }
             self.launch();
+        }
+    }
+
+    /// Adds to the group that is stored next everyone whom the runtime has ready to come: who was just answered often
+    /// has more to ask for.
+    async fn let_others_join(&mut self, queue: &mut mpsc::UnboundedReceiver<Pending>) {
+        while self.flight.is_none() && !self.open.is_clean() {
+            tokio::task::yield_now().await;
+            let others = waiting(queue, self.options.group_lines_max.saturating_sub(self.open.lines));
+            if others.is_empty() {
+                return;
+            }
+            self.decide(others).await;
         }
     }
 

@@ -335,6 +335,10 @@ impl Store for Saboteur {
         "saboteur"
     }
 
+    fn is_embedded(&self) -> bool {
+        self.inner.is_embedded()
+    }
+
     async fn load(&self, keys: &Keys) -> Result<Loaded, StoreError> {
         let mut keys = keys.clone();
         if self.is(Sabotage::LoadsNoInventories) {
