@@ -30,9 +30,9 @@ pub(super) fn touch(view: &mut View, command: &Command, missing: &mut Missing) {
     }
 }
 
-/// Whether everything is known that the initiations of a command depend on, but whether their ids are free. False for a
-/// command that initiates nothing.
-pub(super) fn is_known_but_for_ids(view: &mut View, command: &Command) -> bool {
+/// As [`touch`], of a command that initiates something, leaving the ids of that out. Answers whether all of it is known;
+/// `false` for a command that initiates nothing.
+pub(super) fn touch_all_but_ids(view: &mut View, command: &Command) -> bool {
     let mut missing = Missing::default();
     let mut touch = |trade: &InitiateTrade| {
         touch_lines(view, [&trade.seller, &trade.buyer], &trade.items, &mut missing);

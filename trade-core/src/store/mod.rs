@@ -145,7 +145,7 @@ pub trait EventLog: Send + Sync {
     ) -> Result<Vec<LogRecord>, StoreError>;
 
     /// Waits until another process may have written something after `after`. A hint: it may return early, and must
-    /// return within a bounded time after such a write. A store that only this process can write may wait for ever.
+    /// return within a bounded time after such a write, or at once where that was before the call. A store that only this process can write may wait for ever.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot tell.

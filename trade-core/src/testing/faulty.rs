@@ -98,8 +98,10 @@ pub struct FaultyStore {
     late: Mutex<Vec<tokio::task::JoinHandle<()>>>,
     plan: Mutex<Plan>,
     offline: AtomicBool,
+    log_spoilt: AtomicBool,
     commits_tried: AtomicU64,
     log_reads: AtomicU64,
+    ids_asked: AtomicU64,
     faults: AtomicU64,
 }
 
@@ -112,10 +114,18 @@ impl FaultyStore {
             late: Mutex::default(),
             plan: Mutex::default(),
             offline: AtomicBool::new(false),
+            log_spoilt: AtomicBool::new(false),
             commits_tried: AtomicU64::new(0),
             log_reads: AtomicU64::new(0),
+            ids_asked: AtomicU64::new(0),
             faults: AtomicU64::new(0),
         }
+    }
+
+    /// Another handle of the same store, with plans and counts of its own: who holds the head at one holds it at both.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Self { head: self.head.clone(), ..Self::new(self.inner.clone()) }
     }
 
     /// Scripts the next commits: each fails as stated, or not.
@@ -154,11 +164,17 @@ impl FaultyStore {
     pub fn heal(&self) {
         *self.plan() = Plan::default();
         self.set_offline(false);
+        self.spoil_log(false);
     }
 
     /// While offline, everything is [`StoreErrorKind::Unavailable`].
     pub fn set_offline(&self, offline: bool) {
         self.offline.store(offline, Ordering::SeqCst);
+    }
+
+    /// While the log is spoilt, reading it is [`StoreErrorKind::Corrupt`].
+    pub fn spoil_log(&self, spoilt: bool) {
+        self.log_spoilt.store(spoilt, Ordering::SeqCst);
     }
 
     /// Waits until every commit that was to land late has landed, or was refused.
@@ -177,6 +193,11 @@ impl FaultyStore {
     /// How many times the log was read.
     pub fn log_reads(&self) -> u64 {
         self.log_reads.load(Ordering::SeqCst)
+    }
+
+    /// How many ids of trades and shipments were to be loaded.
+    pub fn ids_asked(&self) -> u64 {
+        self.ids_asked.load(Ordering::SeqCst)
     }
 
     /// How many commits and loads failed by plan.
@@ -199,6 +220,9 @@ impl FaultyStore {
     fn before_read(&self, operation: &'static str) -> Result<(), StoreError> {
         if operation == "read" {
             self.log_reads.fetch_add(1, Ordering::SeqCst);
+            if self.log_spoilt.load(Ordering::SeqCst) {
+                return Err(error(StoreErrorKind::Corrupt, operation));
+            }
         }
         if self.offline.load(Ordering::SeqCst) {
             return Err(error(StoreErrorKind::Unavailable, operation));
@@ -250,6 +274,7 @@ impl Store for FaultyStore {
 
     async fn load(&self, keys: &Keys) -> Result<Loaded, StoreError> {
         self.before_read("load")?;
+        self.ids_asked.fetch_add((keys.trades.len() + keys.cargo.len()) as u64, Ordering::SeqCst);
         let meeting = self.plan().meetings.pop_front().flatten();
         if let Some(barrier) = meeting {
             barrier.wait().await;

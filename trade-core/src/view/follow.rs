@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 impl View {
     /// Brings the view, in which nothing is changed, from its head to where the log stood when it ended at `head`, by
-    /// the records between. What is known stays known, and is what the store held at that moment; but for receipts, which
-    /// no record tells of. Answers `false`, and leaves the view of no use, where the records do not lead there or do not
+    /// the records between. What is known stays known, and is what the store held at that moment, and so are the trades and
+    /// shipments that the records tell of; but for receipts, of which they tell nothing. Answers `false`, and leaves the view of no use, where the records do not lead there or do not
     /// tell all.
     #[must_use]
     pub(crate) fn follow(&mut self, records: &[LogRecord], head: Head) -> bool {
@@ -48,11 +48,10 @@ impl View {
     }
 }
 
-/// A row that is known becomes another.
-fn learn<K: Eq + Hash, T>(slots: &mut HashMap<K, Slot<T>>, key: &K, value: &Arc<T>, version: u64) {
-    if let Some(slot) = slots.get_mut(key) {
-        *slot = Slot { touched: slot.touched, ..Slot::stored(value.clone(), version) };
-    }
+/// A row becomes another, or known.
+fn learn<K: Clone + Eq + Hash, T>(slots: &mut HashMap<K, Slot<T>>, key: &K, value: &Arc<T>, version: u64) {
+    let slot = slots.entry(key.clone()).or_default();
+    *slot = Slot { touched: slot.touched, ..Slot::stored(value.clone(), version) };
 }
 
 impl StationSlot {
@@ -176,7 +175,12 @@ mod tests {
             let keys = some_keys(&log, choice);
             let mut view = View::new(&keys, loaded(before, &keys));
             prop_assert!(view.follow(after, head(&log)));
-            assert_same(&keys, &view, &View::new(&keys, loaded(&log, &keys)));
+            let mut known = keys;
+            for step in after.iter().map(|record| &record.step) {
+                known.trades.extend(step.trade.iter().map(|trade| trade.transaction_id.clone()));
+                known.cargo.extend(step.cargo.iter().map(|cargo| cargo.shipment_id.clone()));
+            }
+            assert_same(&known, &view, &View::new(&known, loaded(&log, &known)));
         }
     }
 

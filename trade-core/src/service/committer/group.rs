@@ -42,8 +42,8 @@ pub(super) struct Group {
     decided: Vec<Decided>,
     /// Lines of what was decided since there was nothing to store.
     pub(super) lines: u32,
-    /// Whether ids in it were taken for free that the store was not asked about.
-    unseen: bool,
+    /// Whether something in it is presumed to be new.
+    presumes_new: bool,
     /// Names the attempt to store it.
     attempt: RequestId,
 }
@@ -56,11 +56,11 @@ pub(super) struct Closed {
     pub(super) newest: Head,
     decided: Vec<Decided>,
     /// As the group's.
-    pub(super) unseen: bool,
+    pub(super) presumes_new: bool,
     attempt: RequestId,
 }
 
-/// What commands ask a store for, one answer after the other.
+/// What commands ask a store for, one answer after the other. Those that make what is presumed to be new ask nothing.
 struct Asked<'c> {
     commands: &'c [Pending],
     looked: bool,
@@ -71,11 +71,15 @@ impl<'c> Asked<'c> {
         Self { commands, looked: false }
     }
 
+    fn asking(&self) -> impl Iterator<Item = &'c Pending> + use<'c> {
+        self.commands.iter().filter(|pending| pending.presumed_new.is_none())
+    }
+
     /// What the view still lacks; none where that is nothing.
     fn next(&mut self, view: &mut View) -> Option<Keys> {
         let first = !std::mem::replace(&mut self.looked, true);
         let mut missing = Missing::default();
-        for command in self.commands.iter().map(|pending| &pending.request.command) {
+        for command in self.asking().map(|pending| &pending.request.command) {
             // What was missing was touched when it was added.
             if first || keys::names_a_shipment(command) {
                 keys::touch(view, command, &mut missing);
@@ -83,10 +87,9 @@ impl<'c> Asked<'c> {
         }
         if first {
             // Where nothing is missing the head is looked at still: a refusal must rest on what is stored now.
-            let whole =
-                self.commands.iter().filter_map(|pending| keys::whole_station(&pending.request.command));
+            let whole = self.asking().filter_map(|pending| keys::whole_station(&pending.request.command));
             return Some(Keys {
-                requests: self.commands.iter().filter_map(Pending::receipt_id).collect(),
+                requests: self.asking().filter_map(Pending::receipt_id).collect(),
                 inventories: whole.cloned().collect(),
                 ..missing.into_keys()
             });
@@ -105,7 +108,7 @@ impl Group {
             unkeyed: HashSet::new(),
             decided: Vec::new(),
             lines: 0,
-            unseen: false,
+            presumes_new: false,
             attempt,
         }
     }
@@ -188,7 +191,11 @@ impl Group {
         }
         // With the record before, which shows that this still is the log that the view knows.
         let after = known.sequence.saturating_sub(1);
-        let mut records = store.read(after, FOLLOWED_EVENTS_MAX as usize, FOLLOWED_BYTES_MAX).await?;
+        let mut records = match store.read(after, FOLLOWED_EVENTS_MAX as usize, FOLLOWED_BYTES_MAX).await {
+            // That is the feed's to tell: what is decided here need not depend on what cannot be read.
+            Err(error) if error.kind == StoreErrorKind::Corrupt => return Ok(false),
+            read => read?,
+        };
         if known != Head::EMPTY {
             if records.first().is_none_or(|record| record.head() != known) {
                 return Ok(false);
@@ -202,36 +209,51 @@ impl Group {
         Ok(followed)
     }
 
-    /// Decides what initiates something under ids that were never seen, between stations that are known, without asking
-    /// the store whether it holds such an id: the commit finds that out. Only what comes true as it is asked for is
-    /// decided so. A refusal must rest on what is stored now, and what is stored already is to be told: those are given
-    /// back, with all other commands.
-    pub(super) fn decide_unseen(&mut self, commands: Vec<Pending>, now: Timestamp) -> Vec<Pending> {
-        commands.into_iter().filter_map(|pending| self.decide_if_new(pending, now)).collect()
+    /// Marks, of commands that are new here, those that initiate something between stations that are known.
+    pub(super) fn presume_new(&mut self, commands: &mut [Pending]) {
+        for pending in commands {
+            pending.presumed_new = self.knows_all_but_ids(pending).then_some(self.attempt);
+        }
     }
 
-    /// Whether a command may be decided so: the view knows all it depends on but the ids it makes.
-    pub(super) fn knows_all_but_ids(&mut self, pending: &Pending) -> bool {
+    fn knows_all_but_ids(&mut self, pending: &Pending) -> bool {
         pending.receipt_id().is_none()
-            && keys::is_known_but_for_ids(&mut self.draft.view, &pending.request.command)
+            && keys::touch_all_but_ids(&mut self.draft.view, &pending.request.command)
     }
 
-    /// Gives back what it does not decide.
+    /// Decides commands whose keys were loaded, in the order in which they came. Gives back those that were presumed in
+    /// vain to make something new, and asks about them from then on: a refusal must rest on what is stored now, and what
+    /// is stored already is to be told.
+    pub(super) fn decide_all(&mut self, commands: Vec<Pending>, now: Timestamp) -> Vec<Pending> {
+        let mut left = Vec::new();
+        for pending in commands {
+            if pending.presumed_new.is_none() {
+                self.decide(pending, now);
+            } else if let Some(mut pending) = self.decide_if_new(pending, now) {
+                pending.presumed_new = None;
+                left.push(pending);
+            }
+        }
+        left
+    }
+
+    /// Decides a command that comes true with everything it makes being new; the commit finds out whether its ids are.
+    /// Gives back any other.
     fn decide_if_new(&mut self, pending: Pending, now: Timestamp) -> Option<Pending> {
-        if !self.knows_all_but_ids(&pending) {
+        // A level that is not known by now would count as none.
+        if pending.presumed_new != Some(self.attempt) && !self.knows_all_but_ids(&pending) {
             return Some(pending);
         }
         let steps = self.draft.log.len();
         let context = self.context(&pending, now);
         let decided = self.draft.decide_new(&pending.request.command, &context);
         let Some(outcome) = decided else { return Some(pending) };
-        self.unseen = true;
+        self.presumes_new = true;
         self.conclude(pending, Ok(outcome), steps, &context);
         None
     }
 
-    /// Decides a command whose keys were loaded.
-    pub(super) fn decide(&mut self, mut pending: Pending, now: Timestamp) {
+    fn decide(&mut self, mut pending: Pending, now: Timestamp) {
         let receipt = pending.receipt_id().and_then(|id| self.draft.view.receipt(&id).cloned());
         if let Some(receipt) = receipt
             && let Some(result) = pending.repeat(&receipt)
@@ -306,7 +328,7 @@ impl Group {
             log: commit.log.clone(),
             newest: self.draft.view.head(),
             decided: std::mem::take(&mut self.decided),
-            unseen: std::mem::take(&mut self.unseen),
+            presumes_new: std::mem::take(&mut self.presumes_new),
             attempt: std::mem::replace(&mut self.attempt, next),
         };
         (commit, closed)

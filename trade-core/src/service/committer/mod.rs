@@ -9,8 +9,9 @@
 //! The view is kept from group to group. It is what the store holds as long as nobody else writes, and the head of the
 //! log, which every load answers, tells whether somebody did: then the view follows them by the records they added, where
 //! these are not too many, and otherwise all of it is loaded afresh. What initiates a trade or a transfer between known
-//! stations asks the store nothing: its id is taken for free, and the commit, which finds an id that is not, makes the
-//! group be looked up and decided again. A refusal is never decided so.
+//! stations asks the store nothing: it is presumed to be new, and the commit, which finds an id that is taken, makes the
+//! group be looked up and decided again. A refusal is never decided so. Commands are decided in the order in which they
+//! came, but for those that were presumed to be new in vain, which are decided after the others of their group.
 //!
 //! Where others write to the same rows, a commit that hopes to be first is often not. After a conflict the committer
 //! takes turns with them for some groups: it holds the head of the log first, and then decides, with everyone who came
@@ -52,6 +53,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use turn::EARLY_MIN;
 
 /// The first pause after a conflict; it doubles with each further one.
 const BACKOFF_FIRST: Duration = Duration::from_millis(2);
@@ -180,36 +182,59 @@ impl Committer {
 
     /// Decides commands on the view, as if what is being stored had landed.
     async fn decide(&mut self, mut commands: Vec<Pending>) {
-        if self.trusts_the_view() && self.novelty.is_assumed() {
-            let now = self.clock.now();
-            commands = self.open.decide_unseen(commands, now);
-            if commands.is_empty() {
-                return;
-            }
+        if self.trusts_the_view() && self.novelty.is_presumed() {
+            self.open.presume_new(&mut commands);
         }
-        let loaded = match self.load(&commands).await {
-            // Others wrote, and nothing here depends on what they may have changed.
-            Err(error) if error.kind == StoreErrorKind::Conflict && self.is_idle() => {
-                self.catch_up(&commands).await
-            }
-            loaded => loaded,
+        let asks = commands.iter().any(|pending| pending.presumed_new.is_none());
+        let asked = if asks { self.ask(&commands).await } else { Ok(()) };
+        let decided = match asked {
+            Ok(()) => self.decide_loaded(commands).await,
+            Err(error) => Err((commands, error)),
         };
-        match loaded {
-            Ok(()) => {
-                let now = self.clock.now();
-                commands.into_iter().for_each(|pending| self.open.decide(pending, now));
-            }
+        match decided {
+            Ok(()) => {}
             // What one of them asks for may be more than the store can take: each is tried by itself.
-            Err(error) if error.is_retryable() || (may_be_of_one(&error) && commands.len() > 1) => {
+            Err((left, error)) if error.is_retryable() || (may_be_of_one(&error) && left.len() > 1) => {
                 if let Some(flight) = &mut self.flight {
                     let ended = outcome((&mut flight.task).await, &*self.store);
                     self.land(ended).await;
                 }
                 let mut group = self.start_over();
-                group.extend(commands);
+                group.extend(left);
                 self.settle(group, Some(error)).await;
             }
-            Err(error) => fail(commands, Arc::new(error)),
+            Err((left, error)) => fail(left, Arc::new(error)),
+        }
+    }
+
+    /// Decides commands whose keys were loaded, and then those of whom the store has to be asked after all. Gives back
+    /// who was not decided where that fails.
+    async fn decide_loaded(&mut self, commands: Vec<Pending>) -> Result<(), (Vec<Pending>, StoreError)> {
+        let now = self.clock.now();
+        let left = self.open.decide_all(commands, now);
+        if left.is_empty() {
+            return Ok(());
+        }
+        if self.rivalry.takes_turns() && left.len() >= EARLY_MIN {
+            // Others wait for the head meanwhile.
+            self.novelty.was_wrong();
+        }
+        if let Err(error) = self.ask(&left).await {
+            return Err((left, error));
+        }
+        let left = self.open.decide_all(left, now);
+        debug_assert!(left.is_empty(), "nothing is presumed any more");
+        Ok(())
+    }
+
+    /// Loads what commands can touch; where others wrote, and nothing rests on what they may have changed, the view
+    /// follows them.
+    async fn ask(&mut self, commands: &[Pending]) -> Result<(), StoreError> {
+        match self.load(commands).await {
+            Err(error) if error.kind == StoreErrorKind::Conflict && self.is_idle() => {
+                self.catch_up(commands).await
+            }
+            loaded => loaded,
         }
     }
 
@@ -281,14 +306,14 @@ impl Committer {
         let Some(Flight { closed, launched_at, .. }) = self.flight.take() else { return };
         match outcome {
             Ok(head) => {
-                self.novelty.held(closed.unseen);
+                self.novelty.held(closed.presumes_new);
                 let again = self.stored(closed, head);
                 self.heard_at = launched_at;
                 self.settle(again, None).await;
             }
             Err(error) => {
                 self.rivalry.met(&error);
-                self.novelty.met(&error, closed.unseen);
+                self.novelty.met(&error, closed.presumes_new);
                 let again = self.start_over();
                 let group = closed.undecided(error.kind == StoreErrorKind::OutcomeUnknown);
                 match self.settle(group, Some(error)).await {
@@ -362,6 +387,7 @@ impl Committer {
         let begun = Instant::now();
         let store = self.store.clone();
         let mut failed = first;
+        group.iter_mut().for_each(|pending| pending.presumed_new = None);
         loop {
             // After an error others may be at the same rows, or an attempt still on its way: from then on nobody commits
             // between our load and our commit.
@@ -376,7 +402,7 @@ impl Committer {
                 backoff = (backoff * 2).min(BACKOFF_MAX);
             }
             let attempt = match if hold { store.hold().await.map(Some) } else { Ok(None) } {
-                Ok(held) => self.attempt(group, Vec::new(), held).await,
+                Ok(held) => self.attempt(group, held).await,
                 Err(error) => not_tried(group, error),
             };
             match attempt {
@@ -393,28 +419,17 @@ impl Committer {
         }
     }
 
-    /// One attempt, while nothing else is decided or on its way. Of `unseen` the store is asked nothing where they come
-    /// true; the head is held then.
-    async fn attempt(
-        &mut self,
-        mut commands: Vec<Pending>,
-        unseen: Vec<Pending>,
-        held: Option<Box<dyn Held + '_>>,
-    ) -> Attempt {
+    /// One attempt, while nothing else is decided or on its way. Where something is presumed to be new, the head is held.
+    async fn attempt(&mut self, commands: Vec<Pending>, held: Option<Box<dyn Held + '_>>) -> Attempt {
         if let Err(error) = self.catch_up(&commands).await {
-            commands.extend(unseen);
             return not_tried(commands, error);
         }
         self.rivalry.loaded(self.open.draft.view.head());
-        let now = self.clock.now();
-        let left = self.open.decide_unseen(unseen, now);
-        let loaded = if left.is_empty() { Ok(()) } else { self.load(&left).await };
-        commands.extend(left);
-        if let Err(error) = loaded {
-            commands.extend(self.start_over());
-            return not_tried(commands, error);
+        if let Err((left, error)) = self.decide_loaded(commands).await {
+            let mut all = self.start_over();
+            all.extend(left);
+            return not_tried(all, error);
         }
-        commands.into_iter().for_each(|pending| self.open.decide(pending, now));
         self.open.settled().into_iter().for_each(group::Decided::answer);
         if self.open.is_clean() {
             self.open.let_go(KEPT_MAX);
@@ -428,13 +443,13 @@ impl Committer {
         match committed {
             Ok(head) => {
                 self.rivalry.committed(head);
-                self.novelty.held(closed.unseen);
+                self.novelty.held(closed.presumes_new);
                 self.stored(closed, head);
                 Attempt::Done
             }
             Err(error) => {
                 self.rivalry.met(&error);
-                self.novelty.met(&error, closed.unseen);
+                self.novelty.met(&error, closed.presumes_new);
                 self.start_over();
                 let again = closed.undecided(error.kind == StoreErrorKind::OutcomeUnknown);
                 if error.is_retryable() {

@@ -1,15 +1,16 @@
-//! Whether ids that were never seen are taken for free before the store has been asked.
+//! Whether what commands make is presumed to be new before the store has been asked about its ids.
 
 use crate::store::{StoreError, StoreErrorKind};
 
-/// Groups for which the store is asked first after an id was not free; four times as many after each further one.
+/// Groups for which the store is asked first after that was wrong; four times as many after each further time.
 const ASKED_FIRST: u32 = 8;
 const ASKED_MAX: u32 = 1 << 11;
 
-/// What became of ids that were taken for free.
+/// What became of what was presumed to be new.
 ///
-/// A commit that finds one taken is decided again by itself, which costs more than having asked: where requests are
-/// repeated again and again, asking is right.
+/// A commit that finds an id taken is decided again by itself, which costs more than having asked; so does asking under
+/// the head of the log about many that were presumed in vain. Where requests are repeated again and again, or many want
+/// what is sold out, asking first is right.
 #[derive(Debug)]
 pub(super) struct Novelty {
     /// For how many groups still the store is asked.
@@ -27,16 +28,16 @@ impl Default for Novelty {
 }
 
 impl Novelty {
-    /// Whether a group's ids are taken for free.
-    pub(super) fn is_assumed(&mut self) -> bool {
-        let assumed = self.asked_left == 0;
+    /// Whether it is presumed of the next group.
+    pub(super) fn is_presumed(&mut self) -> bool {
+        let presumed = self.asked_left == 0;
         self.asked_left = self.asked_left.saturating_sub(1);
-        assumed
+        presumed
     }
 
-    /// A group was stored; `assumed` tells whether ids in it were taken for free.
-    pub(super) fn held(&mut self, assumed: bool) {
-        self.right += u32::from(assumed);
+    /// A group was stored in which it was presumed, or not.
+    pub(super) fn held(&mut self, presumed: bool) {
+        self.right += u32::from(presumed);
         if self.right >= self.asked_next {
             self.asked_next = (self.asked_next / 2).max(ASKED_FIRST);
             self.right = 0;
@@ -44,12 +45,17 @@ impl Novelty {
     }
 
     /// A group was not.
-    pub(super) fn met(&mut self, error: &StoreError, assumed: bool) {
-        if assumed && error.kind == StoreErrorKind::Conflict {
-            self.asked_left = self.asked_next;
-            self.right = 0;
-            self.asked_next = self.asked_next.saturating_mul(4).min(ASKED_MAX);
+    pub(super) fn met(&mut self, error: &StoreError, presumed: bool) {
+        if presumed && error.kind == StoreErrorKind::Conflict {
+            self.was_wrong();
         }
+    }
+
+    /// Asking first would have cost less.
+    pub(super) fn was_wrong(&mut self) {
+        self.asked_left = self.asked_next;
+        self.right = 0;
+        self.asked_next = self.asked_next.saturating_mul(4).min(ASKED_MAX);
     }
 }
 
@@ -58,7 +64,7 @@ mod tests {
     use super::*;
 
     fn groups_asked(novelty: &mut Novelty) -> usize {
-        std::iter::repeat_with(|| novelty.is_assumed()).take_while(|assumed| !assumed).count()
+        std::iter::repeat_with(|| novelty.is_presumed()).take_while(|presumed| !presumed).count()
     }
 
     #[test]

@@ -14,6 +14,9 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 pub(in super::super) struct Pending {
     pub(super) request: Request,
     pub(super) lines: u32,
+    /// The attempt in whose view all it depends on was known but its ids, which the store is not asked about: what it
+    /// makes is presumed to be new, and the commit finds out.
+    pub(super) presumed_new: Option<RequestId>,
     reply: oneshot::Sender<Result<Answer, ServiceError>>,
     /// An attempt that may have landed.
     attempted: Option<Attempted>,
@@ -46,7 +49,7 @@ impl Pending {
         reply: oneshot::Sender<Result<Answer, ServiceError>>,
         held: (Option<Claim>, OwnedSemaphorePermit),
     ) -> Self {
-        Self { request, lines, reply, attempted: None, held }
+        Self { request, lines, presumed_new: None, reply, attempted: None, held }
     }
 
     pub(super) fn answer(self, result: Result<Answer, ServiceError>) {

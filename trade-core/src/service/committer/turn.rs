@@ -8,33 +8,33 @@ use tokio::sync::mpsc;
 
 /// Commands whose keys are loaded while the head of the log is waited for: fewer cost less under the lock, where what
 /// others wrote is asked for anyway.
-const EARLY_MIN: usize = 64;
+pub(super) const EARLY_MIN: usize = 64;
 
-/// Who takes part in a turn.
+/// Who takes part in a turn, in the order in which they came.
 #[derive(Debug, Default)]
 struct Turn {
-    /// Those of whom the store was asked.
-    asked: Vec<Pending>,
-    /// Those of whom it is yet to be.
-    unasked: Vec<Pending>,
-    /// Those who make something under ids that are taken for free, between stations that are known.
-    unseen: Vec<Pending>,
-    ids_are_free: bool,
+    commands: Vec<Pending>,
+    /// How many of them the store was asked about, as far as it has to be.
+    asked: usize,
+    presumes_new: bool,
 }
 
 impl Turn {
-    fn join(&mut self, commands: Vec<Pending>, open: &mut Group) {
-        for pending in commands {
-            if self.ids_are_free && open.knows_all_but_ids(&pending) {
-                self.unseen.push(pending);
-            } else {
-                self.unasked.push(pending);
-            }
+    fn join(&mut self, mut commands: Vec<Pending>, open: &mut Group) {
+        if self.presumes_new {
+            open.presume_new(&mut commands);
         }
+        self.commands.append(&mut commands);
     }
 
-    fn into_commands(self) -> Vec<Pending> {
-        [self.asked, self.unasked, self.unseen].into_iter().flatten().collect()
+    /// Those of whom the store is yet to be asked, once they are many.
+    fn many_unasked(&mut self) -> Option<&[Pending]> {
+        let unasked = &self.commands[self.asked..];
+        let many = unasked.iter().filter(|pending| pending.presumed_new.is_none()).count() >= EARLY_MIN;
+        many.then(|| {
+            self.asked = self.commands.len();
+            unasked
+        })
     }
 }
 
@@ -48,14 +48,13 @@ impl Committer {
         let (store, bus) = (self.store.clone(), self.bus.clone());
         let handover_due = bus.expect_handover();
         let mut room = self.options.group_lines_max.saturating_sub(lines(&commands));
-        let mut turn = Turn { ids_are_free: self.novelty.is_assumed(), ..Turn::default() };
+        let mut turn = Turn { presumes_new: self.novelty.is_presumed(), ..Turn::default() };
         turn.join(commands, &mut self.open);
         let mut hold = pin!(store.hold());
         let held = loop {
-            if turn.unasked.len() >= EARLY_MIN {
+            if let Some(unasked) = turn.many_unasked() {
                 // What is known before need not be loaded under the lock. What fails here fails there, and is told.
-                let (_, held) = beside(self.catch_up(&turn.unasked), &mut hold).await;
-                turn.asked.append(&mut turn.unasked);
+                let (_, held) = beside(self.catch_up(unasked), &mut hold).await;
                 if let Some(held) = held {
                     break held;
                 }
@@ -73,10 +72,9 @@ impl Committer {
         let attempt = match held {
             Ok(held) => {
                 turn.join(waiting(queue, room), &mut self.open);
-                turn.asked.append(&mut turn.unasked);
-                self.attempt(turn.asked, turn.unseen, Some(held)).await
+                self.attempt(turn.commands, Some(held)).await
             }
-            Err(error) => Attempt::Again(turn.into_commands(), error),
+            Err(error) => Attempt::Again(turn.commands, error),
         };
         // What follows may take long.
         drop(handover_due);

@@ -148,6 +148,8 @@ pub async fn a_waiting_reader_hears_of_another_handle(h: Harness) {
     let commit = super::harness::prepare(&*other, &[open_station("a", &[])], start_time()).await;
     other.commit(&commit).await.unwrap();
     tokio::time::timeout(HEARD_WITHIN, waiting).await.expect("it is heard of in time").unwrap();
+    let late = tokio::time::timeout(HEARD_WITHIN, h.store().changed(after)).await;
+    late.expect("what was written before need not be waited for").unwrap();
 }
 
 /// Whoever comes late gets the stored part and the live part without a seam.
