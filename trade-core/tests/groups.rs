@@ -16,7 +16,7 @@ use trade_core::store::{Store, StoreErrorKind};
 use trade_core::testing::FaultyStore;
 use trade_core::testing::audit::audit;
 use trade_core::testing::conformance::taken;
-use trade_core::testing::faulty::Fault;
+use trade_core::testing::faulty::{Damage, Fault};
 use trade_core::testing::fixtures::*;
 
 /// Long enough for whatever can go on to have gone on.
@@ -338,7 +338,7 @@ async fn what_was_presumed_on_a_view_that_is_gone_rests_on_what_is_stored() {
 async fn a_record_that_cannot_be_read_is_in_nobodys_way_who_does_not_need_it() {
     let (memory, [store, _], [here, there]) = start_two().await;
     taken(&there, sell("T-1", 1)).await;
-    store.spoil_log(true);
+    store.damage_log(Damage::Unreadable);
     for id in ["T-2", "T-3"] {
         taken(&here, sell(id, 1)).await;
     }

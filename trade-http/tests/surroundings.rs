@@ -99,6 +99,15 @@ async fn health_follows_the_store_and_the_shutdown() {
     network.post("/api/inventory", json!({"stationId": "y"})).await.problem(503, "shutdown");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_server_that_cannot_follow_the_log_is_not_ready() {
+    let network = broken(Broken::Failing(StoreErrorKind::Corrupt), HttpOptions::default()).await;
+    network.get("/health/ready").await.expect(200);
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let problem = network.get("/health/ready").await.problem(503, "store-unavailable");
+    assert!(problem["detail"].as_str().unwrap().contains("cannot be followed"), "{problem}");
+}
+
 #[tokio::test]
 async fn a_server_that_commits_nothing_any_more_is_not_ready() {
     let network = Network::new().await;

@@ -13,7 +13,7 @@ pub use subscription::{Resync, Subscription};
 
 use crate::event::{Event, EventFilter};
 use crate::resource::Sequence;
-use crate::store::{Head, LogRecord, Store, StoreError};
+use crate::store::{Head, LogRecord, Store, StoreError, StoreErrorKind};
 use bytes::Bytes;
 use chunk::Chunk;
 use history::History;
@@ -22,13 +22,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// Records and bytes the bus reads from the log at a time when it follows other processes.
 const FOLLOW_RECORDS: usize = 128;
 const FOLLOW_BYTES: usize = 256 * 1024;
 /// How long the bus waits for what the committer is about to read of others.
 const HANDOVER_MAX: Duration = Duration::from_millis(20);
+/// How often the bus looks whether the log still reaches as far as it did.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 /// How long the bus waits after the store failed.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
@@ -83,6 +85,8 @@ struct Inner {
     /// Whether the committer is about to read what others wrote, and hands it over: it need not be read and decoded
     /// twice.
     is_handover_due: AtomicBool,
+    /// As [`EventBus::stands_still`].
+    stands_still: AtomicBool,
 }
 
 /// For as long as a handover is due.
@@ -105,6 +109,7 @@ impl EventBus {
             head: watch::Sender::new(Some(head.sequence)),
             gap: Notify::new(),
             is_handover_due: AtomicBool::new(false),
+            stands_still: AtomicBool::new(false),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -112,6 +117,13 @@ impl EventBus {
     /// The newest sequence the bus knows.
     pub fn newest(&self) -> Sequence {
         self.inner.ring.read().unwrap_or_else(PoisonError::into_inner).end()
+    }
+
+    /// Whether the log cannot be followed as it is stored: a record is damaged or missing, or it is another log than it
+    /// was (a backup was restored beneath a running service). No subscriber hears of anything new then, and whoever
+    /// repaired it starts the service again.
+    pub fn stands_still(&self) -> bool {
+        self.inner.stands_still.load(Ordering::Relaxed)
     }
 
     /// Subscribes to what comes after `after`, or from now on.
@@ -186,25 +198,48 @@ impl EventBus {
     }
 
     async fn follow_log(&self) {
+        let mut look_at = Instant::now() + LOOK_INTERVAL;
         loop {
             let newest = self.newest();
-            let step = async {
-                tokio::select! {
-                    () = self.inner.gap.notified() => {}
-                    changed = self.inner.store.changed(newest) => {
-                        changed?;
-                        if self.is_handed_over(newest).await {
-                            return Ok(());
-                        }
-                    }
+            let followed = tokio::select! {
+                () = sleep_until(look_at) => {
+                    look_at = Instant::now() + LOOK_INTERVAL;
+                    self.look(newest).await
                 }
-                self.catch_up().await
+                followed = self.follow_on(newest) => followed,
             };
-            if let Err(error) = step.await {
-                tracing::warn!(%error, "the log cannot be followed");
-                tokio::time::sleep(RETRY_DELAY).await;
+            let Err(error) = followed else { continue };
+            if error.kind == StoreErrorKind::Corrupt {
+                self.inner.stands_still.store(true, Ordering::Relaxed);
+            }
+            tracing::warn!(%error, "the log cannot be followed");
+            sleep(RETRY_DELAY).await;
+        }
+    }
+
+    /// Whether the log still reaches to where it did.
+    async fn look(&self, newest: Sequence) -> Result<(), StoreError> {
+        let end = self.inner.store.head().await?.sequence;
+        if end < newest {
+            return Err(self.corrupt(format!(
+                "the log ends at {end}, before {newest}, which was there: where a backup was restored, the server has \
+                 to be started again"
+            )));
+        }
+        self.catch_up().await
+    }
+
+    async fn follow_on(&self, newest: Sequence) -> Result<(), StoreError> {
+        tokio::select! {
+            () = self.inner.gap.notified() => {}
+            changed = self.inner.store.changed(newest) => {
+                changed?;
+                if self.is_handed_over(newest).await {
+                    return Ok(());
+                }
             }
         }
+        self.catch_up().await
     }
 
     /// Waits for what comes after `newest` from the committer, where that is about to read it. `false` where it must be
@@ -215,17 +250,27 @@ impl EventBus {
         }
         let mut head = self.head();
         let newer = head.wait_for(|head| head.is_none_or(|head| head > newest));
-        timeout(HANDOVER_MAX, newer).await.is_ok()
+        tokio::select! {
+            newer = timeout(HANDOVER_MAX, newer) => newer.is_ok(),
+            () = self.inner.gap.notified() => false,
+        }
     }
 
     async fn catch_up(&self) -> Result<(), StoreError> {
         loop {
-            let records = self.inner.store.read(self.newest(), FOLLOW_RECORDS, FOLLOW_BYTES).await?;
-            if records.is_empty() {
-                return Ok(());
-            }
+            let newest = self.newest();
+            let records = self.inner.store.read(newest, FOLLOW_RECORDS, FOLLOW_BYTES).await?;
+            let Some(first) = records.first().map(LogRecord::first) else { return Ok(()) };
             self.extend(records);
+            if self.newest() == newest {
+                return Err(self.corrupt(format!("a record begins at {first}, not after {newest}")));
+            }
+            self.inner.stands_still.store(false, Ordering::Relaxed);
         }
+    }
+
+    fn corrupt(&self, detail: String) -> StoreError {
+        StoreError::new(StoreErrorKind::Corrupt, self.inner.store.name(), "follow the log", detail)
     }
 
     fn head(&self) -> watch::Receiver<Option<Sequence>> {
@@ -253,18 +298,23 @@ mod tests {
     use crate::memory::MemoryStore;
     use crate::rules::Draft;
     use crate::testing::FaultyStore;
-    use crate::testing::fixtures::{adjust, log_of, open_station, start_time};
+    use crate::testing::faulty::Damage;
+    use crate::testing::fixtures::{adjust, initiate, log_of, open_station, sale, start_time};
     use crate::view::View;
-    use tokio::time::sleep;
+
+    async fn store_of(log: &[LogRecord]) -> Arc<FaultyStore> {
+        let mut draft = Draft::new(View::empty());
+        log.iter().for_each(|record| draft.view.evolve_step(&record.step, record.first()));
+        draft.log = log.to_vec();
+        let store = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new())));
+        store.commit(&draft.commit(Vec::new())).await.expect("it can be stored");
+        store
+    }
 
     /// A store that holds a log, and a bus that knows of none of it and follows it.
     async fn behind() -> (Vec<LogRecord>, Arc<FaultyStore>, EventBus) {
         let log = log_of(&[open_station("a", &[]), adjust("a", &[("tea", 1)])], start_time());
-        let mut draft = Draft::new(View::empty());
-        log.iter().for_each(|record| draft.view.evolve_step(&record.step, record.first()));
-        draft.log = log.clone();
-        let store = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new())));
-        store.commit(&draft.commit(Vec::new())).await.expect("it can be stored");
+        let store = store_of(&log).await;
         let bus = EventBus::new(store.clone(), Head::EMPTY);
         tokio::spawn(bus.clone().follow());
         (log, store, bus)
@@ -292,5 +342,47 @@ mod tests {
         assert!(store.log_reads() > 0);
         bus.hand_over(log);
         assert_eq!(bus.newest(), 2, "what is known already is passed over");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_missing_is_read_at_once_though_a_handover_is_due() {
+        let (log, _, bus) = behind().await;
+        let _due = bus.expect_handover();
+        sleep(Duration::from_millis(51)).await;
+        bus.publish(log[1..].to_vec());
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!(bus.newest(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_log_with_a_hole_is_not_read_without_rest_and_followed_once_it_is_whole() {
+        let (_, store, bus) = behind().await;
+        store.damage_log(Damage::Missing(1));
+        sleep(Duration::from_secs(10)).await;
+        assert!(bus.stands_still());
+        assert_eq!(bus.newest(), 0, "nothing is passed by");
+        assert!(store.log_reads() <= 20, "{} reads in 10 s", store.log_reads());
+        store.heal();
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!((bus.newest(), bus.stands_still()), (2, false));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_log_that_is_another_is_not_followed() {
+        let commands = [open_station("a", &[]), open_station("b", &[("tea", 9)]), adjust("a", &[("tea", 1)])];
+        let sold = initiate(sale("T-1", "b", "a", &[("tea", 1)]));
+        let ahead = log_of(&[&commands[..], &[adjust("a", &[("tea", 2)])]].concat(), start_time());
+        // Its last step, of four events, has the end of the first log in it.
+        let other = log_of(&[&commands[..2], &[sold]].concat(), start_time());
+        for (stored, what) in [(&other[..2], "it is shorter"), (&other[..], "a step has both ends")] {
+            let store = store_of(stored).await;
+            let bus = EventBus::new(store, Head::EMPTY);
+            bus.publish(ahead.clone());
+            tokio::spawn(bus.clone().follow());
+            let mut feed = bus.subscribe(None, EventFilter::default()).await.expect("it can be read");
+            assert!(timeout(2 * LOOK_INTERVAL, feed.next()).await.is_err(), "{what}");
+            assert!(bus.stands_still(), "{what}");
+            assert_eq!((bus.newest(), feed.position()), (4, 4), "{what}");
+        }
     }
 }

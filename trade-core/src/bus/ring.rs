@@ -30,14 +30,15 @@ impl Ring {
         self.end
     }
 
-    /// Adds steps that follow without a gap; those it has already are passed over. False if there is a gap.
+    /// Adds steps that follow without a gap; those it has already are passed over. False if there is a gap, or a step of
+    /// another log, with events before and after the newest here.
     pub(super) fn extend(&mut self, records: Vec<LogRecord>) -> bool {
         let (mut part, mut events, mut lines, mut whole) = (Vec::new(), 0, 0, true);
         for record in records {
             if record.last <= self.end {
                 continue;
             }
-            if record.first() > self.end + 1 {
+            if record.first() != self.end + 1 {
                 whole = false;
                 break;
             }

@@ -1,6 +1,7 @@
 //! Passing on what a wrapping store does not change.
 
-/// Implements the reading traits for a type by passing every call to `self.inner`, after `self.before_read(operation)?`.
+/// Implements the reading traits for a type by passing every call to `self.inner`, after `self.before_read(operation)?`,
+/// what it reads of the log by way of `self.as_damaged(records)`.
 macro_rules! delegate_reads {
     ($name:ty) => {
         #[async_trait::async_trait]
@@ -129,7 +130,7 @@ macro_rules! delegate_reads {
                 bytes_max: usize,
             ) -> Result<Vec<$crate::store::LogRecord>, $crate::store::StoreError> {
                 self.before_read("read")?;
-                self.inner.read(after, records_max, bytes_max).await
+                self.as_damaged(self.inner.read(after, records_max, bytes_max).await?)
             }
 
             async fn changed(

@@ -1,7 +1,8 @@
 //! A store that fails, as servers, networks and disks do.
 
 use super::delegate::{HeldBy, Lands, delegate_reads};
-use crate::store::{Commit, Head, Held, Keys, Loaded, Store, StoreError, StoreErrorKind};
+use crate::resource::Sequence;
+use crate::store::{Commit, Head, Held, Keys, Loaded, LogRecord, Store, StoreError, StoreErrorKind};
 use crate::values::Timestamp;
 use async_trait::async_trait;
 use std::collections::VecDeque;
@@ -39,6 +40,15 @@ impl Fault {
     ];
 }
 
+/// What is wrong with the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Damage {
+    /// Reading it is [`StoreErrorKind::Corrupt`].
+    Unreadable,
+    /// The record is missing that ends with this sequence.
+    Missing(Sequence),
+}
+
 /// What fails when.
 #[derive(Debug, Default)]
 struct Plan {
@@ -49,6 +59,7 @@ struct Plan {
     seeded: Option<(u64, u64, u64)>,
     /// How long the store is waited for in vain.
     silence: Option<Duration>,
+    damage: Option<Damage>,
 }
 
 impl Plan {
@@ -98,7 +109,6 @@ pub struct FaultyStore {
     late: Mutex<Vec<tokio::task::JoinHandle<()>>>,
     plan: Mutex<Plan>,
     offline: AtomicBool,
-    log_spoilt: AtomicBool,
     commits_tried: AtomicU64,
     log_reads: AtomicU64,
     ids_asked: AtomicU64,
@@ -114,7 +124,6 @@ impl FaultyStore {
             late: Mutex::default(),
             plan: Mutex::default(),
             offline: AtomicBool::new(false),
-            log_spoilt: AtomicBool::new(false),
             commits_tried: AtomicU64::new(0),
             log_reads: AtomicU64::new(0),
             ids_asked: AtomicU64::new(0),
@@ -164,7 +173,6 @@ impl FaultyStore {
     pub fn heal(&self) {
         *self.plan() = Plan::default();
         self.set_offline(false);
-        self.spoil_log(false);
     }
 
     /// While offline, everything is [`StoreErrorKind::Unavailable`].
@@ -172,9 +180,9 @@ impl FaultyStore {
         self.offline.store(offline, Ordering::SeqCst);
     }
 
-    /// While the log is spoilt, reading it is [`StoreErrorKind::Corrupt`].
-    pub fn spoil_log(&self, spoilt: bool) {
-        self.log_spoilt.store(spoilt, Ordering::SeqCst);
+    /// From now on the log is damaged.
+    pub fn damage_log(&self, damage: Damage) {
+        self.plan().damage = Some(damage);
     }
 
     /// Waits until every commit that was to land late has landed, or was refused.
@@ -220,14 +228,21 @@ impl FaultyStore {
     fn before_read(&self, operation: &'static str) -> Result<(), StoreError> {
         if operation == "read" {
             self.log_reads.fetch_add(1, Ordering::SeqCst);
-            if self.log_spoilt.load(Ordering::SeqCst) {
-                return Err(error(StoreErrorKind::Corrupt, operation));
-            }
         }
         if self.offline.load(Ordering::SeqCst) {
             return Err(error(StoreErrorKind::Unavailable, operation));
         }
         Ok(())
+    }
+
+    fn as_damaged(&self, mut records: Vec<LogRecord>) -> Result<Vec<LogRecord>, StoreError> {
+        let damage = self.plan().damage;
+        match damage {
+            None => {}
+            Some(Damage::Unreadable) => return Err(error(StoreErrorKind::Corrupt, "read")),
+            Some(Damage::Missing(last)) => records.retain(|record| record.last != last),
+        }
+        Ok(records)
     }
 
     async fn fail(&self, fault: Fault, commit: &Commit) -> StoreError {

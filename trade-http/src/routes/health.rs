@@ -26,6 +26,11 @@ pub(crate) async fn ready(State(app): State<App>) -> Reply {
         let detail = "the server no longer commits anything to its store, and has to be started again";
         return Err(Problem::new("store-unavailable", detail));
     }
+    if app.service.bus().stands_still() {
+        tracing::warn!("not ready: the log cannot be followed");
+        let detail = "the log of the store cannot be followed as it is, so that no event is streamed";
+        return Err(Problem::new("store-unavailable", detail));
+    }
     match timeout(STORE_TIME_MAX, app.store().head()).await {
         Ok(Ok(_)) => reply::json(StatusCode::OK, &json!({ "status": "ready" })),
         Ok(Err(error)) => {
