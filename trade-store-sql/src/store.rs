@@ -26,7 +26,7 @@ pub struct SqlStore<E: Engine> {
 #[derive(Debug)]
 pub(crate) struct Lanes<E: Engine> {
     pub(crate) writer: Lane<E>,
-    /// Loads what commands can touch. They do not queue behind those who merely read.
+    /// Loads what commands can touch, and what others wrote. They do not queue behind those who merely read.
     pub(crate) loader: Lane<E>,
     /// Looks where the log ends.
     pub(crate) watcher: Lane<E>,
@@ -143,6 +143,15 @@ impl<E: Engine> EventLog for SqlStore<E> {
         bytes_max: usize,
     ) -> Result<Vec<LogRecord>, StoreError> {
         log::read(&self.lanes.readers, after, records_max, bytes_max).await
+    }
+
+    async fn read_to_commit(
+        &self,
+        after: Sequence,
+        records_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<LogRecord>, StoreError> {
+        log::read(&self.lanes.loader, after, records_max, bytes_max).await
     }
 
     async fn changed(&self, after: Sequence) -> Result<(), StoreError> {

@@ -144,8 +144,23 @@ pub trait EventLog: Send + Sync {
         bytes_max: usize,
     ) -> Result<Vec<LogRecord>, StoreError>;
 
+    /// As [`EventLog::read`], for who is about to commit, maybe with the head of the log held: others wait for that, so
+    /// it should wait for no other reader.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they cannot be read.
+    async fn read_to_commit(
+        &self,
+        after: Sequence,
+        records_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<LogRecord>, StoreError> {
+        self.read(after, records_max, bytes_max).await
+    }
+
     /// Waits until another process may have written something after `after`. A hint: it may return early, and must
-    /// return within a bounded time after such a write, or at once where that was before the call. A store that only this process can write may wait for ever.
+    /// return within a bounded time after such a write, or at once where that was before the call. A store that only
+    /// this process can write may wait for ever.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot tell.

@@ -33,7 +33,7 @@ pub(crate) fn head_of<E: Engine>(found: &[E::Row], operation: &'static str) -> R
 }
 
 pub(crate) async fn read<E: Engine>(
-    readers: &Lane<E>,
+    lane: &Lane<E>,
     after: Sequence,
     records_max: usize,
     bytes_max: usize,
@@ -42,7 +42,7 @@ pub(crate) async fn read<E: Engine>(
     let limit = |limit| i64::try_from(limit).unwrap_or(i64::MAX);
     let parameters: [Param<'_>; 3] =
         [rows::stored(after).into(), limit(records_max).into(), limit(bytes_max).into()];
-    let found = readers.read(OPERATION, READ_SQL.of(E::DIALECT), &parameters).await?;
+    let found = lane.read(OPERATION, READ_SQL.of(E::DIALECT), &parameters).await?;
     let damaged = rows::corrupt::<E>(OPERATION);
     let record = |row: &E::Row| {
         let last = rows::count(row, 0).map_err(damaged)?;

@@ -2,10 +2,13 @@
 
 use super::SqliteStore;
 use super::commit::write_at_once;
+use super::open::READERS_MAX;
 use crate::commit::keys::RowKeys;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Executor};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
 use trade_core::command::{Command, CreateStation};
 use trade_core::event::Actor;
 use trade_core::rules::{Context, Draft};
@@ -41,6 +44,24 @@ async fn on_writer(store: &SqliteStore, sql: String) {
     let connection: &mut SqliteConnection = &mut lease.connection;
     connection.execute(AssertSqlSafe(sql)).await.unwrap();
     lease.give_back();
+}
+
+#[tokio::test]
+async fn who_commits_waits_for_no_reader() {
+    let (_folder, store) = store().await;
+    let commit = opening(&store, "ceres", 1).await;
+    store.commit(&commit).await.unwrap();
+    let mut leases = Vec::new();
+    for _ in 0..READERS_MAX {
+        leases.push(store.lanes.readers.lease("test").await.unwrap());
+    }
+    let long = Duration::from_millis(200);
+    assert!(timeout(long, store.read(0, 1, 1)).await.is_err(), "every connection that reads is taken");
+    let read = timeout(25 * long, store.read_to_commit(0, 1, 1)).await.expect("it waits for nobody");
+    assert_eq!(read.unwrap(), commit.log);
+    store.load(&Keys::default()).await.unwrap();
+    drop(leases);
+    assert_eq!(store.read(0, 1, 1).await.unwrap(), commit.log);
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const SWITCH_TRIES: u32 = 50;
 const SWITCH_PAUSE: Duration = Duration::from_millis(100);
 /// Readers beside the one writer.
-const READERS_MAX: usize = 4;
+pub(super) const READERS_MAX: usize = 4;
 /// Pages the writer keeps in memory: negative is KiB. Enough for the largest of usual commits and the upper levels of every
 /// tree; more costs more than it saves, since SQLite passes over all of them at the end of most commits.
 const WRITER_CACHE: &str = "-16384";

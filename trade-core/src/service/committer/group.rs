@@ -191,7 +191,8 @@ impl Group {
         }
         // With the record before, which shows that this still is the log that the view knows.
         let after = known.sequence.saturating_sub(1);
-        let mut records = match store.read(after, FOLLOWED_EVENTS_MAX as usize, FOLLOWED_BYTES_MAX).await {
+        let read = store.read_to_commit(after, FOLLOWED_EVENTS_MAX as usize, FOLLOWED_BYTES_MAX).await;
+        let mut records = match read {
             // That is the feed's to tell: what is decided here need not depend on what cannot be read.
             Err(error) if error.kind == StoreErrorKind::Corrupt => return Ok(false),
             read => read?,
