@@ -241,6 +241,10 @@ struct HeldJournal<'s> {
 
 #[async_trait]
 impl Held for HeldJournal<'_> {
+    fn head(&self) -> Option<Head> {
+        None
+    }
+
     async fn commit(mut self: Box<Self>, commit: &Commit) -> Result<Head, StoreError> {
         self.store.check(commit).await?;
         let line = write_commit(commit)
@@ -264,6 +268,15 @@ impl EventLog for JournalStore {
         bytes_max: usize,
     ) -> Result<Vec<LogRecord>, StoreError> {
         self.memory.read(after, records_max, bytes_max).await
+    }
+
+    async fn read_to_commit(
+        &self,
+        after: Sequence,
+        records_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<LogRecord>, StoreError> {
+        self.read(after, records_max, bytes_max).await
     }
 
     async fn changed(&self, after: Sequence) -> Result<(), StoreError> {

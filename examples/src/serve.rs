@@ -10,12 +10,15 @@ use examples::store::{Missing, Opened, causes};
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
-use trade_core::service::TradeService;
+use trade_core::clock::{SystemClock, UuidV7};
+use trade_core::service::{ServiceOptions, TradeService};
 use trade_http::HttpOptions;
 
 /// Connections the system may hold for us while we are busy.
@@ -45,7 +48,11 @@ pub(crate) async fn run(settings: Settings) -> Ended {
     let listener = bind(&listen)?;
     let start = async {
         let opened = open(&store, Missing::Create, &store_options).await?;
-        let service = TradeService::start(opened.store()).await;
+        let one_processor =
+            opened.is_embedded() && available_parallelism().is_ok_and(|count| count.get() == 1);
+        let options = ServiceOptions { one_processor, ..ServiceOptions::default() };
+        let (clock, ids) = (Arc::new(SystemClock), Arc::new(UuidV7));
+        let service = TradeService::start_with(opened.store(), clock, ids, options).await;
         let service = service
             .map_err(|error| Failure::Failed(format!("the store cannot be read: {}", causes(&error))))?;
         Ok::<_, Failure>((opened, service))

@@ -168,6 +168,11 @@ impl Opened {
         }
     }
 
+    /// Whether the store's work is done in this process, and not by a server.
+    pub fn is_embedded(&self) -> bool {
+        matches!(self, Self::Memory(_) | Self::Sqlite(_))
+    }
+
     /// Finishes what the store is doing and lets go of its files and connections.
     pub async fn close(&self) {
         match self {

@@ -11,6 +11,7 @@ use common::sse::serve;
 use common::{Network, trade};
 use serde_json::json;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -100,12 +101,15 @@ async fn health_follows_the_store_and_the_shutdown() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_cannot_follow_the_log_is_not_ready() {
-    let network = broken(Broken::Failing(StoreErrorKind::Corrupt), HttpOptions::default()).await;
+async fn a_server_whose_store_was_exchanged_is_not_ready() {
+    static END: AtomicU64 = AtomicU64::new(10);
+    let network = broken(Broken::Ending(&END), HttpOptions::default()).await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
     network.get("/health/ready").await.expect(200);
+    END.store(9, Ordering::Relaxed);
     tokio::time::sleep(Duration::from_secs(6)).await;
     let problem = network.get("/health/ready").await.problem(503, "store-unavailable");
-    assert!(problem["detail"].as_str().unwrap().contains("cannot be followed"), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("started again"), "{problem}");
 }
 
 #[tokio::test]

@@ -172,6 +172,15 @@ impl EventLog for MongoStore {
         log::read(self, after, records_max, bytes_max).await
     }
 
+    async fn read_to_commit(
+        &self,
+        after: Sequence,
+        records_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<LogRecord>, StoreError> {
+        self.read(after, records_max, bytes_max).await
+    }
+
     async fn changed(&self, after: Sequence) -> Result<(), StoreError> {
         self.wake.changed(self, after).await
     }

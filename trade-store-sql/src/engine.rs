@@ -21,8 +21,6 @@ pub trait Engine: Debug + Send + Sync + Sized + 'static {
 
     /// What it is called.
     const NAME: &'static str;
-    /// As [`trade_core::store::Store::is_embedded`].
-    const IS_EMBEDDED: bool;
     /// How it words a statement.
     const DIALECT: Dialect;
     /// A connection that was idle for longer is tried before it is used: the server may be gone.

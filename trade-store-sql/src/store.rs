@@ -165,10 +165,6 @@ impl<E: Engine> Store for SqlStore<E> {
         E::NAME
     }
 
-    fn is_embedded(&self) -> bool {
-        E::IS_EMBEDDED
-    }
-
     async fn load(&self, keys: &Keys) -> Result<Loaded, StoreError> {
         load::load(&self.lanes.loader, &self.stations, keys).await
     }

@@ -17,7 +17,7 @@ use crate::store::{Head, LogRecord, Store, StoreError, StoreErrorKind};
 use bytes::Bytes;
 use chunk::Chunk;
 use history::History;
-use ring::Ring;
+use ring::{Extended, Ring};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
@@ -85,8 +85,6 @@ struct Inner {
     /// Whether the committer is about to read what others wrote, and hands it over: it need not be read and decoded
     /// twice.
     is_handover_due: AtomicBool,
-    /// As [`EventBus::stands_still`].
-    stands_still: AtomicBool,
 }
 
 /// For as long as a handover is due.
@@ -103,27 +101,30 @@ impl EventBus {
     /// A bus over a store whose log ends at `head`.
     pub(crate) fn new(store: Arc<dyn Store>, head: Head) -> Self {
         let inner = Inner {
-            ring: RwLock::new(Ring::new(head.sequence)),
+            ring: RwLock::new(Ring::new(head)),
             history: History::new(store.clone()),
             store,
             head: watch::Sender::new(Some(head.sequence)),
             gap: Notify::new(),
             is_handover_due: AtomicBool::new(false),
-            stands_still: AtomicBool::new(false),
         };
         Self { inner: Arc::new(inner) }
     }
 
     /// The newest sequence the bus knows.
     pub fn newest(&self) -> Sequence {
+        self.end().sequence
+    }
+
+    fn end(&self) -> Head {
         self.inner.ring.read().unwrap_or_else(PoisonError::into_inner).end()
     }
 
-    /// Whether the log cannot be followed as it is stored: a record is damaged or missing, or it is another log than it
-    /// was (a backup was restored beneath a running service). No subscriber hears of anything new then, and whoever
-    /// repaired it starts the service again.
-    pub fn stands_still(&self) -> bool {
-        self.inner.stands_still.load(Ordering::Relaxed)
+    /// Whether every subscription has ended, and every new one ends at once: the service was shut down, or its log is
+    /// another than it was (a backup was restored beneath it), of which no subscriber may hear as if it went on. Whoever
+    /// did that starts the service again; those who subscribe then, beyond the end of the log, are told so.
+    pub fn is_closed(&self) -> bool {
+        self.inner.head.borrow().is_none()
     }
 
     /// Subscribes to what comes after `after`, or from now on.
@@ -156,7 +157,7 @@ impl EventBus {
 
     /// Hears of steps that were committed by this process.
     pub(crate) fn publish(&self, records: Vec<LogRecord>) {
-        if !self.extend(records) {
+        if self.extend(records) == Extended::Gap {
             // What is missing is read from the log.
             self.inner.gap.notify_one();
         }
@@ -173,10 +174,10 @@ impl EventBus {
         self.extend(records);
     }
 
-    fn extend(&self, records: Vec<LogRecord>) -> bool {
-        let (whole, end) = {
+    fn extend(&self, records: Vec<LogRecord>) -> Extended {
+        let (became, end) = {
             let mut ring = self.inner.ring.write().unwrap_or_else(PoisonError::into_inner);
-            (ring.extend(records), ring.end())
+            (ring.extend(records), ring.end().sequence)
         };
         self.inner.head.send_if_modified(|head| {
             let newer = head.is_some_and(|head| head < end);
@@ -185,7 +186,19 @@ impl EventBus {
             }
             newer
         });
-        whole
+        if became == Extended::Other {
+            self.lose(&format!("a step has {end} in it, where one had ended"));
+        }
+        became
+    }
+
+    /// The log is not the one that was followed.
+    fn lose(&self, how: &str) {
+        tracing::error!(
+            how,
+            "the log is another than it was: all streams end, and the server has to be started again"
+        );
+        self.close();
     }
 
     /// Follows the log for what other processes write, until the bus is closed.
@@ -201,32 +214,19 @@ impl EventBus {
         let mut look_at = Instant::now() + LOOK_INTERVAL;
         loop {
             let newest = self.newest();
+            // What is read and not taken in when it is time to look is read again.
             let followed = tokio::select! {
                 () = sleep_until(look_at) => {
                     look_at = Instant::now() + LOOK_INTERVAL;
-                    self.look(newest).await
+                    self.look().await
                 }
                 followed = self.follow_on(newest) => followed,
             };
-            let Err(error) = followed else { continue };
-            if error.kind == StoreErrorKind::Corrupt {
-                self.inner.stands_still.store(true, Ordering::Relaxed);
+            if let Err(error) = followed {
+                tracing::warn!(%error, "the log cannot be followed");
+                sleep(RETRY_DELAY).await;
             }
-            tracing::warn!(%error, "the log cannot be followed");
-            sleep(RETRY_DELAY).await;
         }
-    }
-
-    /// Whether the log still reaches to where it did.
-    async fn look(&self, newest: Sequence) -> Result<(), StoreError> {
-        let end = self.inner.store.head().await?.sequence;
-        if end < newest {
-            return Err(self.corrupt(format!(
-                "the log ends at {end}, before {newest}, which was there: where a backup was restored, the server has \
-                 to be started again"
-            )));
-        }
-        self.catch_up().await
     }
 
     async fn follow_on(&self, newest: Sequence) -> Result<(), StoreError> {
@@ -239,7 +239,35 @@ impl EventBus {
                 }
             }
         }
-        self.catch_up().await
+        self.catch_up().await?;
+        // It was woken for nothing, or cannot read what is there.
+        if self.newest() == newest { self.look().await } else { Ok(()) }
+    }
+
+    /// Looks whether the log is the one that was followed, and whole to its end.
+    async fn look(&self) -> Result<(), StoreError> {
+        let known = self.end();
+        let end = self.inner.store.head().await?.sequence;
+        if end < known.sequence {
+            self.lose(&format!("it ends at {end}, where it had {}", known.sequence));
+            return Ok(());
+        }
+        // From the step before, which shows that it is the same.
+        let after = known.sequence.saturating_sub(1);
+        let records = self.inner.store.read(after, FOLLOW_RECORDS, FOLLOW_BYTES).await?;
+        if known != Head::EMPTY && records.first().is_some_and(|record| record.head() != known) {
+            self.lose(&format!("the step is another that ends at {}", known.sequence));
+            return Ok(());
+        }
+        let reaches = records.last().map_or(after, |record| record.last);
+        self.extend(records);
+        // Whoever was told of an end can read that far.
+        if self.newest() == known.sequence && reaches < end {
+            return Err(
+                self.corrupt(format!("there is nothing after {reaches}, though the log ends at {end}"))
+            );
+        }
+        Ok(())
     }
 
     /// Waits for what comes after `newest` from the committer, where that is about to read it. `false` where it must be
@@ -261,11 +289,15 @@ impl EventBus {
             let newest = self.newest();
             let records = self.inner.store.read(newest, FOLLOW_RECORDS, FOLLOW_BYTES).await?;
             let Some(first) = records.first().map(LogRecord::first) else { return Ok(()) };
-            self.extend(records);
+            let became = self.extend(records);
             if self.newest() == newest {
-                return Err(self.corrupt(format!("a record begins at {first}, not after {newest}")));
+                return match became {
+                    Extended::Gap => {
+                        Err(self.corrupt(format!("there is nothing between {newest} and {first}")))
+                    }
+                    Extended::Whole | Extended::Other => Ok(()),
+                };
             }
-            self.inner.stands_still.store(false, Ordering::Relaxed);
         }
     }
 
@@ -295,8 +327,10 @@ impl EventBus {
 #[cfg(all(test, feature = "testing"))]
 mod tests {
     use super::*;
+    use crate::event::Actor;
     use crate::memory::MemoryStore;
-    use crate::rules::Draft;
+    use crate::rules::{Context, Draft};
+    use crate::store::EventLog;
     use crate::testing::FaultyStore;
     use crate::testing::faulty::Damage;
     use crate::testing::fixtures::{adjust, initiate, log_of, open_station, sale, start_time};
@@ -356,33 +390,73 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_log_with_a_hole_is_not_read_without_rest_and_followed_once_it_is_whole() {
-        let (_, store, bus) = behind().await;
-        store.damage_log(Damage::Missing(1));
-        sleep(Duration::from_secs(10)).await;
-        assert!(bus.stands_still());
-        assert_eq!(bus.newest(), 0, "nothing is passed by");
-        assert!(store.log_reads() <= 20, "{} reads in 10 s", store.log_reads());
-        store.heal();
-        sleep(Duration::from_secs(1)).await;
-        assert_eq!((bus.newest(), bus.stands_still()), (2, false));
+        for (missing, known) in [(1, 0), (2, 1)] {
+            let (_, store, bus) = behind().await;
+            store.damage_log(Damage::Missing(missing));
+            sleep(Duration::from_secs(10)).await;
+            assert_eq!(bus.newest(), known, "nothing is passed by");
+            // A store in memory has it looked each 50 ms.
+            assert!(store.log_reads() < 80, "{} reads in 10 s", store.log_reads());
+            store.heal();
+            sleep(Duration::from_secs(1)).await;
+            assert_eq!((bus.newest(), bus.is_closed()), (2, false));
+        }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_log_that_is_another_is_not_followed() {
+    async fn of_another_log_nobody_hears_as_if_it_went_on() {
         let commands = [open_station("a", &[]), open_station("b", &[("tea", 9)]), adjust("a", &[("tea", 1)])];
+        let more = |more| [&commands[..], &[more]].concat();
+        let known = log_of(&more(adjust("a", &[("tea", 2)])), start_time());
         let sold = initiate(sale("T-1", "b", "a", &[("tea", 1)]));
-        let ahead = log_of(&[&commands[..], &[adjust("a", &[("tea", 2)])]].concat(), start_time());
-        // Its last step, of four events, has the end of the first log in it.
-        let other = log_of(&[&commands[..2], &[sold]].concat(), start_time());
-        for (stored, what) in [(&other[..2], "it is shorter"), (&other[..], "a step has both ends")] {
-            let store = store_of(stored).await;
-            let bus = EventBus::new(store, Head::EMPTY);
-            bus.publish(ahead.clone());
-            tokio::spawn(bus.clone().follow());
+        let later = start_time().plus(Duration::from_secs(1));
+        let others = [
+            (log_of(&commands[..2], start_time()), "it is shorter"),
+            (
+                log_of(&[&commands[..2], &[sold]].concat(), start_time()),
+                "a step has the end of the other in it",
+            ),
+            (log_of(&more(adjust("b", &[("tea", 1)])), later), "it is as long"),
+        ];
+        for (stored, what) in others {
+            let store = store_of(&stored).await;
+            let bus = EventBus::new(store.clone(), Head::EMPTY);
+            bus.publish(known.clone());
             let mut feed = bus.subscribe(None, EventFilter::default()).await.expect("it can be read");
-            assert!(timeout(2 * LOOK_INTERVAL, feed.next()).await.is_err(), "{what}");
-            assert!(bus.stands_still(), "{what}");
-            assert_eq!((bus.newest(), feed.position()), (4, 4), "{what}");
+            tokio::spawn(bus.clone().follow());
+            let next = timeout(2 * LOOK_INTERVAL, feed.next()).await.expect("it ends");
+            assert!(next.expect("it can be read").is_none(), "{what}");
+            assert!(bus.is_closed(), "{what}");
+            let mut late = bus.subscribe(Some(0), EventFilter::default()).await.expect("it can be read");
+            assert!(late.next_stored().await.expect("it can be read").is_none(), "{what}");
+            assert!(late.next().await.expect("it can be read").is_none(), "{what}");
+            // After a start, whoever resumes beyond the end is told so.
+            let head = store.head().await.expect("it can be read");
+            let started = EventBus::new(store, head);
+            let resumed = started.subscribe(Some(4), EventFilter::default()).await.expect("it can be read");
+            assert_eq!(resumed.resync().is_some(), head.sequence < 4, "{what}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_log_that_goes_on_is_never_taken_for_another() {
+        let store = store_of(&[]).await;
+        let bus = EventBus::new(store.clone(), Head::EMPTY);
+        tokio::spawn(bus.clone().follow());
+        let mut draft = Draft::new(View::empty());
+        for n in 0..100_u64 {
+            let time = start_time().plus(Duration::from_millis(n));
+            let context = Context { now: time, time, actor: Actor::Anonymous };
+            let command = if n == 0 { open_station("a", &[]) } else { adjust("a", &[("tea", 1)]) };
+            draft.decide(&command, &context).expect("stock may always arrive");
+            let records = draft.log.clone();
+            store.commit(&draft.commit(Vec::new())).await.expect("it can be stored");
+            if n % 2 == 0 {
+                bus.publish(records);
+            }
+            sleep(Duration::from_millis(n * 7)).await;
+        }
+        sleep(LOOK_INTERVAL).await;
+        assert_eq!((bus.newest(), bus.is_closed()), (100, false));
     }
 }

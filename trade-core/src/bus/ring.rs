@@ -2,7 +2,7 @@
 
 use super::chunk::{self, Chunk};
 use crate::resource::Sequence;
-use crate::store::LogRecord;
+use crate::store::{Head, LogRecord};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -13,36 +13,47 @@ const LINES_MAX: usize = 262_144;
 
 #[derive(Debug)]
 pub(super) struct Ring {
-    /// The sequence of the newest event that is or was here.
-    end: Sequence,
+    /// Where the log ended with the newest event that is or was here.
+    end: Head,
     events: usize,
     lines: usize,
     chunks: VecDeque<Arc<Chunk>>,
 }
 
+/// What became of steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extended {
+    /// All of them are here, or were.
+    Whole,
+    /// Some before them are missing.
+    Gap,
+    /// One of them has events before and after the newest here, and so is of another log.
+    Other,
+}
+
 impl Ring {
     /// An empty one, after which come the events after `end`.
-    pub(super) fn new(end: Sequence) -> Self {
+    pub(super) fn new(end: Head) -> Self {
         Self { end, events: 0, lines: 0, chunks: VecDeque::new() }
     }
 
-    pub(super) fn end(&self) -> Sequence {
+    pub(super) fn end(&self) -> Head {
         self.end
     }
 
-    /// Adds steps that follow without a gap; those it has already are passed over. False if there is a gap, or a step of
-    /// another log, with events before and after the newest here.
-    pub(super) fn extend(&mut self, records: Vec<LogRecord>) -> bool {
-        let (mut part, mut events, mut lines, mut whole) = (Vec::new(), 0, 0, true);
+    /// Adds steps that follow without a gap; those it has already are passed over.
+    pub(super) fn extend(&mut self, records: Vec<LogRecord>) -> Extended {
+        let (mut part, mut events, mut lines, mut became) = (Vec::new(), 0, 0, Extended::Whole);
         for record in records {
-            if record.last <= self.end {
+            let end = self.end.sequence;
+            if record.last <= end {
                 continue;
             }
-            if record.first() != self.end + 1 {
-                whole = false;
+            if record.first() != end + 1 {
+                became = if record.first() > end { Extended::Gap } else { Extended::Other };
                 break;
             }
-            self.end = record.last;
+            self.end = record.head();
             let step_events = usize::try_from(record.step.event_count()).unwrap_or(usize::MAX);
             if events + step_events > chunk::EVENTS_MAX && !part.is_empty() {
                 self.push(std::mem::take(&mut part));
@@ -64,7 +75,7 @@ impl Ring {
             self.events -= oldest.len();
             self.lines -= oldest.lines();
         }
-        whole
+        became
     }
 
     /// Small chunks become one as soon as the newer is half as large as the older: so they are few, and no event is

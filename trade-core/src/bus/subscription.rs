@@ -84,7 +84,8 @@ impl Subscription {
         }
     }
 
-    /// The next event that passes the filter, if it was committed already; it waits for no writer. Safe to cancel.
+    /// The next event that passes the filter, if it was committed already; it waits for no writer. None once the bus is
+    /// closed. Safe to cancel.
     ///
     /// # Errors
     /// As [`Subscription::next`].
@@ -94,7 +95,7 @@ impl Subscription {
                 return Ok(Some(event));
             }
             let behind = self.bus.newest().saturating_sub(self.position);
-            if behind == 0 {
+            if behind == 0 || self.bus.is_closed() {
                 return Ok(None);
             }
             self.chunk = Some(self.bus.chunk_after(self.position).await?);

@@ -47,6 +47,10 @@ struct HeldHead<'s> {
 
 #[async_trait]
 impl Held for HeldHead<'_> {
+    fn head(&self) -> Option<Head> {
+        Some(self.store.state().head)
+    }
+
     async fn commit(self: Box<Self>, commit: &Commit) -> Result<Head, StoreError> {
         let mut state = self.store.state_mut();
         state.check(commit)?;
@@ -153,6 +157,15 @@ impl EventLog for MemoryStore {
         Ok(self.state().read(after, records_max, bytes_max))
     }
 
+    async fn read_to_commit(
+        &self,
+        after: Sequence,
+        records_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<LogRecord>, StoreError> {
+        self.read(after, records_max, bytes_max).await
+    }
+
     async fn changed(&self, _after: Sequence) -> Result<(), StoreError> {
         // Two services may share one store within a process.
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
@@ -164,10 +177,6 @@ impl EventLog for MemoryStore {
 impl Store for MemoryStore {
     fn name(&self) -> &'static str {
         "memory"
-    }
-
-    fn is_embedded(&self) -> bool {
-        true
     }
 
     async fn load(&self, keys: &Keys) -> Result<Loaded, StoreError> {

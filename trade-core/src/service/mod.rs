@@ -13,7 +13,6 @@ use crate::store::{Store, StoreError, StoreErrorKind};
 use crate::values::Timestamp;
 use committer::{Committer, Pending};
 use std::collections::HashSet;
-use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -33,9 +32,9 @@ pub struct ServiceOptions {
     pub expiry_interval: Duration,
     /// How long a repeated request is answered with its first answer.
     pub receipts_kept: Duration,
-    /// The processors that the service works on, those this process may use unless told otherwise. With one, and an
-    /// embedded store on it, groups are made as large as they come instead of being decided while others are stored.
-    pub processors: NonZeroUsize,
+    /// Whether one processor does everything, the store's work included: a SQLite store on a machine with one. Groups
+    /// then are made as large as they come, instead of being decided while others are stored.
+    pub one_processor: bool,
 }
 
 impl Default for ServiceOptions {
@@ -46,7 +45,7 @@ impl Default for ServiceOptions {
             attempts_max: 10,
             expiry_interval: Duration::from_millis(500),
             receipts_kept: Duration::from_secs(48 * 60 * 60),
-            processors: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            one_processor: false,
         }
     }
 }

@@ -154,9 +154,7 @@ pub trait EventLog: Send + Sync {
         after: Sequence,
         records_max: usize,
         bytes_max: usize,
-    ) -> Result<Vec<LogRecord>, StoreError> {
-        self.read(after, records_max, bytes_max).await
-    }
+    ) -> Result<Vec<LogRecord>, StoreError>;
 
     /// Waits until another process may have written something after `after`. A hint: it may return early, and must
     /// return within a bounded time after such a write, or at once where that was before the call. A store that only
@@ -174,12 +172,6 @@ pub trait Store:
 {
     /// What kind of store it is, for messages: `sqlite`, `memory` …
     fn name(&self) -> &'static str;
-
-    /// Whether the store's work is done by this process, on the processors that its callers work on, and not by a
-    /// server.
-    fn is_embedded(&self) -> bool {
-        false
-    }
 
     /// What is stored under these keys, and the head of the log, in a constant number of round trips. What is not
     /// stored is left out of the answer.
@@ -229,6 +221,9 @@ pub trait Store:
 /// The head of the log, held for one commit.
 #[async_trait]
 pub trait Held: Send + std::fmt::Debug {
+    /// Where the log ends, and will until this is let go of; none where the store would have to be asked.
+    fn head(&self) -> Option<Head>;
+
     /// As [`Store::commit`], and lets go, whatever comes of it.
     ///
     /// # Errors

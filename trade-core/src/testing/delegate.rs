@@ -133,6 +133,16 @@ macro_rules! delegate_reads {
                 self.as_damaged(self.inner.read(after, records_max, bytes_max).await?)
             }
 
+            async fn read_to_commit(
+                &self,
+                after: $crate::resource::Sequence,
+                records_max: usize,
+                bytes_max: usize,
+            ) -> Result<Vec<$crate::store::LogRecord>, $crate::store::StoreError> {
+                self.before_read("read_to_commit")?;
+                self.as_damaged(self.inner.read_to_commit(after, records_max, bytes_max).await?)
+            }
+
             async fn changed(
                 &self,
                 after: $crate::resource::Sequence,
@@ -166,6 +176,10 @@ pub(super) struct HeldBy<'s> {
 
 #[async_trait]
 impl Held for HeldBy<'_> {
+    fn head(&self) -> Option<Head> {
+        None
+    }
+
     async fn commit(self: Box<Self>, commit: &Commit) -> Result<Head, StoreError> {
         self.store.land(commit).await
     }

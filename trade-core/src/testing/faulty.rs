@@ -226,7 +226,7 @@ impl FaultyStore {
     }
 
     fn before_read(&self, operation: &'static str) -> Result<(), StoreError> {
-        if operation == "read" {
+        if operation.starts_with("read") {
             self.log_reads.fetch_add(1, Ordering::SeqCst);
         }
         if self.offline.load(Ordering::SeqCst) {
@@ -281,10 +281,6 @@ delegate_reads!(FaultyStore);
 impl Store for FaultyStore {
     fn name(&self) -> &'static str {
         "faulty"
-    }
-
-    fn is_embedded(&self) -> bool {
-        self.inner.is_embedded()
     }
 
     async fn load(&self, keys: &Keys) -> Result<Loaded, StoreError> {

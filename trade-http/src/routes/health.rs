@@ -26,9 +26,9 @@ pub(crate) async fn ready(State(app): State<App>) -> Reply {
         let detail = "the server no longer commits anything to its store, and has to be started again";
         return Err(Problem::new("store-unavailable", detail));
     }
-    if app.service.bus().stands_still() {
-        tracing::warn!("not ready: the log cannot be followed");
-        let detail = "the log of the store cannot be followed as it is, so that no event is streamed";
+    if app.service.bus().is_closed() {
+        tracing::warn!("not ready: the log is another than it was");
+        let detail = "the store was exchanged beneath the server, which has to be started again";
         return Err(Problem::new("store-unavailable", detail));
     }
     match timeout(STORE_TIME_MAX, app.store().head()).await {

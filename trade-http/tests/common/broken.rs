@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use trade_core::resource::{Cargo, Inventory, LedgerEntry, Sequence, Trade};
 use trade_core::store::*;
 use trade_core::values::{ShipmentId, StationId, Timestamp, TransactionId};
@@ -14,6 +15,8 @@ pub enum Broken {
     Hanging,
     /// Panics.
     Panicking,
+    /// Answers nothing but where its log ends.
+    Ending(&'static AtomicU64),
 }
 
 /// Words that no client may see.
@@ -22,6 +25,7 @@ pub const SECRET: &str = "postgres://user:secret@db/var/lib";
 impl Broken {
     async fn fail<T>(&self) -> Result<T, StoreError> {
         match self {
+            Self::Ending(_) => Err(StoreError::new(StoreErrorKind::Unavailable, "broken", "read", SECRET)),
             Self::Failing(kind) => Err(StoreError::new(*kind, "broken", "read", SECRET).caused_by(SECRET)),
             Self::Hanging => std::future::pending().await,
             Self::Panicking => panic!("{SECRET}"),
@@ -97,11 +101,21 @@ impl InventoryRepository for Broken {
 impl EventLog for Broken {
     async fn head(&self) -> Result<Head, StoreError> {
         // Ten events were written before it broke.
-        Ok(Head { sequence: 10, time: Timestamp::EPOCH })
+        let sequence = if let Self::Ending(end) = self { end.load(Ordering::Relaxed) } else { 10 };
+        Ok(Head { sequence, time: Timestamp::EPOCH })
     }
     async fn read(&self, _: Sequence, _: usize, _: usize) -> Result<Vec<LogRecord>, StoreError> {
         self.fail().await
     }
+    async fn read_to_commit(
+        &self,
+        after: Sequence,
+        records_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<LogRecord>, StoreError> {
+        self.read(after, records_max, bytes_max).await
+    }
+
     async fn changed(&self, _: Sequence) -> Result<(), StoreError> {
         std::future::pending().await
     }

@@ -52,6 +52,10 @@ pub(crate) async fn commit(store: &MongoStore, commit: &Commit) -> Result<Head, 
 
 #[async_trait]
 impl Held for Turn<'_> {
+    fn head(&self) -> Option<Head> {
+        Some(self.stored_head)
+    }
+
     async fn commit(self: Box<Self>, commit: &Commit) -> Result<Head, StoreError> {
         finish(*self, commit).await
     }

@@ -99,6 +99,10 @@ async fn write_at_once<'s>(
 
 #[async_trait]
 impl Held for HeldHead<'_> {
+    fn head(&self) -> Option<Head> {
+        Some(self.stored_head)
+    }
+
     async fn commit(self: Box<Self>, commit: &Commit) -> Result<Head, StoreError> {
         finish(*self, commit).await
     }

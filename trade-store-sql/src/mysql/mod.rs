@@ -115,7 +115,6 @@ impl Engine for MySql {
     type State = State;
 
     const NAME: &'static str = "mysql";
-    const IS_EMBEDDED: bool = false;
     const DIALECT: Dialect = Dialect::MySql;
     const IDLE_MAX: Option<Duration> = Some(Duration::from_secs(1));
 

@@ -80,6 +80,10 @@ pub(super) async fn commit(store: &PostgresStore, commit: &Commit) -> Result<Hea
 
 #[async_trait]
 impl Held for WriteLock<'_> {
+    fn head(&self) -> Option<Head> {
+        Some(self.stored_head)
+    }
+
     async fn commit(self: Box<Self>, commit: &Commit) -> Result<Head, StoreError> {
         finish(*self, commit).await
     }

@@ -109,7 +109,6 @@ impl Engine for Postgres {
     type State = State;
 
     const NAME: &'static str = "postgres";
-    const IS_EMBEDDED: bool = false;
     const DIALECT: Dialect = Dialect::Postgres;
     const IDLE_MAX: Option<Duration> = Some(Duration::from_secs(1));
 

@@ -73,6 +73,10 @@ pub(super) async fn commit(
 
 #[async_trait]
 impl Held for WriteLock<'_> {
+    fn head(&self) -> Option<Head> {
+        Some(self.stored_head)
+    }
+
     async fn commit(self: Box<Self>, commit: &Commit) -> Result<Head, StoreError> {
         finish(*self, commit).await
     }

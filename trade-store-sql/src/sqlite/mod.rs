@@ -72,7 +72,6 @@ impl Engine for Sqlite {
     type State = ();
 
     const NAME: &'static str = "sqlite";
-    const IS_EMBEDDED: bool = true;
     const DIALECT: Dialect = Dialect::Sqlite;
     const IDLE_MAX: Option<Duration> = None;
 

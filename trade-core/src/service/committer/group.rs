@@ -150,7 +150,8 @@ impl Group {
     }
 
     /// The same on a view that is known, which follows others by the log where they have written since: the moment is
-    /// then that of the newest answer. Answers `false`, and leaves a view of no use, where it cannot follow.
+    /// then that of the newest answer. Answers `false`, and leaves a view of no use, where it cannot follow. Where the log
+    /// is held at `head`, and nothing has to be asked, it is not asked where it ends.
     ///
     /// # Errors
     /// [`StoreError`] where it cannot be read.
@@ -159,8 +160,14 @@ impl Group {
         store: &dyn Store,
         bus: &EventBus,
         commands: &[Pending],
+        head: Option<Head>,
     ) -> Result<bool, StoreError> {
         let mut asked = Asked::new(commands);
+        if let Some(head) = head
+            && asked.asking().next().is_none()
+        {
+            return self.follow(store, bus, head).await;
+        }
         loop {
             let is_first = !asked.looked;
             let Some(wanted) = asked.next(&mut self.draft.view) else { return Ok(true) };
@@ -260,6 +267,7 @@ impl Group {
             && let Some(result) = pending.repeat(&receipt)
         {
             // What is stored needs no commit of ours.
+            self.lines = self.lines.saturating_add(pending.lines);
             self.decided.push(Decided { pending, result, settled: true, now });
             return;
         }

@@ -62,6 +62,8 @@ const BACKOFF_MAX: Duration = Duration::from_millis(500);
 const AWAY_MAX: Duration = Duration::from_secs(4);
 /// How long ago the store must have said where the log ends for the view to be trusted without asking it.
 const TRUST_MAX: Duration = Duration::from_millis(100);
+/// How long a group waits for those who are about to join it, where that is done.
+const JOIN_MAX: Duration = Duration::from_millis(5);
 /// Stations and levels that the view keeps from group to group, some 100 bytes each.
 const KEPT_MAX: usize = 131_072;
 
@@ -82,8 +84,6 @@ pub(super) struct Committer {
     flight: Option<Flight>,
     rivalry: Rivalry,
     novelty: Novelty,
-    /// Whether the store works on the one processor that everything else works on too.
-    one_processor: bool,
 }
 
 /// A group on its way into the store.
@@ -120,7 +120,6 @@ impl Committer {
         options: ServiceOptions,
     ) -> Self {
         let open = Group::new(RequestId(ids.next().into_bytes()));
-        let one_processor = options.processors.get() == 1 && store.is_embedded();
         Self {
             store,
             bus,
@@ -133,7 +132,6 @@ impl Committer {
             flight: None,
             rivalry: Rivalry::default(),
             novelty: Novelty::default(),
-            one_processor,
         }
     }
 
@@ -148,17 +146,18 @@ impl Committer {
                 Next::Land(outcome) => self.land(outcome).await,
                 Next::End => return,
             }
-            if self.one_processor {
+            if self.options.one_processor {
                 self.let_others_join(&mut queue).await;
             }
             self.launch();
         }
     }
 
-    /// Adds to the group that is stored next everyone whom the runtime has ready to come: who was just answered often
-    /// has more to ask for.
+    /// Adds to the group that is stored next everyone whom the runtime has ready to come, for a while: who was just
+    /// answered often has more to ask for.
     async fn let_others_join(&mut self, queue: &mut mpsc::UnboundedReceiver<Pending>) {
-        while self.flight.is_none() && !self.open.is_clean() {
+        let until = Instant::now() + JOIN_MAX;
+        while self.flight.is_none() && !self.open.is_clean() && Instant::now() < until {
             tokio::task::yield_now().await;
             let others = waiting(queue, self.options.group_lines_max.saturating_sub(self.open.lines));
             if others.is_empty() {
@@ -209,22 +208,22 @@ impl Committer {
 
     /// Decides commands whose keys were loaded, and then those of whom the store has to be asked after all. Gives back
     /// who was not decided where that fails.
-    async fn decide_loaded(&mut self, commands: Vec<Pending>) -> Result<(), (Vec<Pending>, StoreError)> {
+    async fn decide_loaded(&mut self, mut commands: Vec<Pending>) -> Result<(), (Vec<Pending>, StoreError)> {
         let now = self.clock.now();
-        let left = self.open.decide_all(commands, now);
-        if left.is_empty() {
-            return Ok(());
+        loop {
+            // Those that are left presume nothing any more, so that the second round is the last.
+            commands = self.open.decide_all(commands, now);
+            if commands.is_empty() {
+                return Ok(());
+            }
+            if self.rivalry.takes_turns() && commands.len() >= EARLY_MIN {
+                // Others wait for the head meanwhile.
+                self.novelty.was_wrong();
+            }
+            if let Err(error) = self.ask(&commands).await {
+                return Err((commands, error));
+            }
         }
-        if self.rivalry.takes_turns() && left.len() >= EARLY_MIN {
-            // Others wait for the head meanwhile.
-            self.novelty.was_wrong();
-        }
-        if let Err(error) = self.ask(&left).await {
-            return Err((left, error));
-        }
-        let left = self.open.decide_all(left, now);
-        debug_assert!(left.is_empty(), "nothing is presumed any more");
-        Ok(())
     }
 
     /// Loads what commands can touch; where others wrote, and nothing rests on what they may have changed, the view
@@ -232,7 +231,7 @@ impl Committer {
     async fn ask(&mut self, commands: &[Pending]) -> Result<(), StoreError> {
         match self.load(commands).await {
             Err(error) if error.kind == StoreErrorKind::Conflict && self.is_idle() => {
-                self.catch_up(commands).await
+                self.catch_up(commands, None).await
             }
             loaded => loaded,
         }
@@ -258,11 +257,12 @@ impl Committer {
         self.landed.is_some() && !self.rivalry.takes_turns() && self.heard_at.elapsed() < TRUST_MAX
     }
 
-    /// Brings the view, in which nothing is decided, to where the log is now, with all that commands can touch.
-    async fn catch_up(&mut self, commands: &[Pending]) -> Result<(), StoreError> {
+    /// Brings the view, in which nothing is decided, to where the log is now, with all that commands can touch. `head` is
+    /// where it is held.
+    async fn catch_up(&mut self, commands: &[Pending], head: Option<Head>) -> Result<(), StoreError> {
         let asked_at = Instant::now();
         let followed = match self.landed {
-            Some(_) => self.open.catch_up(&*self.store, &self.bus, commands).await,
+            Some(_) => self.open.catch_up(&*self.store, &self.bus, commands, head).await,
             None => Ok(false),
         };
         let known = match followed {
@@ -421,7 +421,8 @@ impl Committer {
 
     /// One attempt, while nothing else is decided or on its way. Where something is presumed to be new, the head is held.
     async fn attempt(&mut self, commands: Vec<Pending>, held: Option<Box<dyn Held + '_>>) -> Attempt {
-        if let Err(error) = self.catch_up(&commands).await {
+        let head = held.as_ref().and_then(|held| held.head());
+        if let Err(error) = self.catch_up(&commands, head).await {
             return not_tried(commands, error);
         }
         self.rivalry.loaded(self.open.draft.view.head());

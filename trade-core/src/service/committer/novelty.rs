@@ -53,6 +53,10 @@ impl Novelty {
 
     /// Asking first would have cost less.
     pub(super) fn was_wrong(&mut self) {
+        if self.asked_left > 0 {
+            // It was said of the same group before.
+            return;
+        }
         self.asked_left = self.asked_next;
         self.right = 0;
         self.asked_next = self.asked_next.saturating_mul(4).min(ASKED_MAX);

@@ -54,7 +54,7 @@ impl Committer {
         let held = loop {
             if let Some(unasked) = turn.many_unasked() {
                 // What is known before need not be loaded under the lock. What fails here fails there, and is told.
-                let (_, held) = beside(self.catch_up(unasked), &mut hold).await;
+                let (_, held) = beside(self.catch_up(unasked, None), &mut hold).await;
                 if let Some(held) = held {
                     break held;
                 }

@@ -435,6 +435,8 @@ pub async fn who_holds_the_head_is_not_overtaken(h: Harness) {
     world(&h).await;
     let other = h.second().await;
     let held = h.store().hold().await.unwrap();
+    let head = h.store().head().await.unwrap();
+    assert!(held.head().is_none_or(|held| held == head), "{:?} is held, {head:?} is stored", held.head());
     let mine = h.prepare(&[depart("T-1")]).await;
     let theirs = h.prepare(&[initiate(order("T-3", "a", "b", &[("tea", 1)]))]).await;
     let mut overtaking = tokio::spawn(async move { other.commit(&theirs).await });

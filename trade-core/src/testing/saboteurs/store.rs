@@ -324,6 +324,15 @@ impl EventLog for Saboteur {
         Ok(records)
     }
 
+    async fn read_to_commit(
+        &self,
+        after: Sequence,
+        records_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<LogRecord>, StoreError> {
+        self.read(after, records_max, bytes_max).await
+    }
+
     async fn changed(&self, after: Sequence) -> Result<(), StoreError> {
         self.inner.changed(after).await
     }
@@ -333,10 +342,6 @@ impl EventLog for Saboteur {
 impl Store for Saboteur {
     fn name(&self) -> &'static str {
         "saboteur"
-    }
-
-    fn is_embedded(&self) -> bool {
-        self.inner.is_embedded()
     }
 
     async fn load(&self, keys: &Keys) -> Result<Loaded, StoreError> {
