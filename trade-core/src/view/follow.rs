@@ -11,9 +11,9 @@ use std::sync::Arc;
 
 impl View {
     /// Brings the view, in which nothing is changed, from its head to where the log stood when it ended at `head`, by
-    /// the records between. What is known stays known, and is what the store held at that moment, and so are the trades and
-    /// shipments that the records tell of; but for receipts, of which they tell nothing. Answers `false`, and leaves the view of no use, where the records do not lead there or do not
-    /// tell all.
+    /// the records between. What is known stays known, and is what the store held at that moment, as are the trades and
+    /// shipments that the records tell of. Of receipts they tell nothing. Answers `false`, and leaves the view of no use,
+    /// where the records do not lead there or do not tell all.
     #[must_use]
     pub(crate) fn follow(&mut self, records: &[LogRecord], head: Head) -> bool {
         for record in records {

@@ -261,6 +261,7 @@ impl Group {
         None
     }
 
+    /// Decides a command whose keys were loaded.
     fn decide(&mut self, mut pending: Pending, now: Timestamp) {
         let receipt = pending.receipt_id().and_then(|id| self.draft.view.receipt(&id).cloned());
         if let Some(receipt) = receipt
