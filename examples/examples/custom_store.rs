@@ -279,6 +279,10 @@ impl EventLog for JournalStore {
         self.read(after, records_max, bytes_max).await
     }
 
+    async fn foretold(&self, after: Sequence) -> Vec<LogRecord> {
+        self.memory.foretold(after).await
+    }
+
     async fn changed(&self, after: Sequence) -> Result<(), StoreError> {
         self.memory.changed(after).await
     }

@@ -229,13 +229,21 @@ async fn a_refusal_that_saw_a_step_which_did_not_land_is_decided_again() {
     assert!(!refused || stored.trades.len() == 1, "a refusal stands on what is stored: {answers:?}");
 }
 
+/// A handle of a store; by the seed one that tells those before it what it is about to commit.
+fn handle(before: &[Arc<FaultyStore>], inner: &Arc<MemoryStore>, seed: u64) -> FaultyStore {
+    match before.first() {
+        Some(first) if seed.is_multiple_of(2) => first.another(),
+        _ => FaultyStore::new(inner.clone()),
+    }
+}
+
 /// Faults of every kind, at random, while eight callers ask; and every answer is true.
 async fn storm(seed: u64, services: usize) {
     let inner = Arc::new(MemoryStore::new());
     let mut stores = Vec::new();
     let mut running = Vec::new();
     for n in 0..services as u64 {
-        let store = Arc::new(FaultyStore::new(inner.clone()));
+        let store = Arc::new(handle(&stores, &inner, seed / 100));
         running.push(TradeService::start(store.clone()).await.expect("it starts"));
         store.fail_by_seed(seed + n, 300, 50);
         stores.push(store);
@@ -284,7 +292,7 @@ async fn every_answer_is_true_where_groups_gather_behind_slow_commits() {
         let memory = Arc::new(MemoryStore::new());
         let (mut stores, mut running) = (Vec::new(), Vec::new());
         for n in 0..1 + seed % 3 {
-            let store = Arc::new(FaultyStore::new(memory.clone()));
+            let store = Arc::new(handle(&stores, &memory, seed / 3));
             running.push(TradeService::start(store.clone()).await.expect("it starts"));
             store.fail_by_seed(seed * 7 + n, 60, 20);
             stores.push(store);

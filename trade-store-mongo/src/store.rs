@@ -181,6 +181,10 @@ impl EventLog for MongoStore {
         self.read(after, records_max, bytes_max).await
     }
 
+    async fn foretold(&self, _after: Sequence) -> Vec<LogRecord> {
+        std::future::pending().await
+    }
+
     async fn changed(&self, after: Sequence) -> Result<(), StoreError> {
         self.wake.changed(self, after).await
     }

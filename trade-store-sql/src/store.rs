@@ -151,7 +151,11 @@ impl<E: Engine> EventLog for SqlStore<E> {
         records_max: usize,
         bytes_max: usize,
     ) -> Result<Vec<LogRecord>, StoreError> {
-        log::read(&self.lanes.loader, after, records_max, bytes_max).await
+        E::read_to_commit(self, after, records_max, bytes_max).await
+    }
+
+    async fn foretold(&self, after: Sequence) -> Vec<LogRecord> {
+        E::foretold(self, after).await
     }
 
     async fn changed(&self, after: Sequence) -> Result<(), StoreError> {

@@ -166,6 +166,10 @@ impl EventLog for MemoryStore {
         self.read(after, records_max, bytes_max).await
     }
 
+    async fn foretold(&self, _after: Sequence) -> Vec<LogRecord> {
+        std::future::pending().await
+    }
+
     async fn changed(&self, _after: Sequence) -> Result<(), StoreError> {
         // Two services may share one store within a process.
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;

@@ -10,7 +10,7 @@ use crate::store::{
     Receipt, StockRow, StoreError, StoreErrorKind, TimeRange, TradeQuery, Write,
 };
 use crate::values::{ItemId, ShipmentId, StationId, Timestamp, TransactionId, UNITS_MAX};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::Hash;
 use std::ops::Range;
 use std::sync::Arc;
@@ -295,7 +295,9 @@ impl State {
         let cargo = self.as_expected(&commit.cargo, |id| self.cargo(id).map(|cargo| cargo.version));
         let stations =
             self.as_expected(&commit.stations, |id| self.station(id).map(|station| station.row.version));
-        let fresh = commit.receipts.iter().all(|receipt| !self.receipts.contains_key(&receipt.request));
+        let mut requests = HashSet::new();
+        let mut receipts = commit.receipts.iter().map(|receipt| receipt.request);
+        let fresh = receipts.all(|request| requests.insert(request) && !self.receipts.contains_key(&request));
         let follows = commit.shift_to(self.head).is_ok();
         if !(trades && cargo && stations && fresh && follows) {
             return Err(StoreError::new(

@@ -30,22 +30,21 @@ pub(super) fn touch(view: &mut View, command: &Command, missing: &mut Missing) {
     }
 }
 
-/// As [`touch`], of a command that initiates something, leaving the ids of that out. Answers whether all of it is known;
-/// `false` for a command that initiates nothing.
-pub(super) fn touch_all_but_ids(view: &mut View, command: &Command) -> bool {
-    let mut missing = Missing::default();
+/// As [`touch`], of a command that initiates something, leaving the ids of that out. `false` for a command that initiates
+/// nothing.
+pub(super) fn touch_all_but_ids(view: &mut View, command: &Command, missing: &mut Missing) -> bool {
     let mut touch = |trade: &InitiateTrade| {
-        touch_lines(view, [&trade.seller, &trade.buyer], &trade.items, &mut missing);
+        touch_lines(view, [&trade.seller, &trade.buyer], &trade.items, missing);
     };
     match command {
         Command::InitiateTrade(trade) => touch(trade),
         Command::InitiateTrades(batch) => batch.trades.iter().for_each(touch),
         Command::CreateTransfer(transfer) => {
-            touch_lines(view, [&transfer.origin, &transfer.destination], &transfer.items, &mut missing);
+            touch_lines(view, [&transfer.origin, &transfer.destination], &transfer.items, missing);
         }
         _ => return false,
     }
-    missing.no_station()
+    true
 }
 
 /// Whether a command depends on more than it names: on what the shipment it names touches.

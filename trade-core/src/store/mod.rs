@@ -156,6 +156,13 @@ pub trait EventLog: Send + Sync {
         bytes_max: usize,
     ) -> Result<Vec<LogRecord>, StoreError>;
 
+    /// Waits until another process, which holds the head of the log, has told which steps it is about to commit behind
+    /// the one that ends with `after`; answers these, at least one, in order and without a gap.
+    ///
+    /// A guess, for whoever waits for the head and would decide meanwhile: they may never be committed, or something else
+    /// in their place, so nothing may come of them before the log was read. A store that cannot tell waits for ever.
+    async fn foretold(&self, after: Sequence) -> Vec<LogRecord>;
+
     /// Waits until another process may have written something after `after`. A hint: it may return early, and must
     /// return within a bounded time after such a write, or at once where that was before the call. A store that only
     /// this process can write may wait for ever.

@@ -1,7 +1,7 @@
 //! Passing on what a wrapping store does not change.
 
 /// Implements the reading traits for a type by passing every call to `self.inner`, after `self.before_read(operation)?`,
-/// what it reads of the log by way of `self.as_damaged(records)`.
+/// what it reads of the log by way of `self.as_damaged(records)`; what is foretold, `self.hear(after)` tells.
 macro_rules! delegate_reads {
     ($name:ty) => {
         #[async_trait::async_trait]
@@ -141,6 +141,10 @@ macro_rules! delegate_reads {
             ) -> Result<Vec<$crate::store::LogRecord>, $crate::store::StoreError> {
                 self.before_read("read_to_commit")?;
                 self.as_damaged(self.inner.read_to_commit(after, records_max, bytes_max).await?)
+            }
+
+            async fn foretold(&self, after: $crate::resource::Sequence) -> Vec<$crate::store::LogRecord> {
+                self.hear(after).await
             }
 
             async fn changed(

@@ -1,5 +1,6 @@
 //! A store that fails, as servers, networks and disks do.
 
+use super::board::Board;
 use super::delegate::{HeldBy, Lands, delegate_reads};
 use crate::resource::Sequence;
 use crate::store::{Commit, Head, Held, Keys, Loaded, LogRecord, Store, StoreError, StoreErrorKind};
@@ -105,6 +106,9 @@ impl Plan {
 pub struct FaultyStore {
     inner: Arc<dyn Store>,
     head: Arc<tokio::sync::Mutex<()>>,
+    board: Arc<Board>,
+    /// Which of those at the board this is.
+    number: usize,
     /// Commits that are still on their way.
     late: Mutex<Vec<tokio::task::JoinHandle<()>>>,
     plan: Mutex<Plan>,
@@ -118,9 +122,15 @@ pub struct FaultyStore {
 impl FaultyStore {
     /// A store that does not fail yet.
     pub fn new(inner: Arc<dyn Store>) -> Self {
+        Self::at(inner, Arc::default(), Arc::default())
+    }
+
+    fn at(inner: Arc<dyn Store>, head: Arc<tokio::sync::Mutex<()>>, board: Arc<Board>) -> Self {
         Self {
             inner,
-            head: Arc::default(),
+            head,
+            number: board.join(),
+            board,
             late: Mutex::default(),
             plan: Mutex::default(),
             offline: AtomicBool::new(false),
@@ -131,10 +141,16 @@ impl FaultyStore {
         }
     }
 
-    /// Another handle of the same store, with plans and counts of its own: who holds the head at one holds it at both.
+    /// Another handle of the same store, with plans and counts of its own: who holds the head at one holds it at both,
+    /// and each tells the other what it is about to commit, whatever comes of that.
     #[must_use]
     pub fn another(&self) -> Self {
-        Self { head: self.head.clone(), ..Self::new(self.inner.clone()) }
+        Self::at(self.inner.clone(), self.head.clone(), self.board.clone())
+    }
+
+    /// Tells the other handles that these steps are about to be committed.
+    pub fn tell(&self, log: Vec<LogRecord>) {
+        self.board.tell(self.number, log);
     }
 
     /// Scripts the next commits: each fails as stated, or not.
@@ -223,6 +239,10 @@ impl FaultyStore {
         tokio::time::sleep(patience).await;
         self.faults.fetch_add(1, Ordering::SeqCst);
         Err(error(lost, operation))
+    }
+
+    async fn hear(&self, after: Sequence) -> Vec<LogRecord> {
+        self.board.foretold(self.number, after).await
     }
 
     fn before_read(&self, operation: &'static str) -> Result<(), StoreError> {
@@ -320,6 +340,7 @@ impl Lands for FaultyStore {
     async fn land(&self, commit: &Commit) -> Result<Head, StoreError> {
         self.before_read("commit")?;
         self.commits_tried.fetch_add(1, Ordering::SeqCst);
+        self.tell(commit.log.clone());
         let fault = self.plan().of_commit();
         match fault {
             Some(fault) => Err(self.fail(fault, commit).await),

@@ -57,6 +57,7 @@
 #![allow(clippy::unwrap_used)]
 
 pub mod audit;
+mod board;
 pub mod conformance;
 mod delegate;
 pub mod faulty;

@@ -116,6 +116,10 @@ impl EventLog for Broken {
         self.read(after, records_max, bytes_max).await
     }
 
+    async fn foretold(&self, _: Sequence) -> Vec<LogRecord> {
+        std::future::pending().await
+    }
+
     async fn changed(&self, _: Sequence) -> Result<(), StoreError> {
         std::future::pending().await
     }

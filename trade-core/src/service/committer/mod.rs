@@ -16,8 +16,9 @@
 //! Where others write to the same rows, a commit that hopes to be first is often not. After a conflict the committer
 //! takes turns with them for some groups: it holds the head of the log first, and then decides, with everyone who came
 //! while it waited. What it must ask the store for it asks while it waits; while it holds the head, and others wait for
-//! it, their newest records are left to be read, which the bus has from there. It hopes again once nobody wrote between
-//! its groups.
+//! it, their newest records are left to be read, which the bus has from there. Where the store tells what the others are
+//! about to write, even that is learned, and decided on, before: as if it were stored, and only until the log is held,
+//! and read. It hopes again once nobody wrote between its groups.
 //!
 //! What keeps an answer honest:
 //! - A caller hears of success only after the commit.
@@ -231,7 +232,9 @@ impl Committer {
     async fn ask(&mut self, commands: &[Pending]) -> Result<(), StoreError> {
         match self.load(commands).await {
             Err(error) if error.kind == StoreErrorKind::Conflict && self.is_idle() => {
-                self.catch_up(commands, None).await
+                let (nobody, known) = self.catch_up(commands, None).await;
+                debug_assert!(nobody.is_empty(), "nothing was decided");
+                known
             }
             loaded => loaded,
         }
@@ -257,28 +260,32 @@ impl Committer {
         self.landed.is_some() && !self.rivalry.takes_turns() && self.heard_at.elapsed() < TRUST_MAX
     }
 
-    /// Brings the view, in which nothing is decided, to where the log is now, with all that commands can touch. `head` is
-    /// where it is held.
-    async fn catch_up(&mut self, commands: &[Pending], head: Option<Head>) -> Result<(), StoreError> {
+    /// Brings the view to where the log is now, with all that commands can touch. `head` is where it is held. Gives back
+    /// what was decided already, where that does not rest on what the log holds.
+    async fn catch_up(
+        &mut self,
+        commands: &[Pending],
+        head: Option<Head>,
+    ) -> (Vec<Pending>, Result<(), StoreError>) {
         let asked_at = Instant::now();
         let followed = match self.landed {
             Some(_) => self.open.catch_up(&*self.store, &self.bus, commands, head).await,
             None => Ok(false),
         };
+        let mut again = Vec::new();
         let known = match followed {
             Ok(true) => Ok(()),
             Ok(false) => {
-                // Nobody is in it.
-                self.start_over();
+                again = self.start_over();
                 self.open.load(&*self.store, commands, None).await
             }
             Err(error) => Err(error),
         };
         match known {
             Ok(()) => (self.landed, self.heard_at) = (Some(self.open.draft.view.head()), asked_at),
-            Err(_) => drop(self.start_over()),
+            Err(_) => again.extend(self.start_over()),
         }
-        known
+        (again, known)
     }
 
     /// Whether nothing is decided and not stored.
@@ -422,11 +429,13 @@ impl Committer {
     /// One attempt, while nothing else is decided or on its way. Where something is presumed to be new, the head is held.
     async fn attempt(&mut self, commands: Vec<Pending>, held: Option<Box<dyn Held + '_>>) -> Attempt {
         let head = held.as_ref().and_then(|held| held.head());
-        if let Err(error) = self.catch_up(&commands, head).await {
-            return not_tried(commands, error);
+        let (mut all, known) = self.catch_up(&commands, head).await;
+        all.extend(commands);
+        if let Err(error) = known {
+            return not_tried(all, error);
         }
         self.rivalry.loaded(self.open.draft.view.head());
-        if let Err((left, error)) = self.decide_loaded(commands).await {
+        if let Err((left, error)) = self.decide_loaded(all).await {
             let mut all = self.start_over();
             all.extend(left);
             return not_tried(all, error);

@@ -333,6 +333,10 @@ impl EventLog for Saboteur {
         self.read(after, records_max, bytes_max).await
     }
 
+    async fn foretold(&self, after: Sequence) -> Vec<LogRecord> {
+        self.inner.foretold(after).await
+    }
+
     async fn changed(&self, after: Sequence) -> Result<(), StoreError> {
         self.inner.changed(after).await
     }
