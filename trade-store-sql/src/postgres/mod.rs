@@ -14,6 +14,7 @@
 //! - A pooler in front must keep a session for a client (PgBouncer's `pool_mode = session`): statements are prepared,
 //!   timeouts are set, and a held head is a transaction.
 
+mod ahead;
 mod batch;
 mod classify;
 mod commit;
@@ -22,7 +23,11 @@ mod faults;
 mod migrate;
 #[cfg(test)]
 mod query_plans;
+mod seal;
 mod session;
+mod told;
+#[cfg(test)]
+mod turns;
 mod wake;
 
 use crate::dialect::{Dialect, Rendered};
@@ -32,12 +37,13 @@ use crate::server::{ServerOptions, try_replica};
 use crate::store::SqlStore;
 use batch::Texts;
 use migrate::Server;
+use seal::Seal;
 use session::PostgresOptions;
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::{Arguments, AssertSqlSafe, Executor, Row};
 use std::time::Duration;
 use trade_core::resource::Sequence;
-use trade_core::store::{Commit, Head, Held, StoreError, StoreErrorKind};
+use trade_core::store::{Commit, Head, Held, LogRecord, StoreError, StoreErrorKind};
 use wake::Wake;
 
 /// Keeps a network in a PostgreSQL database.
@@ -81,9 +87,10 @@ impl PostgresStore {
         let lanes = options.lanes::<Postgres>(&primary, replica.transpose()?);
         let mut lease = lanes.writer.lease("connect").await?;
         let server = migrate::migrate(&mut lease.connection, options.migrate).await?;
+        let seal = Seal::of(&mut lease.connection).await?;
         lease.give_back();
         try_replica(&lanes).await?;
-        let wake = Wake::start(primary, options.poll_interval);
+        let wake = Wake::start(primary, seal, options.poll_interval);
         let table_once = server == Server::Cockroach;
         Ok(Self::new(lanes, State { wake, table_once, texts: Texts::default() }))
     }
@@ -152,6 +159,19 @@ impl Engine for Postgres {
 
     async fn hold(store: &SqlStore<Self>) -> Result<Box<dyn Held + '_>, StoreError> {
         Ok(Box::new(commit::lock(store).await?))
+    }
+
+    async fn read_to_commit(
+        store: &SqlStore<Self>,
+        after: Sequence,
+        records_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<LogRecord>, StoreError> {
+        ahead::read_to_commit(store, after, records_max, bytes_max).await
+    }
+
+    async fn foretold(store: &SqlStore<Self>, after: Sequence) -> Vec<LogRecord> {
+        store.state.wake.ahead.foretold(after).await
     }
 
     async fn changed(store: &SqlStore<Self>, after: Sequence) -> Result<(), StoreError> {

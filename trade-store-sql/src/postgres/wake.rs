@@ -1,20 +1,26 @@
-//! How a store learns at once of what other processes wrote: by LISTEN and NOTIFY.
+//! How a store learns at once of what other processes wrote, and are about to write: by LISTEN and NOTIFY.
 //!
 //! A hint, and no more: whoever waits looks at the end of the log at every interval as well, so a notification that is
 //! lost costs that long. It is sent after the commit and outside its transaction, where it would make all commits of the
-//! database wait for each other once more; and many commits share one. One connection a store listens and tells; where
-//! it is cut, it is made again. A server that does not know LISTEN is not asked twice.
+//! database wait for each other once more; and many commits share one. What is about to be written is sent beside it
+//! (see [`ahead`](super::ahead)). One connection a store listens and tells; where it is cut, it is made again. A server
+//! that does not know LISTEN is not asked twice.
 
 use super::PostgresStore;
+use super::ahead::{Ahead, RECORDS_MIN};
+use super::seal::Seal;
 use super::session::PostgresOptions;
+use super::told::{Hearing, Stretch};
 use crate::read::log;
-use sqlx::postgres::{PgListener, PgPoolOptions};
+use sqlx::postgres::{PgListener, PgNotification, PgPoolOptions, PgQueryResult};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use trade_core::resource::Sequence;
-use trade_core::store::StoreError;
+use trade_core::store::{LogRecord, StoreError};
 
 /// The pause after a connection that was cut; it doubles with each that fails.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
@@ -24,14 +30,20 @@ const TELL_PAUSE: Duration = Duration::from_millis(2);
 /// After so long without a notification, whether the connection still works is found out.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
 const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// Commits whose content waits to be told ahead.
+const PLANS_MAX: usize = 2;
 
 /// What a store knows of the commits of others.
 #[derive(Debug)]
 pub(super) struct Wake {
     /// The newest sequence that this store wrote.
     own: watch::Sender<Sequence>,
+    /// What this store is about to write.
+    planned: mpsc::Sender<Vec<LogRecord>>,
     /// The newest that another told of, since the connection was made.
     heard: watch::Receiver<Sequence>,
+    /// What was told ahead.
+    pub(super) ahead: Arc<Ahead>,
     poll_interval: Duration,
     task: JoinHandle<()>,
 }
@@ -44,11 +56,22 @@ impl Drop for Wake {
 
 impl Wake {
     /// Begins to listen.
-    pub(super) fn start(options: PostgresOptions, poll_interval: Duration) -> Self {
-        let (own, to_tell) = watch::channel(0);
-        let (tell, heard) = watch::channel(0);
-        let task = tokio::spawn(listen(options, to_tell, tell));
-        Self { own, heard, poll_interval, task }
+    pub(super) fn start(options: PostgresOptions, seal: Option<Seal>, poll_interval: Duration) -> Self {
+        let (own, written) = watch::channel(0);
+        let (planned, plans) = mpsc::channel(PLANS_MAX);
+        let (newest, heard) = watch::channel(0);
+        let ahead = Arc::new(Ahead::default());
+        let ear = Ear { newest, ahead: ahead.clone(), hearing: Hearing::default(), seal: seal.clone() };
+        let task = tokio::spawn(listen(options, Mouth { written, plans, seal }, ear));
+        Self { own, planned, heard, ahead, poll_interval, task }
+    }
+
+    /// Tells the others what is about to be written, while they wait for it.
+    pub(super) fn tell_ahead(&self, log: &[LogRecord]) {
+        if log.len() >= RECORDS_MIN {
+            // Where nobody sends it, it is not sent.
+            let _ = self.planned.try_send(log.to_vec());
+        }
     }
 
     /// Tells the others, soon.
@@ -83,6 +106,41 @@ pub(super) async fn changed(store: &PostgresStore, after: Sequence) -> Result<()
     Ok(())
 }
 
+/// What a store has to tell.
+struct Mouth {
+    written: watch::Receiver<Sequence>,
+    plans: mpsc::Receiver<Vec<LogRecord>>,
+    seal: Option<Seal>,
+}
+
+impl Mouth {
+    /// What is about to be written, as notifications.
+    fn sealed(&self, log: &[LogRecord]) -> Option<Vec<String>> {
+        Stretch::of(log)?.notifications(self.seal.as_ref()?)
+    }
+}
+
+/// What a store hears.
+struct Ear {
+    newest: watch::Sender<Sequence>,
+    ahead: Arc<Ahead>,
+    hearing: Hearing,
+    seal: Option<Seal>,
+}
+
+impl Ear {
+    fn hear(&mut self, notification: &PgNotification) {
+        let text = notification.payload();
+        if let Ok(sequence) = text.parse() {
+            raise(&self.newest, sequence);
+        } else if let Some(seal) = &self.seal
+            && let Some(told) = self.hearing.hear(text, seal)
+        {
+            self.ahead.hear(told);
+        }
+    }
+}
+
 /// Why a connection no longer listens.
 enum End {
     /// The store is gone.
@@ -93,14 +151,10 @@ enum End {
     Cut { listened: bool },
 }
 
-async fn listen(
-    options: PostgresOptions,
-    mut to_tell: watch::Receiver<Sequence>,
-    heard: watch::Sender<Sequence>,
-) {
+async fn listen(options: PostgresOptions, mut mouth: Mouth, mut ear: Ear) {
     let mut pause = RETRY_FIRST;
     loop {
-        match listen_once(&options, &mut to_tell, &heard).await {
+        match listen_once(&options, &mut mouth, &mut ear).await {
             End::Store | End::Unknown => return,
             End::Cut { listened: true } => pause = RETRY_FIRST,
             End::Cut { listened: false } => pause = (pause * 2).min(RETRY_MAX),
@@ -109,11 +163,7 @@ async fn listen(
     }
 }
 
-async fn listen_once(
-    options: &PostgresOptions,
-    to_tell: &mut watch::Receiver<Sequence>,
-    heard: &watch::Sender<Sequence>,
-) -> End {
+async fn listen_once(options: &PostgresOptions, mouth: &mut Mouth, ear: &mut Ear) -> End {
     let opened = timeout(ANSWER_MAX, open(options)).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
     let (mut listener, channel, pid) = match opened {
         Ok(opened) => opened,
@@ -121,35 +171,48 @@ async fn listen_once(
         Err(_) => return End::Cut { listened: false },
     };
     // What was told before may be of a log that a backup has replaced.
-    heard.send_replace(0);
+    ear.newest.send_replace(0);
+    ear.ahead.forget();
+    let mut tell_at = Instant::now();
     loop {
         let told = tokio::select! {
             notification = timeout(SILENCE_MAX, listener.try_recv()) => match notification {
                 Ok(Ok(Some(notification))) => {
                     // Our own commits are no news.
                     if notification.process_id() != pid {
-                        raise(heard, notification.payload().parse().unwrap_or(0));
+                        ear.hear(&notification);
                     }
                     continue;
                 }
                 Ok(_) => return End::Cut { listened: true },
                 Err(_) => timeout(ANSWER_MAX, sqlx::query("SELECT 1").execute(&mut listener)).await,
             },
-            changed = to_tell.changed() => {
+            Some(log) = mouth.plans.recv() => {
+                let Some(parts) = mouth.sealed(&log) else { continue };
+                notify(&mut listener, &channel, parts).await
+            }
+            changed = async { sleep_until(tell_at).await; mouth.written.changed().await } => {
                 if changed.is_err() {
                     return End::Store;
                 }
-                let newest = to_tell.borrow_and_update().to_string();
-                let notify = sqlx::query("SELECT pg_notify($1, $2)").bind(&channel).bind(newest);
-                let told = timeout(ANSWER_MAX, notify.execute(&mut listener)).await;
-                sleep(TELL_PAUSE).await;
-                told
+                let newest = mouth.written.borrow_and_update().to_string();
+                tell_at = Instant::now() + TELL_PAUSE;
+                notify(&mut listener, &channel, vec![newest]).await
             }
         };
         if !matches!(told, Ok(Ok(_))) {
             return End::Cut { listened: true };
         }
     }
+}
+
+async fn notify(
+    listener: &mut PgListener,
+    channel: &str,
+    texts: Vec<String>,
+) -> Result<Result<PgQueryResult, sqlx::Error>, Elapsed> {
+    let notify = sqlx::query("SELECT pg_notify($1, text) FROM unnest(CAST($2 AS text[])) text");
+    timeout(ANSWER_MAX, notify.bind(channel).bind(texts).execute(listener)).await
 }
 
 /// Notes a sequence, where it is newer.
