@@ -41,7 +41,7 @@ struct Kept {
     /// What others told, the newest last.
     told: VecDeque<Stretch>,
     /// The newest step that was written here: what others write begins behind it.
-    own: Option<Stretch>,
+    own: Option<LogRecord>,
     /// Whether it is likely that something told is to be compared: not after that was of no use, until more is told.
     is_of_use: bool,
     found: Option<Found>,
@@ -76,7 +76,7 @@ impl Ahead {
     /// Notes what was written here last, which ends with a sequence.
     pub(super) fn note_own(&self, log: &[LogRecord], last: Sequence) {
         if let Some(record) = log.last() {
-            self.kept().own = Stretch::of(&[LogRecord { last, ..record.clone() }]);
+            self.kept().own = Some(LogRecord { last, ..record.clone() });
         }
     }
 
@@ -97,7 +97,7 @@ impl Ahead {
     pub(super) fn question(&self) -> Option<Sequence> {
         let mut kept = self.kept();
         let is_of_use = std::mem::take(&mut kept.is_of_use);
-        kept.own.as_ref().filter(|_| is_of_use).map(|own| own.after)
+        kept.own.as_ref().filter(|_| is_of_use).map(|own| own.first() - 1)
     }
 
     /// Takes the answer, for as long as the log is held.
@@ -124,7 +124,8 @@ impl Ahead {
     ) -> Option<Vec<LogRecord>> {
         let mut kept = self.kept();
         let found = kept.found.as_ref()?;
-        let told = kept.chain(found.after, found.last)?;
+        let own = kept.own.as_ref().and_then(|own| Stretch::of(std::slice::from_ref(own)));
+        let told = kept.chain(own.as_ref(), found.after, found.last)?;
         let bytes: usize = told.iter().map(|told| told.encoded.len()).sum();
         let begins = found.after <= after && after < told.first()?.record.last;
         if !begins || told.len() > records_max || bytes > bytes_max {
@@ -157,12 +158,17 @@ impl Kept {
         }
     }
 
-    /// What was told of the steps between two sequences. Of two that begin at one place, the newer is more likely to
-    /// have come true.
-    fn chain(&self, after: Sequence, last: Sequence) -> Option<Vec<&Told>> {
+    /// What was told, or written here, of the steps between two sequences. Of two that begin at one place, the newer is
+    /// more likely to have come true.
+    fn chain<'k>(
+        &'k self,
+        own: Option<&'k Stretch>,
+        after: Sequence,
+        last: Sequence,
+    ) -> Option<Vec<&'k Told>> {
         let (mut chain, mut end) = (Vec::new(), after);
         while end < last {
-            let mut known = self.told.iter().rev().chain(&self.own);
+            let mut known = self.told.iter().rev().chain(own);
             let next = known.find(|next| next.after == end && next.last() > end)?;
             chain.extend(&next.records);
             end = next.last();

@@ -26,23 +26,26 @@ impl Seal {
     /// # Errors
     /// [`StoreError`] where the server cannot be asked.
     pub(super) async fn of(connection: &mut PgConnection) -> Result<Option<Self>, StoreError> {
-        let mut fresh = [0; KEY_BYTES];
-        if SystemRandom::new().fill(&mut fresh).is_err() {
-            return Ok(None);
+        for may_make in [true, false] {
+            let read = sqlx::query_scalar("SELECT secret FROM tn_secret WHERE one = 1");
+            match read.fetch_optional(&mut *connection).await {
+                Ok(None) if may_make => {}
+                Ok(found) => return Ok(found.map(|secret: Vec<u8>| Self::new(&secret))),
+                Err(sqlx::Error::Database(_)) => return Ok(None),
+                Err(error) => return Err(classify::<Postgres>("connect")(error)),
+            }
+            let mut fresh = vec![0; KEY_BYTES];
+            if SystemRandom::new().fill(&mut fresh).is_err() {
+                return Ok(None);
+            }
+            let make = "INSERT INTO tn_secret (one, secret) VALUES (1, $1) ON CONFLICT (one) DO NOTHING";
+            match sqlx::query(make).bind(fresh).execute(&mut *connection).await {
+                // Another may have made it, or this user may not: what is there is read.
+                Ok(_) | Err(sqlx::Error::Database(_)) => {}
+                Err(error) => return Err(classify::<Postgres>("connect")(error)),
+            }
         }
-        let make = "INSERT INTO tn_secret (one, secret) VALUES (1, $1) ON CONFLICT (one) DO NOTHING";
-        let made = sqlx::query(make).bind(&fresh[..]).execute(&mut *connection).await;
-        let read = "SELECT secret FROM tn_secret WHERE one = 1";
-        let found: Result<Option<Vec<u8>>, _> = match made {
-            Err(error @ sqlx::Error::Io(_)) => Err(error),
-            // Who may not write it may still read it.
-            _ => sqlx::query_scalar(read).fetch_optional(connection).await,
-        };
-        match found {
-            Ok(secret) => Ok(secret.map(|secret| Self::new(&secret))),
-            Err(sqlx::Error::Database(_)) => Ok(None),
-            Err(error) => Err(classify::<Postgres>("connect")(error)),
-        }
+        Ok(None)
     }
 
     pub(super) fn new(secret: &[u8]) -> Self {

@@ -256,18 +256,19 @@ impl Group {
 
     /// Decides commands whose keys were loaded, in the order in which they came. Gives back those that were presumed in
     /// vain to make something new, and asks about them from then on: a refusal must rest on what is stored now, and what
-    /// is stored already is to be told.
-    pub(super) fn decide_all(&mut self, commands: Vec<Pending>, now: Timestamp) -> Vec<Pending> {
-        let mut left = Vec::new();
+    /// is stored already is to be told. Tells as well how many were so presumed in this very view: in one that was made
+    /// since, what is lacking says nothing of what is new.
+    pub(super) fn decide_all(&mut self, commands: Vec<Pending>, now: Timestamp) -> (Vec<Pending>, usize) {
+        let (mut left, mut in_vain) = (Vec::new(), 0);
         for pending in commands {
             if pending.presumed_new.is_none() {
                 self.decide(pending, now);
             } else if let Some(mut pending) = self.decide_if_new(pending, now) {
-                pending.presumed_new = None;
+                in_vain += usize::from(pending.presumed_new.take() == Some(self.attempt));
                 left.push(pending);
             }
         }
-        left
+        (left, in_vain)
     }
 
     /// Decides a command that comes true with everything it makes being new; the commit finds out whether its ids are.

@@ -213,11 +213,12 @@ impl Committer {
         let now = self.clock.now();
         loop {
             // Those that are left presume nothing any more, so that the second round is the last.
-            commands = self.open.decide_all(commands, now);
+            let in_vain;
+            (commands, in_vain) = self.open.decide_all(commands, now);
             if commands.is_empty() {
                 return Ok(());
             }
-            if self.rivalry.takes_turns() && commands.len() >= EARLY_MIN {
+            if self.rivalry.takes_turns() && in_vain >= EARLY_MIN {
                 // Others wait for the head meanwhile.
                 self.novelty.was_wrong();
             }

@@ -74,7 +74,7 @@ impl Committer {
             }
             Err(error) => {
                 if self.open.guesses() {
-                    self.forget_guess(&mut turn);
+                    turn.decide_first(self.start_over());
                 }
                 Attempt::Again(turn.commands, error)
             }
@@ -141,7 +141,7 @@ impl Committer {
             self.decide_ahead(turn);
         } else {
             turn.guessed_in_vain = true;
-            self.forget_guess(turn);
+            turn.decide_first(self.start_over());
         }
     }
 
@@ -160,7 +160,7 @@ impl Committer {
             self.landed = Some(self.open.draft.view.head());
         } else {
             // What could not be read is asked for again.
-            self.forget_guess(turn);
+            turn.decide_first(self.start_over());
         }
     }
 
@@ -173,13 +173,6 @@ impl Committer {
             turn.decide_first(self.open.take_back());
         }
         self.open.follow(&*self.store, &self.bus, head).await
-    }
-
-    /// Forgets the view with what was guessed, and takes back who was decided on it. The store is to be asked about
-    /// everyone: that the view is gone says nothing of what is new.
-    fn forget_guess(&mut self, turn: &mut Turn) {
-        turn.decide_first(self.start_over());
-        turn.commands.iter_mut().for_each(|pending| pending.presumed_new = None);
     }
 }
 
