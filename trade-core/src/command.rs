@@ -173,14 +173,16 @@ impl TryFrom<&str> for AdjustmentReason {
     }
 }
 
-/// What a caller knows of the version it wants to change (RFC 9110 §13.1.1, `If-Match`).
+/// What a caller knows of the version it wants to change (RFC 9110 §13.1.1, `If-Match`, and §13.1.2).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Precondition {
     /// Nothing: any version, existing or not.
     #[default]
     None,
-    /// The version is one of these.
+    /// The version is one of these; with none of them, no version fits.
     OneOf(Vec<Version>),
+    /// The version is none of these (RFC 9110 §13.1.2, `If-None-Match`).
+    NoneOf(Vec<Version>),
 }
 
 impl Precondition {
@@ -189,6 +191,7 @@ impl Precondition {
         match self {
             Self::None => true,
             Self::OneOf(versions) => versions.contains(&version),
+            Self::NoneOf(versions) => !versions.contains(&version),
         }
     }
 }

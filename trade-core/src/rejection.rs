@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 ///
 /// Checked in this order: the content of the command ([`InvalidRequest`](Self::InvalidRequest),
 /// [`AmountOutOfRange`](Self::AmountOutOfRange)), the request's key, existence, precondition, status, stock
-/// (shortage before range).
+/// (shortage before range). Whether a trade's `expiresAt` is still to come is a matter of existence: it is asked of a new
+/// trade alone, before its stations.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum Rejection {
     /// A field contradicts another, or a list is too short or too long.
@@ -54,8 +55,8 @@ pub enum Rejection {
     /// The station exists.
     #[error("station {0} exists")]
     StationExists(StationId),
-    /// The resource has another version than the caller expected.
-    #[error("the version is {actual}, not the expected one")]
+    /// The resource has a version that the caller's precondition does not allow.
+    #[error("the version is {actual}, which the condition of the request does not allow")]
     VersionMismatch {
         /// The version it has.
         actual: Version,

@@ -273,6 +273,19 @@ fn past_its_time_a_pending_trade_can_only_be_cancelled() {
 }
 
 #[test]
+fn an_offer_that_has_ended_is_refused_unless_it_is_known() {
+    let expires_at = start_time().plus(Duration::from_secs(10));
+    let offer =
+        |id| initiate(InitiateTrade { expires_at: Some(expires_at), ..order(id, "a", "b", &[("tea", 4)]) });
+    let mut draft = given(&[open_station("a", &[("tea", 10)]), open_station("b", &[]), offer("T-1")]);
+    let late = submit(&mut draft, &offer("T-2"), expires_at);
+    assert_eq!(late.unwrap_err().to_string(), "expiresAt must be later than now");
+    assert!(submit(&mut draft, &offer("T-2"), expires_at.minus(Duration::from_millis(1))).is_ok());
+    let again = submit(&mut draft, &offer("T-1"), expires_at.plus(Duration::from_secs(1)));
+    assert!(matches!(again, Ok(Outcome::Trade(outcome)) if !outcome.created), "it is a repetition");
+}
+
+#[test]
 fn what_a_request_says_of_itself_is_checked_first() {
     let check = |command: Command| rules::check(&command).map_err(|rejection| rejection.code());
     let invalid = Err("invalid-request");

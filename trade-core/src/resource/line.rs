@@ -1,6 +1,7 @@
-use crate::values::{ItemId, Money, MoneySum, Quantity, TotalOutOfRange};
+use crate::values::{Currency, ItemId, Money, MoneySum, Quantity, TotalOutOfRange};
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// One line of a trade or shipment: so many units of an item, at a price each where it has one.
@@ -16,7 +17,7 @@ pub struct Line {
     pub unit_price: Option<Money>,
 }
 
-/// 1 to 5 000 lines in the order they came, no two alike in both item and price.
+/// 1 to 5 000 lines in the order they came, no two alike in both item and price as it is written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Lines(Arc<[Line]>);
@@ -36,7 +37,7 @@ impl Lines {
     /// The most lines a request may list.
     pub const COUNT_MAX: usize = 5_000;
 
-    /// Adds up the lines that are alike in item and price.
+    /// Adds up the lines that are alike in item and price. A price keeps its digits, so `2.5` and `2.50` stay apart.
     ///
     /// # Errors
     /// [`LinesError`] for no or too many lines, or a sum past the range of a quantity.
@@ -95,14 +96,19 @@ impl Lines {
         sum.totals()
     }
 
-    /// Whether both list the same, in whatever order.
+    /// Whether both list the same, in whatever order. Prices are compared by value: `2.5` is `2.50`.
     pub fn same_content(&self, other: &Self) -> bool {
-        let sorted = |lines: &Self| {
-            let mut sorted: Vec<_> = lines.iter().cloned().collect();
-            sorted.sort();
-            sorted
-        };
-        self == other || (self.len() == other.len() && sorted(self) == sorted(other))
+        self == other || self.content() == other.content()
+    }
+
+    /// The units of each item at each price, by value.
+    fn content(&self) -> BTreeMap<(&ItemId, Option<(Currency, Decimal)>), u128> {
+        let mut units = BTreeMap::new();
+        for line in self.iter() {
+            let price = line.unit_price.as_ref().map(Money::value);
+            *units.entry((&line.item_id, price)).or_default() += u128::from(line.quantity.units());
+        }
+        units
     }
 }
 
@@ -150,6 +156,22 @@ mod tests {
         ];
         assert_eq!(lines[..], expected);
         assert_eq!(lines.units_by_item().iter().map(|(_, units)| *units).collect::<Vec<_>>(), [4, 14]);
+    }
+
+    #[test]
+    fn the_same_content_is_the_same_by_value() {
+        let lines = |lines: &[Line]| Lines::new(lines.to_vec()).unwrap();
+        let asked = lines(&[line("tea", 1, Some("2.5")), line("tea", 2, Some("2.50"))]);
+        assert_eq!(asked.len(), 2, "each is written back as it came");
+        for same in [
+            &[line("tea", 3, Some("2.500"))][..],
+            &[line("tea", 1, Some("2.50")), line("tea", 2, Some("2.5"))],
+        ] {
+            assert!(asked.same_content(&lines(same)), "{same:?}");
+        }
+        for other in [line("tea", 3, Some("2.51")), line("tea", 4, Some("2.5")), line("tea", 3, None)] {
+            assert!(!asked.same_content(&lines(&[other])));
+        }
     }
 
     #[test]

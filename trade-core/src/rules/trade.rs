@@ -38,6 +38,9 @@ pub(super) fn initiate(
         }
         return Ok(unchanged(trade, cargo));
     }
+    if expires_at.is_some_and(|expires_at| expires_at <= context.now) {
+        return Err(Rejection::invalid("expiresAt", "must be later than now"));
+    }
     shipment::check_station(view, "buyer", buyer)?;
     shipment::check_station(view, "seller", seller)?;
     let trade = Arc::new(Trade {

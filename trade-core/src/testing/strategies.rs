@@ -28,6 +28,7 @@ const MILLIS_RANGE: std::ops::RangeInclusive<i64> = -62_167_219_200_000..=253_40
 fn id_text(length_max: usize) -> impl Strategy<Value = String> {
     let of_length = |length: &str| string_regex(&format!("{ID_CHARACTERS}{{{length}}}")).expect("a regex");
     prop_oneof![8 => of_length("1,12"), 1 => of_length(&length_max.to_string())]
+        .prop_filter("a step in a URL", |text| !matches!(text.as_str(), "." | ".."))
 }
 
 /// Any station id, the longest included.
@@ -228,8 +229,10 @@ impl World {
 
     /// One to four lines of it; some name one item twice, at one price or two.
     pub fn lines(self) -> impl Strategy<Value = Lines> {
-        let price =
-            weighted(0.3, select(vec!["1", "2.50", "0.125"]).prop_map(|price| fixtures::money(price, "GBP")));
+        let price = weighted(
+            0.3,
+            select(vec!["1", "2.5", "2.50", "0.125"]).prop_map(|price| fixtures::money(price, "GBP")),
+        );
         let units = (1..=self.units_max).prop_map(fixtures::quantity);
         let line = (self.item(), units, price).prop_map(|(item_id, quantity, unit_price)| Line {
             item_id,
@@ -375,7 +378,11 @@ pub fn commands(count: impl Into<proptest::collection::SizeRange>) -> impl Strat
 
 /// Mostly none; sometimes versions that a young resource may have.
 pub fn precondition() -> impl Strategy<Value = Precondition> {
-    prop_oneof![9 => Just(Precondition::None), 1 => vec(1..4_u64, 0..3).prop_map(Precondition::OneOf)]
+    prop_oneof![
+        18 => Just(Precondition::None),
+        1 => vec(1..4_u64, 0..3).prop_map(Precondition::OneOf),
+        1 => vec(1..4_u64, 0..3).prop_map(Precondition::NoneOf),
+    ]
 }
 
 /// A moment within some minutes of the start.

@@ -1,4 +1,4 @@
-//! Ids: 1–128 characters of `A–Z a–z 0–9 . _ : -`, compared and ordered by bytes.
+//! Ids: 1–128 characters of `A–Z a–z 0–9 . _ : -`, compared and ordered by bytes; never `.` or `..`.
 
 use super::{InvalidValue, serde_as_text};
 use std::{fmt, sync::Arc};
@@ -11,6 +11,10 @@ fn check(text: &str, length_max: usize) -> Result<(), InvalidValue> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-');
     if text.is_empty() || text.len() > length_max || !text.bytes().all(allowed) {
         return Err(InvalidValue(format!("must be 1 to {length_max} characters of A-Z a-z 0-9 . _ : -")));
+    }
+    // In the path of a URL these two are steps to another path, and never arrive (RFC 3986 §5.2.4).
+    if matches!(text, "." | "..") {
+        return Err(InvalidValue::new("must not be . or .., which no URL can name"));
     }
     Ok(())
 }
@@ -30,7 +34,7 @@ macro_rules! id {
             /// Checks and wraps an id.
             ///
             /// # Errors
-            /// [`InvalidValue`] if it is empty, too long, or holds another character.
+            /// [`InvalidValue`] if it is empty, too long, holds another character, or is `.` or `..`.
             pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidValue> {
                 check(text.as_ref(), $length_max)?;
                 Ok(Self(text.as_ref().into()))
@@ -154,6 +158,16 @@ mod tests {
         let mut sorted = ids.clone();
         sorted.sort();
         assert_eq!(ascending(ids, ItemId::as_str), sorted);
+    }
+
+    #[test]
+    fn what_a_url_takes_for_a_step_is_refused() {
+        for bad in [".", ".."] {
+            assert!(StationId::new(bad).is_err() && TransactionId::new(bad).is_err(), "{bad}");
+        }
+        for good in ["...", ".a", "a..", "-", ":"] {
+            assert!(StationId::new(good).is_ok(), "{good}");
+        }
     }
 
     #[test]

@@ -7,7 +7,8 @@ use std::{borrow::Cow, fmt};
 
 /// A decimal number ≥ 0: a price of at most 12 integer and 6 fraction digits, or a sum of such.
 ///
-/// It keeps its scale: `2.50` is written back as `2.50`, and is another amount than `2.5`.
+/// It keeps its scale: `2.50` is written back as `2.50`. So `==` tells `2.50` from `2.5`; two requests mean the same by
+/// [`Money::value`].
 #[derive(Debug, Clone, Copy)]
 pub struct Amount(Decimal);
 
@@ -155,6 +156,13 @@ pub struct Money {
     pub amount: Amount,
     /// Of what.
     pub currency: Currency,
+}
+
+impl Money {
+    /// What it is worth, however it is written: `2.5` and `2.50` of one currency are equal here.
+    pub(crate) fn value(&self) -> (Currency, Decimal) {
+        (self.currency, self.amount.0)
+    }
 }
 
 /// A total of more than 22 integer digits.

@@ -77,7 +77,7 @@ pub async fn a_trade_under_way_does_not_expire(h: Harness) {
 /// At most `limit`, and those that remain are found by the next look.
 pub async fn expired_trades_are_limited(h: Harness) {
     let service = start(&h).await;
-    for n in 0..7 {
+    for n in 1..=7 {
         offer(&service, &format!("T-{n}"), Some(after(n))).await;
     }
     assert_eq!(h.store().expired_trades(after(60), 3).await.unwrap().len(), 3);

@@ -288,6 +288,9 @@ pub async fn a_stale_precondition_is_refused(h: Harness) {
     };
     assert_eq!(refused(&service, count(with(&[1]))).await, Rejection::VersionMismatch { actual: 2 });
     taken(&service, count(with(&[7, 2]))).await;
+    let without = |versions: &[u64]| Precondition::NoneOf(versions.to_vec());
+    assert_eq!(refused(&service, count(without(&[3]))).await, Rejection::VersionMismatch { actual: 3 });
+    taken(&service, count(without(&[2, 4]))).await;
     taken(&service, cancel(with(&[1]))).await;
     audit(h.store()).await;
 }

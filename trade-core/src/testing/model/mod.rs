@@ -12,7 +12,7 @@ use crate::command::{
     UpdateTrade,
 };
 use crate::resource::{CargoStatus, Lines, Settlement, TradeStatus};
-use crate::values::{ItemId, ShipmentId, StationId, Timestamp, TransactionId, UNITS_MAX};
+use crate::values::{ItemId, Money, ShipmentId, StationId, Timestamp, TransactionId, UNITS_MAX};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// On hand, reserved and incoming units of one item at one station.
@@ -141,7 +141,7 @@ impl Model {
         Ok(())
     }
 
-    fn initiate(&mut self, command: &InitiateTrade, _now: Timestamp) -> Result<(), Verdict> {
+    fn initiate(&mut self, command: &InitiateTrade, now: Timestamp) -> Result<(), Verdict> {
         let misplaced_expiry = command.expires_at.is_some() && command.settlement == Settlement::Immediate;
         if command.buyer == command.seller || misplaced_expiry {
             return Err(Verdict::Refused("invalid-request"));
@@ -152,6 +152,9 @@ impl Model {
             } else {
                 Err(Verdict::Refused("trade-exists"))
             };
+        }
+        if command.expires_at.is_some_and(|expires_at| expires_at <= now) {
+            return Err(Verdict::Refused("invalid-request"));
         }
         self.must_exist(&[&command.buyer, &command.seller])?;
         let id = command.transaction_id.clone();
@@ -425,6 +428,9 @@ fn version_must_fit(precondition: &Precondition, version: u64) -> Result<(), Ver
         Precondition::OneOf(versions) if !versions.contains(&version) => {
             Err(Verdict::Refused("version-mismatch"))
         }
+        Precondition::NoneOf(versions) if versions.contains(&version) => {
+            Err(Verdict::Refused("version-mismatch"))
+        }
         _ => Ok(()),
     }
 }
@@ -439,13 +445,19 @@ fn same_trade(a: &InitiateTrade, b: &InitiateTrade) -> bool {
 }
 
 fn same_lines(a: &Lines, b: &Lines) -> bool {
-    let sorted = |lines: &Lines| {
-        let mut texts: Vec<_> = lines
-            .iter()
-            .map(|line| (line.item_id.to_string(), line.quantity.units(), format!("{:?}", line.unit_price)))
-            .collect();
-        texts.sort();
-        texts
+    let units = |lines: &Lines| {
+        let mut units: BTreeMap<_, u128> = BTreeMap::new();
+        for line in lines.iter() {
+            *units.entry((line.item_id.clone(), line.unit_price.map(worth))).or_default() +=
+                u128::from(line.quantity.units());
+        }
+        units
     };
-    sorted(a) == sorted(b)
+    units(a) == units(b)
+}
+
+/// Millionths of a unit of its currency.
+fn worth(price: Money) -> (i128, String) {
+    let millionths = price.amount.mantissa() * 10_i128.pow(6 - price.amount.scale());
+    (millionths, price.currency.to_string())
 }
