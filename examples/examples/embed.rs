@@ -19,7 +19,7 @@ use trade_core::values::{Quantity, ShipmentId, StationId, TransactionId};
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let network = TradeService::start(Arc::new(MemoryStore::new())).await?;
-    let mut events = network.bus().subscribe(None, EventFilter::default()).await?;
+    let mut events = network.bus().subscribe(None, EventFilter::default());
 
     let (ceres, vesta) = (StationId::new("ceres")?, StationId::new("vesta")?);
     let ice = || Ok::<_, Box<dyn Error>>(("water-ice".try_into()?, Quantity::new(500)?));

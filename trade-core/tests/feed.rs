@@ -41,7 +41,7 @@ async fn restarted() -> (Arc<FaultyStore>, TradeService, Sequence) {
 }
 
 async fn from(bus: &EventBus, position: Sequence, filter: &EventFilter) -> Subscription {
-    bus.subscribe(Some(position), filter.clone()).await.expect("the log can be read")
+    bus.subscribe(Some(position), filter.clone())
 }
 
 /// The sequences of what is stored.

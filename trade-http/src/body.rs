@@ -96,7 +96,7 @@ impl<const MAX: usize> Received<MAX> {
         let key = idempotency::key(&self.call, &input.faults);
         let command = read(&input, Node::body(&json, &input.faults));
         let submission = Submission::new(input.faults.settle(command)?)
-            .by(self.call.caller.actor.clone())
+            .by(self.call.caller.actor().clone())
             .named(self.call.context.request_id());
         let Some(key) = key else { return Ok(submission) };
         let idempotency = idempotency::identify(&self.call, key, &json).map_err(|error| {

@@ -1,8 +1,10 @@
 //! What is known of a request besides its body: who sends it, under which name, where to.
 
+use crate::percent;
 use axum::extract::{FromRequestParts, OriginalUri};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Uri};
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::sync::Arc;
 use trade_core::event::Actor;
@@ -33,17 +35,48 @@ impl Context {
     }
 }
 
-/// Who sends a request. Access control puts it into the request's extensions; where it does not, nobody in particular
-/// sends it.
-#[derive(Debug, Clone)]
-pub(crate) struct Caller {
-    /// The name under which events and idempotency keys are kept.
-    pub(crate) actor: Actor,
+/// Who sends a request.
+///
+/// A layer of the application, which knows its own logins, puts it into the extensions of the request. Events then name
+/// this actor, and each actor has `Idempotency-Key`s of its own. Where there is none, the actor is
+/// [`Actor::Anonymous`], and all such callers share one space of keys.
+///
+/// ```
+/// use axum::{extract::Request, http::StatusCode, middleware::Next, response::{IntoResponse, Response}};
+/// use trade_core::event::Actor;
+/// use trade_http::Caller;
+///
+/// async fn login(mut request: Request, next: Next) -> Response {
+///     // However the application knows its users.
+///     let Some(user) = request.headers().get("x-user").and_then(|user| user.to_str().ok()) else {
+///         return StatusCode::UNAUTHORIZED.into_response();
+///     };
+///     let caller = Caller::new(Actor::User(user.into()));
+///     request.extensions_mut().insert(caller);
+///     next.run(request).await
+/// }
+///
+/// # fn nest(network: axum::Router) -> axum::Router {
+/// axum::Router::new().nest("/network", network).layer(axum::middleware::from_fn(login))
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    actor: Actor,
 }
 
 impl Caller {
-    /// Nobody in particular: access control is off.
     pub(crate) const ANONYMOUS: Self = Self { actor: Actor::Anonymous };
+
+    /// A caller by the name under which its events and idempotency keys are kept.
+    pub fn new(actor: Actor) -> Self {
+        Self { actor }
+    }
+
+    /// The name under which its events and idempotency keys are kept.
+    pub fn actor(&self) -> &Actor {
+        &self.actor
+    }
 }
 
 /// A request without its body.
@@ -73,6 +106,12 @@ impl Call {
     /// The resource's path as the client sent it, without trailing slash.
     pub(crate) fn resource_path(&self) -> &str {
         without_trailing_slash(self.context.path())
+    }
+
+    /// What the request is about: its path below the place where this router is nested, however that was spelled.
+    pub(crate) fn resource(&self) -> Cow<'_, str> {
+        let path = without_trailing_slash(self.uri.path());
+        percent::decode(path).unwrap_or(Cow::Borrowed(path))
     }
 
     /// How problems inside an answer name the request that was answered first, which has this id; without one, it is

@@ -1,5 +1,6 @@
 //! Entity tags, and the conditions on them (RFC 9110 §8.8.3, §13.1).
 
+use crate::input::Input;
 use axum::http::{HeaderMap, HeaderName, header};
 use trade_core::command::Precondition;
 use trade_core::resource::Version;
@@ -9,73 +10,86 @@ pub(crate) fn etag(version: Version) -> String {
     format!("\"{version}\"")
 }
 
-/// `If-Match`: the versions that a change may find. What is no tag of ours matches nothing.
-pub(crate) fn if_match(headers: &HeaderMap) -> Precondition {
-    match Condition::of(headers, &header::IF_MATCH) {
+/// `If-Match` and `If-None-Match` on a change: the versions that it may find.
+///
+/// Whether a tag is weak says how its bytes were coded on their way (a proxy that compresses makes it weak), not which
+/// version it names: a version is exact, so both kinds name it. A tag that is none of ours names no version.
+pub(crate) fn precondition(input: &Input<'_>) -> Precondition {
+    let condition = |name: &HeaderName, shown: &str| match Condition::of(&input.call.headers, name) {
+        Ok(condition) => condition,
+        Err(Malformed) => input
+            .faults
+            .add(shown, "must be * or entity tags of versions, quoted, such as \"3\" or \"3\", \"4\""),
+    };
+    let wanted = condition(&header::IF_MATCH, "If-Match");
+    let unwanted = condition(&header::IF_NONE_MATCH, "If-None-Match");
+    match (wanted, unwanted) {
         // Any version of what exists; and what does not exist is not found before this is looked at.
-        None | Some(Condition::Any) => Precondition::None,
-        Some(Condition::Tags(tags)) => {
-            let strong = tags.into_iter().filter(|tag| !tag.weak);
-            Precondition::OneOf(strong.filter_map(Tag::version).collect())
+        (None | Some(Condition::Any), None) => Precondition::None,
+        (None | Some(Condition::Any), Some(Condition::Versions(unwanted))) => Precondition::NoneOf(unwanted),
+        // What is changed exists.
+        (_, Some(Condition::Any)) => Precondition::OneOf(Vec::new()),
+        (Some(Condition::Versions(wanted)), None) => Precondition::OneOf(wanted),
+        (Some(Condition::Versions(mut wanted)), Some(Condition::Versions(unwanted))) => {
+            wanted.retain(|version| !unwanted.contains(version));
+            Precondition::OneOf(wanted)
         }
     }
 }
 
-/// `If-None-Match`: whether the client has this version already.
+/// `If-None-Match` on a read: whether the client has this version already. A malformed one knows none, and is answered
+/// in full.
 pub(crate) fn is_known(headers: &HeaderMap, version: Version) -> bool {
     match Condition::of(headers, &header::IF_NONE_MATCH) {
-        None => false,
-        Some(Condition::Any) => true,
-        Some(Condition::Tags(tags)) => tags.into_iter().any(|tag| tag.version() == Some(version)),
+        Err(Malformed) | Ok(None) => false,
+        Ok(Some(Condition::Any)) => true,
+        Ok(Some(Condition::Versions(versions))) => versions.contains(&version),
     }
 }
 
 #[derive(Debug, PartialEq, Eq)]
 enum Condition {
     Any,
-    Tags(Vec<Tag>),
+    Versions(Vec<Version>),
 }
 
+/// A header that is neither `*` nor a list of entity tags.
 #[derive(Debug, PartialEq, Eq)]
-struct Tag {
-    weak: bool,
-    text: String,
-}
-
-impl Tag {
-    /// The version it stands for, if it is a tag of ours.
-    fn version(self) -> Option<Version> {
-        self.text.parse().ok().filter(|version: &Version| version.to_string() == self.text)
-    }
-}
+struct Malformed;
 
 impl Condition {
-    fn of(headers: &HeaderMap, name: &HeaderName) -> Option<Self> {
-        if !headers.contains_key(name) {
-            return None;
+    fn of(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Self>, Malformed> {
+        let mut lines = headers.get_all(name).iter().map(|line| line.to_str().map_err(|_| Malformed));
+        let Some(first) = lines.next() else { return Ok(None) };
+        let mut list = first?.to_owned();
+        for line in lines {
+            // Several lines are one list (RFC 9110 §5.3).
+            list = format!("{list},{}", line?);
         }
-        let mut tags = Vec::new();
-        for line in headers.get_all(name) {
-            let line = line.to_str().unwrap_or_default().trim();
-            if line == "*" {
-                return Some(Self::Any);
-            }
-            tags.extend(parse(line));
+        if list.trim() == "*" {
+            return Ok(Some(Self::Any));
         }
-        Some(Self::Tags(tags))
+        versions(&list).map(|versions| Some(Self::Versions(versions)))
     }
 }
 
-/// The tags of a list, up to what is not one.
-fn parse(mut rest: &str) -> Vec<Tag> {
-    let mut tags = Vec::new();
+/// The versions that a list of entity tags names.
+fn versions(list: &str) -> Result<Vec<Version>, Malformed> {
+    const SPACE: [char; 2] = [' ', '\t'];
+    let (mut versions, mut rest) = (Vec::new(), list.trim_matches(SPACE));
     loop {
-        rest = rest.trim_start_matches([' ', '\t', ',']);
-        let weak = rest.starts_with("W/");
-        let opened = rest.strip_prefix("W/").unwrap_or(rest).strip_prefix('"');
-        let Some((text, after)) = opened.and_then(|opened| opened.split_once('"')) else { return tags };
-        tags.push(Tag { weak, text: text.into() });
-        rest = after;
+        let opened = rest.strip_prefix("W/").unwrap_or(rest).strip_prefix('"').ok_or(Malformed)?;
+        let (tag, after) = opened.split_once('"').ok_or(Malformed)?;
+        versions.extend(tag.parse().ok().filter(|version: &Version| version.to_string() == tag));
+        let after = after.trim_start_matches(SPACE);
+        if after.is_empty() {
+            return Ok(versions);
+        }
+        // Empty elements of a list count for nothing (RFC 9110 §5.6.1.2).
+        rest = after.strip_prefix(',').ok_or(Malformed)?.trim_start_matches([' ', '\t', ',']);
+        if rest.is_empty() {
+            return Ok(versions);
+        }
     }
 }
 
@@ -87,25 +101,45 @@ mod tests {
         values.iter().map(|value| (name.clone(), value.parse().unwrap())).collect()
     }
 
-    #[test]
-    fn if_match_compares_strongly() {
-        for (values, expected) in [
-            (&["\"3\""][..], Precondition::OneOf(vec![3])),
-            (&["\"3\", W/\"4\" ,\"5\"", "\"x,y\",\"6\""], Precondition::OneOf(vec![3, 5, 6])),
-            (&["*"], Precondition::None),
-            (&["3"], Precondition::OneOf(vec![])),
-            (&["\"03\", \"+3\", \"3"], Precondition::OneOf(vec![])),
-        ] {
-            assert_eq!(if_match(&headers(header::IF_MATCH, values)), expected, "{values:?}");
-        }
-        assert_eq!(if_match(&HeaderMap::new()), Precondition::None);
+    fn condition(values: &[&str]) -> Result<Option<Condition>, Malformed> {
+        Condition::of(&headers(header::IF_MATCH, values), &header::IF_MATCH)
     }
 
     #[test]
-    fn if_none_match_compares_weakly() {
-        for (value, known) in
-            [("\"3\"", true), ("W/\"3\"", true), ("\"2\", \"3\"", true), ("*", true), ("\"2\"", false)]
+    fn a_condition_names_versions_however_they_are_coded() {
+        for (values, named) in [
+            (&["\"3\""][..], &[3][..]),
+            (&["W/\"3\""], &[3]),
+            (&["\"3\", W/\"4\" ,\"5\"", "\"x,y\",\"6\""], &[3, 4, 5, 6]),
+            (&["\"3\",, \"4\","], &[3, 4]),
+            (&["\"03\", \"+3\", \"\""], &[]),
+        ] {
+            assert_eq!(condition(values), Ok(Some(Condition::Versions(named.to_vec()))), "{values:?}");
+        }
+        assert_eq!(condition(&[" * "]), Ok(Some(Condition::Any)));
+        assert_eq!(condition(&[]), Ok(None));
+    }
+
+    #[test]
+    fn what_is_no_list_of_tags_is_malformed() {
+        for bad in
+            ["", "3", "W/3", "\"3", "3\"", "\"3\" \"4\"", "*, \"3\"", "\"3\", *", "w/\"3\"", ",", "\"3\"x"]
         {
+            assert_eq!(condition(&[bad]), Err(Malformed), "{bad}");
+        }
+        assert_eq!(condition(&["*", "*"]), Err(Malformed));
+    }
+
+    #[test]
+    fn a_version_is_known_by_any_of_its_tags() {
+        for (value, known) in [
+            ("\"3\"", true),
+            ("W/\"3\"", true),
+            ("\"2\", \"3\"", true),
+            ("*", true),
+            ("\"2\"", false),
+            ("3", false),
+        ] {
             assert_eq!(is_known(&headers(header::IF_NONE_MATCH, &[value]), 3), known, "{value}");
         }
     }

@@ -1,12 +1,68 @@
 //! Cursors: where a page ended, as a word that its client need not understand.
 //!
-//! The first letter names the list, so that the cursor of one is refused by another; what follows is hexadecimal, and
-//! so needs no encoding in a URL.
+//! The first letter names the kind of list. What ends it stands for the list and its filters, so that the cursor of one
+//! is refused by another. All of it is letters, digits and `-`, which need no encoding in a URL.
 
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use trade_core::resource::Sequence;
 use trade_core::store::LedgerPosition;
 use trade_core::values::ItemId;
+
+/// What a cursor belongs to: one list with its filters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Scope(u32);
+
+impl Scope {
+    /// Of a path and the parameters that narrow the list, in any order; so are the values of a parameter.
+    pub(crate) fn of<'p>(path: &str, narrowed: impl Iterator<Item = (&'p str, &'p str)>) -> Self {
+        let values = |(name, list): (&'p str, &'p str)| (name, list.split(',').collect::<BTreeSet<_>>());
+        let mut hash = Sha256::new();
+        let mut add = |part: &str| {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        };
+        add(path);
+        for (name, values) in narrowed.map(values).collect::<BTreeMap<_, _>>() {
+            add(name);
+            values.into_iter().for_each(&mut add);
+        }
+        let [a, b, c, d, ..]: [u8; 32] = hash.finalize().into();
+        Self(u32::from_be_bytes([a, b, c, d]))
+    }
+
+    fn encode(self, position: &impl Cursor) -> String {
+        format!("{}-{:08x}", position.encode(), self.0)
+    }
+
+    /// The position in a cursor of this list.
+    fn decode<P: Cursor>(self, text: &str) -> Option<P> {
+        let (position, _) = text.rsplit_once('-')?;
+        P::decode(position).filter(|position| self.encode(position) == text)
+    }
+}
+
+/// A page of a list: where it begins, and how it says where it ends.
+#[derive(Debug)]
+pub(crate) struct Paging<P> {
+    /// Where the page before ended.
+    pub(crate) from: Option<P>,
+    scope: Scope,
+}
+
+impl<P: Cursor> Paging<P> {
+    /// Of a list, after a cursor where there is one; none where that is of another list.
+    pub(crate) fn new(scope: Scope, cursor: Option<&str>) -> Option<Self> {
+        let from = cursor.map(|cursor| scope.decode(cursor).ok_or(())).transpose().ok()?;
+        Some(Self { from, scope })
+    }
+
+    /// The cursor of the page that follows this one, which ends here.
+    pub(crate) fn next(&self, end: &P) -> String {
+        self.scope.encode(end)
+    }
+}
 
 /// A position in one kind of list.
 pub(crate) trait Cursor: Sized {
@@ -104,6 +160,29 @@ mod tests {
         assert_eq!(LedgerCursor::decode(&ledger.encode()), Some(ledger));
         let item = ItemCursor(ItemId::new("A-z_0.9:x").unwrap());
         assert_eq!(ItemCursor::decode(&item.encode()), Some(item));
+    }
+
+    #[test]
+    fn a_cursor_holds_for_its_list_and_filters_in_any_order() {
+        let scope =
+            |path, narrowed: &[(&'static str, &'static str)]| Scope::of(path, narrowed.iter().copied());
+        let filters = [("itemId", "a,b"), ("station", "c")];
+        let cursor = scope("/t", &filters).encode(&TradeCursor(7));
+        for same in [filters, [("station", "c"), ("itemId", "b,a")], [("itemId", "a,b,a"), ("station", "c")]]
+        {
+            assert_eq!(scope("/t", &same).decode(&cursor), Some(TradeCursor(7)), "{same:?}");
+        }
+        for (path, other) in [
+            ("/u", &filters[..]),
+            ("/t", &filters[..1]),
+            ("/t", &[("itemId", "ab"), ("station", "c")]),
+            ("/t", &[("itemId", "a"), ("station", "b,c")]),
+        ] {
+            assert_eq!(scope(path, other).decode::<TradeCursor>(&cursor), None, "{path} {other:?}");
+        }
+        for bad in ["", "-", "t7", &cursor.to_uppercase(), &format!("{cursor}0")] {
+            assert_eq!(scope("/t", &filters).decode::<TradeCursor>(bad), None, "{bad}");
+        }
     }
 
     #[test]

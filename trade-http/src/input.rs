@@ -1,10 +1,12 @@
 //! Reading path, query and headers of a request, beside its body, into one list of faults.
 
 use crate::call::Call;
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, Paging, Scope};
 use crate::fields::{Faults, shown};
+use crate::percent::decode;
 use crate::problem::Problem;
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use trade_core::values::InvalidValue;
 
@@ -12,6 +14,11 @@ use trade_core::values::InvalidValue;
 const LIMIT_DEFAULT: usize = 50;
 /// The most rows of a page.
 const LIMIT_MAX: usize = 500;
+
+/// The most values of a parameter that is a list.
+const LIST_VALUES_MAX: usize = 100;
+/// The parameter of which a later one replaces an earlier: a page that resumes adds it to an address that may have one.
+const LAST_COUNTS: &str = "lastEventId";
 
 /// What a handler reads its arguments from.
 #[derive(Debug)]
@@ -49,8 +56,12 @@ impl<'c> Input<'c> {
             };
             if !known.contains(&name.as_ref()) {
                 faults.add::<()>(shown(&name), "is not a known parameter");
-            } else if parameters.iter().any(|(other, _)| *other == name) {
-                faults.add::<()>(name, "must be given once");
+            } else if let Some((_, first)) = parameters.iter_mut().find(|(other, _)| *other == name) {
+                if name == LAST_COUNTS {
+                    *first = value;
+                } else {
+                    faults.add::<()>(name, "must be given once");
+                }
             } else {
                 parameters.push((name, value));
             }
@@ -92,9 +103,19 @@ impl<'c> Input<'c> {
         self.faults.check(name, read(value))
     }
 
-    /// A parameter that is a list with commas; empty where it is absent.
+    /// A parameter that is a list with commas, each value of it once; empty where it is absent.
     pub(crate) fn list<T>(&self, name: &str, read: impl Fn(&str) -> Result<T, InvalidValue>) -> Vec<T> {
-        self.parameter(name, |text| text.split(',').map(&read).collect()).unwrap_or_default()
+        let read_all = |text: &str| {
+            let mut values = BTreeSet::new();
+            for value in text.split(',') {
+                values.insert(value);
+                if values.len() > LIST_VALUES_MAX {
+                    return Err(InvalidValue(format!("must list at most {LIST_VALUES_MAX} values")));
+                }
+            }
+            values.into_iter().map(&read).collect()
+        };
+        self.parameter(name, read_all).unwrap_or_default()
     }
 
     /// A parameter that is an id, a word or a time.
@@ -118,11 +139,21 @@ impl<'c> Input<'c> {
         self.parameter("limit", read).unwrap_or(default)
     }
 
-    /// The place where the page before ended.
-    pub(crate) fn cursor<P: Cursor>(&self) -> Option<P> {
-        self.parameter("cursor", |text| {
-            P::decode(text).ok_or_else(|| InvalidValue::new("must be the nextCursor of a page of this list"))
-        })
+    /// Where the page before ended, and how this one says where it does.
+    pub(crate) fn paging<P: Cursor>(&self) -> Option<Paging<P>> {
+        let narrowed =
+            self.parameters.iter().filter(|(name, _)| !matches!(name.as_ref(), "limit" | "cursor"));
+        let scope =
+            Scope::of(&self.call.resource(), narrowed.map(|(name, value)| (name.as_ref(), value.as_ref())));
+        let paging = |cursor| {
+            Paging::new(scope, cursor).ok_or_else(|| {
+                InvalidValue::new("must be the nextCursor of a page of this list, with the same filters")
+            })
+        };
+        match self.parameter("cursor", |text| Ok(text.to_owned())) {
+            None => paging(None).ok(),
+            Some(cursor) => self.faults.check("cursor", paging(Some(&cursor))),
+        }
     }
 }
 
@@ -132,48 +163,9 @@ pub(crate) fn integer(text: &str) -> Option<u64> {
     digits.then(|| text.parse().ok()).flatten()
 }
 
-/// Undoes percent-encoding. A plus sign stands for itself: no parameter holds spaces, but times hold offsets.
-fn decode(text: &str) -> Option<Cow<'_, str>> {
-    if !text.contains('%') {
-        return Some(Cow::Borrowed(text));
-    }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let hex =
-            after.get(..2).filter(|_| byte == b'%').and_then(|hex| Some((nibble(hex[0])?, nibble(hex[1])?)));
-        match hex {
-            Some((high, low)) => {
-                bytes.push(high << 4 | low);
-                rest = &after[2..];
-            }
-            None => {
-                bytes.push(byte);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8(bytes).ok().map(Cow::Owned)
-}
-
-fn nibble(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn percent_encoding_is_undone_and_bad_utf_8_told() {
-        assert_eq!(decode("a%2Fb%c3%A9+%zz%").as_deref(), Some("a/bé+%zz%"));
-        assert_eq!(decode("%ff"), None);
-    }
 
     #[test]
     fn an_integer_is_digits_and_nothing_else() {

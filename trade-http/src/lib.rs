@@ -43,10 +43,13 @@ mod lines;
 mod metrics;
 mod middleware;
 mod options;
+mod percent;
 mod problem;
 mod reply;
 mod routes;
+mod sent;
 
+pub use call::Caller;
 pub use connection::Connections;
 pub use options::{HttpOptions, Shutdown};
 

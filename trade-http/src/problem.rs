@@ -4,6 +4,7 @@
 //! writes its body. What axum refuses by itself takes the same way.
 
 use crate::call::Context;
+use crate::sent;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
@@ -138,7 +139,8 @@ impl Problem {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
         }
         *response.status_mut() = self.status;
-        *response.body_mut() = self.document(context).to_string().into();
+        // What is made of strings and numbers alone can be written.
+        *response.body_mut() = sent::to_vec(&self.document(context)).unwrap_or_default().into();
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::call::Call;
 use crate::conditional;
 use crate::problem::Problem;
+use crate::sent;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -16,7 +17,7 @@ pub(crate) type Reply = Result<Response, Problem>;
 
 /// A JSON body.
 pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Reply {
-    let bytes = serde_json::to_vec(body).map_err(|error| {
+    let bytes = sent::to_vec(body).map_err(|error| {
         tracing::error!(%error, "an answer cannot be written");
         Problem::internal()
     })?;

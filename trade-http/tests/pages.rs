@@ -116,6 +116,89 @@ async fn the_cursor_of_one_list_is_refused_by_another() {
 }
 
 #[tokio::test]
+async fn a_cursor_holds_for_its_filters_and_its_station() {
+    let network = Network::stocked().await;
+    for index in 0..3 {
+        network.post("/api/trades", trade(&format!("T-{index}"))).await.expect(201);
+    }
+    for (from, others, same) in [
+        (
+            "/api/trades?station=ceres",
+            &[
+                "/api/trades?station=vesta",
+                "/api/trades?seller=ceres",
+                "/api/trades?station=ceres&status=completed",
+            ][..],
+            &[
+                "/api/trades?station=ceres",
+                "/api/trades?limit=7&station=%63eres",
+                "/api/trades/?station=ceres",
+            ][..],
+        ),
+        (
+            "/api/cargo?origin=ceres&status=pending",
+            &["/api/cargo?destination=vesta&status=pending", "/api/cargo?origin=ceres"],
+            &["/api/cargo?status=pending&origin=ceres"],
+        ),
+        (
+            "/api/inventory/ceres/ledger?",
+            &["/api/inventory/vesta/ledger?", "/api/inventory/ceres/ledger?itemId=ore"],
+            &[],
+        ),
+        (
+            "/api/inventory/ceres?itemId=fuel,ore",
+            &["/api/inventory/ceres?itemId=ore", "/api/inventory/ceres?"],
+            &["/api/inventory/ceres?itemId=ore,fuel", "/api/inventory/%63eres?itemId=fuel,ore,fuel"],
+        ),
+    ] {
+        let page = network.get(&format!("{from}&limit=1")).await.expect(200);
+        let cursor = page["nextCursor"].as_str().unwrap();
+        for other in others {
+            assert_eq!(
+                network.get(&format!("{other}&cursor={cursor}")).await.faults(),
+                ["cursor"],
+                "{from} {other}"
+            );
+        }
+        for same in same {
+            network.get(&format!("{same}&cursor={cursor}")).await.expect(200);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_list_parameter_is_a_set_of_at_most_a_hundred() {
+    let network = Network::stocked().await;
+    let list = |count: usize| (0..count).map(|n| format!("s-{n}")).collect::<Vec<_>>().join(",");
+    let repeated = format!("ceres{}", ",ceres".repeat(5_000));
+    for (path, name) in [("/api/updates", "station"), ("/api/inventory/ceres", "itemId")] {
+        let many = network.get(&format!("{path}?{name}={}", list(101))).await;
+        assert_eq!(many.faults(), [name], "{path}");
+        for taken in [list(100), repeated.clone()] {
+            network.get(&format!("{path}?{name}={taken}")).await.expect(200);
+        }
+    }
+    let many = network.get(&format!("/api/updates/real-time?station={}", list(101))).await;
+    assert_eq!(many.faults(), ["station"]);
+    let narrowed = network.get(&format!("/api/updates?station={repeated}")).await.expect(200);
+    assert_eq!(narrowed["events"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_poll_beyond_the_end_of_the_log_is_told_and_goes_on_from_there() {
+    let network = Network::stocked().await;
+    let newest = network.head().await;
+    let beyond = network.get(&format!("/api/updates?after={}", newest + 20)).await.expect(200);
+    let resync = json!({"oldest": 1, "newest": newest});
+    assert_eq!(beyond, json!({"events": [], "nextAfter": newest, "resync": resync}));
+    let at_the_end = network.get(&format!("/api/updates?after={newest}&topics=cargo")).await.expect(200);
+    assert_eq!(at_the_end, json!({"events": [], "nextAfter": newest}));
+    let empty = Network::new().await;
+    let beyond = empty.get("/api/updates?after=1").await.expect(200);
+    assert_eq!(beyond, json!({"events": [], "nextAfter": 0, "resync": {"oldest": 0, "newest": 0}}));
+}
+
+#[tokio::test]
 async fn polling_reads_every_event_once_whatever_the_filter_and_the_limit() {
     let network = Network::stocked().await;
     for index in 0..20 {

@@ -6,6 +6,8 @@ use axum::body::Body;
 use axum::http::Request;
 use common::{Network, trade};
 use serde_json::{Value, json};
+use trade_core::event::Actor;
+use trade_http::Caller;
 
 #[tokio::test]
 async fn a_key_gives_the_first_answer_again_on_every_route() {
@@ -68,6 +70,55 @@ async fn a_key_is_one_per_method_path_and_body_compared_as_json() {
         network.ask("PUT", "/api/trades/update/T-1", &key, Some(json!({"status": "cancelled"}))).await;
     other.expect(200);
     assert_eq!(other.header("idempotency-replayed"), "");
+}
+
+#[tokio::test]
+async fn a_key_is_for_one_resource_however_its_path_is_spelled() {
+    let network = Network::stocked().await;
+    network.post("/api/inventory", json!({"stationId": "x:1"})).await.expect(201);
+    let adjustment = json!({"adjustments": [{"itemId": "ore", "delta": 1, "reason": "received"}]});
+    let key = [("idempotency-key", "k")];
+    for (path, replayed) in [
+        ("/api/inventory/x:1", ""),
+        ("/api/inventory/x%3A1", "true"),
+        ("/api/inventory/%78:1/", "true"),
+        ("/api/%69nventory/x:1", "true"),
+    ] {
+        let got = network.ask("PATCH", path, &key, Some(adjustment.clone())).await;
+        if got.status != 404 {
+            got.expect(200);
+            assert_eq!(got.header("idempotency-replayed"), replayed, "{path}");
+        }
+    }
+    let stock = network.get("/api/inventory/x:1").await.expect(200);
+    assert_eq!(stock["inventory"]["quantity"], 1);
+    // Below another prefix it is the same resource of the same network.
+    let nested = axum::Router::new().nest("/elsewhere", network.router.clone());
+    let nested =
+        Network { router: nested, service: network.service.clone(), shutdown: network.shutdown.clone() };
+    let again = nested.ask("PATCH", "/elsewhere/api/inventory/x:1", &key, Some(adjustment)).await;
+    again.expect(200);
+    assert_eq!(again.header("idempotency-replayed"), "true");
+}
+
+#[tokio::test]
+async fn a_caller_has_its_own_name_in_events_and_its_own_keys() {
+    let network = Network::stocked().await;
+    let of = |caller: Caller| {
+        let router = network.router.clone().layer(axum::Extension(caller));
+        Network { router, service: network.service.clone(), shutdown: network.shutdown.clone() }
+    };
+    let adjustment = json!({"adjustments": [{"itemId": "ore", "delta": 1, "reason": "received"}]});
+    let key = [("idempotency-key", "k")];
+    for (actor, name) in [(Actor::User("ada".into()), "user:ada"), (Actor::Key("ops".into()), "key:ops")] {
+        let network = of(Caller::new(actor));
+        let first = network.ask("PATCH", "/api/inventory/ceres", &key, Some(adjustment.clone())).await;
+        assert_eq!((first.status.as_u16(), first.header("idempotency-replayed")), (200, ""), "{name}");
+        let again = network.ask("PATCH", "/api/inventory/ceres", &key, Some(adjustment.clone())).await;
+        assert_eq!(again.header("idempotency-replayed"), "true", "{name}");
+        let path = format!("/api/updates?after={}", network.head().await - 1);
+        assert_eq!(network.get(&path).await.expect(200)["events"][0]["actor"], name);
+    }
 }
 
 #[tokio::test]
@@ -173,14 +224,32 @@ async fn a_change_on_another_version_is_refused() {
     ];
     for (method, path, body, version) in cases {
         let head = network.head().await;
-        for stale in ["\"9\"", &format!("W/\"{version}\""), version, "nonsense", "", "\"\""] {
-            let got = network.ask(method, path, &[("if-match", stale)], Some(body.clone())).await;
+        let [tag, weak] = [format!("\"{version}\""), format!("W/\"{version}\"")];
+        let stale = [
+            [("if-match", "\"9\"")],
+            [("if-match", "W/\"9\", \"x\"")],
+            [("if-match", "\"\"")],
+            [("if-none-match", tag.as_str())],
+            [("if-none-match", &weak)],
+            [("if-none-match", "*")],
+        ];
+        for stale in &stale {
+            let got = network.ask(method, path, stale, Some(body.clone())).await;
             let problem = got.problem(412, "version-mismatch");
-            assert_eq!(problem["version"].to_string(), version, "{stale}");
+            assert_eq!(problem["version"].to_string(), version, "{stale:?}");
+        }
+        for malformed in [version, "nonsense", "", "*, \"1\"", "W/1"] {
+            for (header, field) in [("if-match", "If-Match"), ("if-none-match", "If-None-Match")] {
+                let got = network.ask(method, path, &[(header, malformed)], Some(body.clone())).await;
+                assert_eq!(got.faults(), [field], "{malformed}");
+                assert!(got.json()["detail"].as_str().unwrap().contains("such as \"3\""), "{}", got.text);
+            }
         }
         assert_eq!(network.head().await, head);
-        let fresh = format!("\"77\" , \"{version}\"");
-        network.ask(method, path, &[("if-match", &fresh)], Some(body.clone())).await.expect(200);
+        // A proxy that compresses makes a tag weak, and it is the same version.
+        let fresh = [("if-match", format!("\"77\" , {weak}")), ("if-none-match", "\"78\"".to_owned())];
+        let fresh = fresh.each_ref().map(|(name, value)| (*name, value.as_str()));
+        network.ask(method, path, &fresh, Some(body.clone())).await.expect(200);
     }
     let change = json!({"status": "cancelled"});
     network.ask("PATCH", "/api/trades/T-1", &[("if-match", "*")], Some(change.clone())).await.expect(200);

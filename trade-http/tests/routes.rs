@@ -241,8 +241,6 @@ async fn the_events_can_be_polled() {
     assert_eq!(none, json!({"events": [], "nextAfter": head}));
     let some = network.get("/api/updates?topics=trade,cargo&station=nobody,vesta").await.expect(200);
     assert_eq!(some["events"].as_array().unwrap().len(), 2);
-    for after in [head, head + 7] {
-        let rest = network.get(&format!("/api/updates?after={after}")).await.expect(200);
-        assert_eq!(rest, json!({"events": [], "nextAfter": after}));
-    }
+    let rest = network.get(&format!("/api/updates?after={head}")).await.expect(200);
+    assert_eq!(rest, json!({"events": [], "nextAfter": head}));
 }

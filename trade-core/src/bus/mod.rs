@@ -18,6 +18,7 @@ use bytes::Bytes;
 use chunk::Chunk;
 use history::History;
 use ring::{Extended, Ring};
+use std::any::TypeId;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
@@ -34,16 +35,33 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 /// How long the bus waits after the store failed.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
+/// A form in which events are sent, made once for an event and shared by all who send it so. The type alone stands for
+/// the form; it has no values.
+pub trait Encoding: 'static {
+    /// The event in this form.
+    fn encode(event: &Event) -> Bytes;
+}
+
 /// An event as all its readers share it.
 #[derive(Debug)]
 pub struct SharedEvent {
     event: Event,
-    encoded: OnceLock<Bytes>,
+    encoded: Encoded,
+}
+
+/// An event in the forms that were asked for: a list, to whose end a form is added once.
+type Encoded = OnceLock<Box<EncodedAs>>;
+
+#[derive(Debug)]
+struct EncodedAs {
+    encoding: TypeId,
+    bytes: Bytes,
+    next: Encoded,
 }
 
 impl SharedEvent {
     fn new(event: Event) -> Arc<Self> {
-        Arc::new(Self { event, encoded: OnceLock::new() })
+        Arc::new(Self { event, encoded: Encoded::new() })
     }
 
     /// The event.
@@ -51,10 +69,19 @@ impl SharedEvent {
         &self.event
     }
 
-    /// The event in the form in which it is sent, made by the first reader that asks. All readers of one process must
-    /// pass the same `encode`.
-    pub fn encoded(&self, encode: impl FnOnce(&Event) -> Bytes) -> Bytes {
-        self.encoded.get_or_init(|| encode(&self.event)).clone()
+    /// The event in a form, made by the first reader that asks for it.
+    pub fn encoded<E: Encoding>(&self) -> Bytes {
+        let encoding = TypeId::of::<E>();
+        let mut place = &self.encoded;
+        loop {
+            let form = place.get_or_init(|| {
+                Box::new(EncodedAs { encoding, bytes: E::encode(&self.event), next: Encoded::new() })
+            });
+            if form.encoding == encoding {
+                return form.bytes.clone();
+            }
+            place = &form.next;
+        }
     }
 
     fn lines(&self) -> usize {
@@ -129,30 +156,12 @@ impl EventBus {
 
     /// Subscribes to what comes after `after`, or from now on.
     ///
-    /// A position beyond the end of the log (a backup was restored, say) is answered by a subscription from the end of
-    /// the log that says so: [`Subscription::resync`].
-    ///
-    /// # Errors
-    /// [`StoreError`] if the end of the log cannot be read.
-    pub async fn subscribe(
-        &self,
-        after: Option<Sequence>,
-        filter: EventFilter,
-    ) -> Result<Subscription, StoreError> {
+    /// A position beyond the end of the log (a backup was restored, say) becomes a subscription from the end of the log
+    /// that says so: [`Subscription::begin`].
+    pub fn subscribe(&self, after: Option<Sequence>, filter: EventFilter) -> Subscription {
         let newest = self.newest();
-        let mut resync = None;
-        let position = match after {
-            None => newest,
-            Some(after) if after <= newest => after,
-            Some(after) => {
-                let head = self.inner.store.head().await?;
-                if after > head.sequence {
-                    resync = Some(Resync { oldest: head.sequence.min(1), newest: head.sequence });
-                }
-                after.min(head.sequence)
-            }
-        };
-        Ok(Subscription::new(self.clone(), position, filter, resync))
+        let position = after.unwrap_or(newest);
+        Subscription::new(self.clone(), position, filter, position <= newest)
     }
 
     /// Hears of steps that were committed by this process.
@@ -305,6 +314,11 @@ impl EventBus {
         StoreError::new(StoreErrorKind::Corrupt, self.inner.store.name(), "follow the log", detail)
     }
 
+    /// The newest sequence of the log, by the store.
+    async fn end_of_log(&self) -> Result<Sequence, StoreError> {
+        Ok(self.inner.store.head().await?.sequence)
+    }
+
     fn head(&self) -> watch::Receiver<Option<Sequence>> {
         self.inner.head.subscribe()
     }
@@ -335,6 +349,7 @@ mod tests {
     use crate::testing::faulty::Damage;
     use crate::testing::fixtures::{adjust, initiate, log_of, open_station, sale, start_time};
     use crate::view::View;
+    use std::sync::atomic::AtomicUsize;
 
     async fn store_of(log: &[LogRecord]) -> Arc<FaultyStore> {
         let mut draft = Draft::new(View::empty());
@@ -352,6 +367,34 @@ mod tests {
         let bus = EventBus::new(store.clone(), Head::EMPTY);
         tokio::spawn(bus.clone().follow());
         (log, store, bus)
+    }
+
+    #[test]
+    fn each_form_of_an_event_is_made_once_and_none_is_taken_for_another() {
+        static MADE: AtomicUsize = AtomicUsize::new(0);
+        struct Number;
+        struct Kind;
+        impl Encoding for Number {
+            fn encode(event: &Event) -> Bytes {
+                MADE.fetch_add(1, Ordering::Relaxed);
+                event.sequence.to_string().into()
+            }
+        }
+        impl Encoding for Kind {
+            fn encode(event: &Event) -> Bytes {
+                MADE.fetch_add(1, Ordering::Relaxed);
+                event.event_type.as_str().into()
+            }
+        }
+        let log = log_of(&[open_station("a", &[])], start_time());
+        let event = SharedEvent::new(log[0].events().remove(0));
+        for _ in 0..2 {
+            assert_eq!(
+                (&event.encoded::<Number>()[..], &event.encoded::<Kind>()[..]),
+                (&b"1"[..], &b"inventoryUpdated"[..])
+            );
+        }
+        assert_eq!(MADE.load(Ordering::Relaxed), 2);
     }
 
     #[tokio::test(start_paused = true)]
@@ -422,19 +465,20 @@ mod tests {
             let store = store_of(&stored).await;
             let bus = EventBus::new(store.clone(), Head::EMPTY);
             bus.publish(known.clone());
-            let mut feed = bus.subscribe(None, EventFilter::default()).await.expect("it can be read");
+            let mut feed = bus.subscribe(None, EventFilter::default());
             tokio::spawn(bus.clone().follow());
             let next = timeout(2 * LOOK_INTERVAL, feed.next()).await.expect("it ends");
             assert!(next.expect("it can be read").is_none(), "{what}");
             assert!(bus.is_closed(), "{what}");
-            let mut late = bus.subscribe(Some(0), EventFilter::default()).await.expect("it can be read");
+            let mut late = bus.subscribe(Some(0), EventFilter::default());
             assert!(late.next_stored().await.expect("it can be read").is_none(), "{what}");
             assert!(late.next().await.expect("it can be read").is_none(), "{what}");
             // After a start, whoever resumes beyond the end is told so.
             let head = store.head().await.expect("it can be read");
             let started = EventBus::new(store, head);
-            let resumed = started.subscribe(Some(4), EventFilter::default()).await.expect("it can be read");
-            assert_eq!(resumed.resync().is_some(), head.sequence < 4, "{what}");
+            let mut resumed = started.subscribe(Some(4), EventFilter::default());
+            let resync = resumed.begin().await.expect("it can be read");
+            assert_eq!(resync.is_some(), head.sequence < 4, "{what}");
         }
     }
 

@@ -26,21 +26,38 @@ pub struct Subscription {
     head: watch::Receiver<Option<Sequence>>,
     /// Events that others share, some of them after the position.
     chunk: Option<Arc<Chunk>>,
+    /// Whether the position is known to be in the log.
+    begun: bool,
     resync: Option<Resync>,
 }
 
 impl Subscription {
-    pub(super) fn new(
-        bus: EventBus,
-        position: Sequence,
-        filter: EventFilter,
-        resync: Option<Resync>,
-    ) -> Self {
+    pub(super) fn new(bus: EventBus, position: Sequence, filter: EventFilter, begun: bool) -> Self {
         let head = bus.head();
-        Self { bus, position, filter, head, chunk: None, resync }
+        Self { bus, position, filter, head, chunk: None, begun, resync: None }
     }
 
-    /// The sequence up to which everything that passes the filter was handed out.
+    /// Makes sure that the log reaches as far as the position asked for, and otherwise goes to its end and says so.
+    /// The store is asked at most once, and only where the bus does not know; reading begins so by itself. Safe to
+    /// cancel.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the end of the log cannot be read; the next call tries again.
+    pub async fn begin(&mut self) -> Result<Option<Resync>, StoreError> {
+        // Of a bus that is closed nothing is read, and nothing is known.
+        if !self.begun && !self.bus.is_closed() {
+            let newest = self.bus.end_of_log().await?;
+            if self.position > newest {
+                self.resync = Some(Resync { oldest: newest.min(1), newest });
+                self.position = newest;
+            }
+            self.begun = true;
+        }
+        Ok(self.resync)
+    }
+
+    /// The sequence up to which everything that passes the filter was handed out. Before it has begun, the one asked
+    /// for.
     pub fn position(&self) -> Sequence {
         self.position
     }
@@ -50,16 +67,12 @@ impl Subscription {
         &self.filter
     }
 
-    /// Set where the position asked for was beyond the end of the log.
-    pub fn resync(&self) -> Option<Resync> {
-        self.resync
-    }
-
     /// Goes on after another position, and holds no event until it is asked for one: what was handed out is handed
     /// out again where the position is an earlier one, and nothing up to it where it is a later one.
     pub fn seek(&mut self, position: Sequence) {
         self.position = position;
         self.chunk = None;
+        self.begun = true;
     }
 
     /// The next event that passes the filter, as soon as there is one; none once the bus is closed. Safe to cancel.
@@ -67,6 +80,7 @@ impl Subscription {
     /// # Errors
     /// [`StoreError`] if the log cannot be read; the next call tries again from the same position.
     pub async fn next(&mut self) -> Result<Option<Arc<SharedEvent>>, StoreError> {
+        self.begin().await?;
         loop {
             if let Some(event) = self.next_ready() {
                 return Ok(Some(event));
@@ -90,6 +104,7 @@ impl Subscription {
     /// # Errors
     /// As [`Subscription::next`].
     pub async fn next_stored(&mut self) -> Result<Option<Arc<SharedEvent>>, StoreError> {
+        self.begin().await?;
         loop {
             if let Some(event) = self.next_ready() {
                 return Ok(Some(event));

@@ -4,10 +4,11 @@
 //! ([`super::live`]) has the socket, and this one only waits for its client to leave, or to fall behind again. A
 //! socket without room holds the rest of one frame, and nothing else.
 
-use super::Feed;
 use super::live::{Joining, Released};
 use super::wire::{self, BYE, END, FRAMES_MAX, Frame, HEARTBEAT, Sent};
+use super::{Feed, rest_after};
 use bytes::{Buf, Bytes};
+use futures::FutureExt;
 use std::io;
 use std::sync::Arc;
 use tokio::net::TcpStream;
@@ -27,8 +28,7 @@ struct Direct {
 
 impl Feed {
     /// Writes the head of an answer and all that follows, until the client leaves or the application ends.
-    pub(crate) async fn write(mut self, socket: TcpStream, mut head: Vec<u8>) -> io::Result<()> {
-        head.extend(self.opening.take().into_iter().flatten());
+    pub(crate) async fn write(self, socket: TcpStream, head: Vec<u8>) -> io::Result<()> {
         let socket = Arc::new(socket);
         let mut direct =
             Direct { socket: socket.clone(), feed: self, rest: head.into(), spoke: Instant::now() };
@@ -62,6 +62,7 @@ impl Drop for Direct {
 
 impl Direct {
     async fn run(&mut self) -> io::Result<()> {
+        self.open().await?;
         loop {
             self.catch_up().await?;
             if self.is_over() {
@@ -95,6 +96,18 @@ impl Direct {
                 Err(_) => return Ok(()),
             }
         }
+    }
+
+    /// Says where the stream begins, in one write with the head of the answer where that is known at once.
+    async fn open(&mut self) -> io::Result<()> {
+        if let Some(opening) = self.feed.open().now_or_never().flatten() {
+            self.rest = [&self.rest[..], &opening].concat().into();
+        }
+        while !self.feed.opened && !self.is_over() {
+            self.flush().await?;
+            self.rest = self.feed.open().await.unwrap_or_default();
+        }
+        Ok(())
     }
 
     /// Writes all that follows, where there is no writer to be had.
@@ -136,7 +149,7 @@ impl Direct {
                     yield_now().await;
                 }
                 Ok(Ok(None)) => return Ok(()),
-                Ok(Err(error)) => self.feed.rest_after(&error).await,
+                Ok(Err(error)) => rest_after(&error, &self.feed.context, &self.feed.subscription).await,
                 Err(_) => {}
             }
         }

@@ -113,13 +113,9 @@ impl Live {
 
     fn start_one(&self) -> mpsc::UnboundedSender<Message> {
         let (sender, messages) = mpsc::unbounded_channel();
-        let (bus, heartbeat, shutdown) = (self.bus.clone(), self.heartbeat, self.shutdown.clone());
-        let write = async move {
-            match bus.subscribe(None, EventFilter::default()).await {
-                Ok(subscription) => Writer::new(subscription).run(messages, heartbeat, shutdown).await,
-                Err(error) => tracing::error!(%error, "streams cannot be written"),
-            }
-        };
+        let (bus, heartbeat, shutdown) = (&self.bus, self.heartbeat, self.shutdown.clone());
+        let writer = Writer::new(bus.subscribe(None, EventFilter::default()));
+        let write = writer.run(messages, heartbeat, shutdown);
         let runtime = Handle::current();
         let thread = std::thread::Builder::new().name("streams".into());
         if let Err(error) = thread.spawn(move || runtime.block_on(write)) {

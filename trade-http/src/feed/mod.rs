@@ -23,7 +23,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::sleep;
 use trade_core::bus::Subscription;
 use trade_core::store::StoreError;
 use wire::{BYE, HEARTBEAT};
@@ -35,8 +35,8 @@ const RETRY_DELAY: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(crate) struct Feed {
     subscription: Subscription,
-    /// Told first.
-    opening: Option<Bytes>,
+    /// Whether the client was told where the stream begins.
+    opened: bool,
     /// Whether nothing follows.
     over: bool,
     heartbeat: Duration,
@@ -78,21 +78,44 @@ impl Feed {
         context: Context,
         open: OpenStream,
     ) -> Self {
-        let opening = Some(wire::opening(&subscription));
         let (heartbeat, shutdown) = (live.heartbeat(), live.shutdown());
-        Self { subscription, opening, over: false, heartbeat, shutdown, live, context, _open: open }
+        Self { subscription, opened: false, over: false, heartbeat, shutdown, live, context, _open: open }
     }
 
     pub(crate) fn unwritten(self) -> Unwritten {
         Unwritten(Arc::new(Mutex::new(Some(self))))
     }
 
+    /// Where the stream begins, or a comment line where the store does not say so in time; none once the application
+    /// ends. Any answer but 200 would end a browser's stream for good, so a store that is away is waited for.
+    async fn open(&mut self) -> Option<Bytes> {
+        let Self { subscription, shutdown, context, .. } = self;
+        let begun = async {
+            loop {
+                match subscription.begin().await {
+                    Ok(resync) => return wire::opening(subscription.position(), resync),
+                    Err(error) => rest_after(&error, context, subscription).await,
+                }
+            }
+        };
+        let opening = tokio::select! {
+            biased;
+            opening = begun => opening,
+            _ = shutdown.wait_for(|begun| *begun) => return None,
+            () = sleep(self.heartbeat) => return Some(HEARTBEAT),
+        };
+        self.opened = true;
+        Some(opening)
+    }
+
     async fn next(&mut self) -> Option<Bytes> {
         if self.over {
             return None;
         }
-        if let Some(opening) = self.opening.take() {
-            return Some(opening);
+        if !self.opened {
+            let opening = self.open().await;
+            self.over = opening.is_none();
+            return Some(opening.unwrap_or(BYE));
         }
         // What is at hand needs neither timer nor wake-up; only the end of the application goes before it.
         if !*self.shutdown.borrow()
@@ -100,28 +123,30 @@ impl Feed {
         {
             return Some(wire::encoded(&event));
         }
-        let silent_until = Instant::now() + self.heartbeat;
-        loop {
-            let next = tokio::select! {
-                biased;
-                _ = self.shutdown.wait_for(|begun| *begun) => Ok(None),
-                next = self.subscription.next() => next,
-                () = sleep_until(silent_until) => return Some(HEARTBEAT),
-            };
-            match next {
-                Ok(Some(event)) => return Some(wire::encoded(&event)),
-                Ok(None) => {
-                    self.over = true;
-                    return Some(BYE);
+        let Self { subscription, shutdown, context, .. } = self;
+        let next = async {
+            loop {
+                match subscription.next().await {
+                    Ok(event) => return event,
+                    Err(error) => rest_after(&error, context, subscription).await,
                 }
-                Err(error) => self.rest_after(&error).await,
             }
-        }
+        };
+        let event = tokio::select! {
+            biased;
+            _ = shutdown.wait_for(|begun| *begun) => None,
+            event = next => event,
+            () = sleep(self.heartbeat) => return Some(HEARTBEAT),
+        };
+        self.over = event.is_none();
+        Some(event.map_or(BYE, |event| wire::encoded(&event)))
     }
+}
 
-    async fn rest_after(&self, error: &StoreError) {
-        let (request_id, position) = (self.context.request_id(), self.subscription.position());
-        tracing::warn!(%error, request_id, position, "a stream cannot read the log");
-        sleep(RETRY_DELAY).await;
-    }
+/// Waits a little after the log could not be read.
+async fn rest_after(error: &StoreError, context: &Context, subscription: &Subscription) {
+    // Whoever follows the log for all streams tells the operator of it.
+    let (request_id, position) = (context.request_id(), subscription.position());
+    tracing::debug!(%error, request_id, position, "a stream cannot read the log");
+    sleep(RETRY_DELAY).await;
 }

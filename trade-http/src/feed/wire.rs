@@ -2,10 +2,11 @@
 //!
 //! Both are made once per event and shared by all streams, whether they write their own socket or leave that to hyper.
 
+use crate::sent;
 use bytes::Bytes;
 use std::io::{self, IoSlice, Write};
 use tokio::net::TcpStream;
-use trade_core::bus::{Resync, SharedEvent, Subscription};
+use trade_core::bus::{Encoding, Resync, SharedEvent};
 use trade_core::event::Event;
 use trade_core::resource::Sequence;
 
@@ -37,7 +38,7 @@ impl Frame {
 
 /// The chunk of an event.
 pub(super) fn encoded(event: &SharedEvent) -> Bytes {
-    event.encoded(encode)
+    event.encoded::<Chunk>()
 }
 
 /// What is in a chunk.
@@ -47,23 +48,30 @@ pub(super) fn content(chunk: &Bytes) -> Bytes {
 }
 
 /// The chunk of a stream's first frames.
-pub(super) fn opening(subscription: &Subscription) -> Bytes {
-    let position = subscription.position();
+pub(super) fn opening(position: Sequence, resync: Option<Resync>) -> Bytes {
     let mut text = format!("retry: 2000\nid: {position}\ndata: Connection established\n\n");
-    if let Some(Resync { oldest, newest }) = subscription.resync() {
+    if let Some(Resync { oldest, newest }) = resync {
         let data = format!("{{\"oldest\":{oldest},\"newest\":{newest}}}");
         text += &format!("id: {newest}\nevent: resync\ndata: {data}\n\n");
     }
     format!("{:x}\r\n{text}\r\n", text.len()).into()
 }
 
-fn encode(event: &Event) -> Bytes {
+/// The lines of an event, in a chunk.
+struct Chunk;
+
+impl Encoding for Chunk {
+    fn encode(event: &Event) -> Bytes {
+        chunk(event)
+    }
+}
+
+fn chunk(event: &Event) -> Bytes {
     /// Room for the size of the chunk, which is known last.
     const ROOM: usize = 10;
     let mut frame = vec![0; ROOM];
     let head = write!(frame, "id: {}\nevent: {}\ndata: ", event.sequence, event.event_type.as_str());
-    // JSON without white space is a single line.
-    let written = head.map_err(serde_json::Error::io).and_then(|()| serde_json::to_writer(&mut frame, event));
+    let written = head.map_err(serde_json::Error::io).and_then(|()| sent::write(&mut frame, event));
     if let Err(error) = written {
         tracing::error!(%error, sequence = event.sequence, "an event cannot be written");
         return HEARTBEAT;

@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::body::{BODY_BYTES_MAX, Received};
 use crate::call::Call;
 use crate::conditional;
-use crate::cursor::{CargoCursor, Cursor, HistoryCursor};
+use crate::cursor::{CargoCursor, HistoryCursor, Paging};
 use crate::fields::{Node, text};
 use crate::lines::lines;
 use crate::problem::Problem;
@@ -60,7 +60,7 @@ pub(crate) async fn update(State(app): State<App>, received: Received<BODY_BYTES
         let status = object.optional("status", text);
         let eta = object.optional("ETA", text);
         let location = object.optional("location", text);
-        let precondition = conditional::if_match(&input.call.headers);
+        let precondition = conditional::precondition(input);
         let shipment_id = shipment_id?;
         Some(Command::UpdateCargo(UpdateCargo { shipment_id, status, eta, location, precondition }))
     })?;
@@ -94,7 +94,7 @@ struct List {
 pub(crate) async fn list(State(app): State<App>, call: Call) -> Reply {
     let now = app.service.now();
     let known = ["origin", "destination", "status", "late", "since", "until", "limit", "cursor"];
-    let query = call.read(&known, |input| {
+    let (query, paging) = call.read(&known, |input| {
         let late = input.parameter("late", |text| match text {
             "true" => Ok(true),
             "false" => Ok(false),
@@ -107,11 +107,13 @@ pub(crate) async fn list(State(app): State<App>, call: Call) -> Reply {
             late_at: late.unwrap_or(false).then_some(now),
             created: super::trades::created(input),
         };
-        let before = input.cursor().map(|CargoCursor(before)| before);
-        Some(CargoQuery { filter, before, limit: input.limit() })
+        let limit = input.limit();
+        let paging = input.paging()?;
+        let before = paging.from.map(|CargoCursor(before)| before);
+        Some((CargoQuery { filter, before, limit }, paging))
     })?;
     let page = app.store().cargo_list(&query).await?;
-    let next_cursor = page.next.map(|next| CargoCursor(next).encode());
+    let next_cursor = page.next.map(|next| paging.next(&CargoCursor(next)));
     reply::json(StatusCode::OK, &List { cargo: page.rows, next_cursor })
 }
 
@@ -123,10 +125,12 @@ struct History {
 }
 
 pub(crate) async fn history(State(app): State<App>, call: Call) -> Reply {
-    let (id, after, limit): (ShipmentId, _, _) = call.read(&["limit", "cursor"], |input| {
-        let after = input.cursor().map_or(0, |HistoryCursor(after)| after);
-        Some((input.id_before_end("shipmentId")?, after, input.limit()))
-    })?;
+    let (id, paging, limit): (ShipmentId, Paging<HistoryCursor>, _) =
+        call.read(&["limit", "cursor"], |input| {
+            let (id, paging, limit) = (input.id_before_end("shipmentId"), input.paging(), input.limit());
+            Some((id?, paging?, limit))
+        })?;
+    let after = paging.from.map_or(0, |HistoryCursor(after)| after);
     let store = app.store();
     let mut sequences = store.cargo_history(&id, after, limit + 1).await?;
     if sequences.is_empty() && store.cargo(&id).await?.is_none() {
@@ -139,7 +143,7 @@ pub(crate) async fn history(State(app): State<App>, call: Call) -> Reply {
         tracing::error!(%id, "the history names events that are not in the log");
         return Err(Problem::internal());
     }
-    let next_cursor = sequences.last().filter(|_| more).map(|last| HistoryCursor(*last).encode());
+    let next_cursor = sequences.last().filter(|_| more).map(|last| paging.next(&HistoryCursor(*last)));
     reply::json(StatusCode::OK, &History { events, next_cursor })
 }
 

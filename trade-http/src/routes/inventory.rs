@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::body::{BODY_BYTES_MAX, Received};
 use crate::call::Call;
 use crate::conditional;
-use crate::cursor::{Cursor, ItemCursor, LedgerCursor, StationCursor};
+use crate::cursor::{ItemCursor, LedgerCursor, Paging, StationCursor};
 use crate::fields::{Node, text};
 use crate::lines::{delta, opening_lines};
 use crate::problem::Problem;
@@ -51,7 +51,7 @@ pub(crate) async fn adjust(State(app): State<App>, received: Received<BODY_BYTES
         let object = body.object(&["adjustments"])?;
         let adjustments =
             object.required("adjustments", |node| node.list((1, Lines::COUNT_MAX, "lines"), adjustment));
-        let precondition = conditional::if_match(&input.call.headers);
+        let precondition = conditional::precondition(input);
         let (station_id, adjustments) = (station_id?, adjustments?);
         Some(Command::AdjustInventory(AdjustInventory { station_id, adjustments, precondition }))
     })?;
@@ -80,16 +80,16 @@ struct One {
 }
 
 pub(crate) async fn one(State(app): State<App>, call: Call) -> Reply {
-    let (id, query): (StationId, _) = call.read(&["limit", "cursor", "itemId"], |input| {
+    let (id, query, paging): (StationId, _, _) = call.read(&["limit", "cursor", "itemId"], |input| {
         let mut items: Vec<ItemId> = input.list("itemId", |text| ItemId::try_from(text));
         items.sort();
-        items.dedup();
-        let after = input.cursor().map(|ItemCursor(after)| after);
         let limit = input.limit_within(1..=Inventory::ITEMS_MAX, Inventory::ITEMS_MAX);
-        Some((input.id("stationId")?, InventoryQuery { items, after, limit }))
+        let (id, paging): (_, Option<Paging<ItemCursor>>) = (input.id("stationId"), input.paging());
+        let after = paging.as_ref()?.from.clone().map(|ItemCursor(after)| after);
+        Some((id?, InventoryQuery { items, after, limit }, paging?))
     })?;
     let page = app.store().inventory(&id, &query).await?.ok_or(Rejection::StationNotFound(id))?;
-    let next_cursor = page.next.map(|next| ItemCursor(next).encode());
+    let next_cursor = page.next.map(|next| paging.next(&ItemCursor(next)));
     let version = page.inventory.version;
     reply::resource(&call, version, &One { inventory: page.inventory, next_cursor })
 }
@@ -102,11 +102,13 @@ struct List {
 }
 
 pub(crate) async fn list(State(app): State<App>, call: Call) -> Reply {
-    let (before, limit) = call.read(&["limit", "cursor"], |input| {
-        Some((input.cursor().map(|StationCursor(before)| before), input.limit()))
+    let (paging, limit): (Paging<StationCursor>, _) = call.read(&["limit", "cursor"], |input| {
+        let limit = input.limit();
+        Some((input.paging()?, limit))
     })?;
+    let before = paging.from.map(|StationCursor(before)| before);
     let page = app.store().inventory_list(before, limit, LISTED_ITEMS_MAX).await?;
-    let next_cursor = page.next.map(|next| StationCursor(next).encode());
+    let next_cursor = page.next.map(|next| paging.next(&StationCursor(next)));
     reply::json(StatusCode::OK, &List { inventory: page.rows, next_cursor })
 }
 
@@ -118,16 +120,17 @@ struct Ledger {
 }
 
 pub(crate) async fn ledger(State(app): State<App>, call: Call) -> Reply {
-    let (id, query): (StationId, _) = call.read(&["limit", "cursor", "itemId"], |input| {
-        let before = input.cursor().map(|LedgerCursor(before)| before);
-        let query = LedgerQuery { item: input.value("itemId"), before, limit: input.limit() };
-        Some((input.id_before_end("stationId")?, query))
+    let (id, query, paging): (StationId, _, _) = call.read(&["limit", "cursor", "itemId"], |input| {
+        let (id, item, limit) = (input.id_before_end("stationId"), input.value("itemId"), input.limit());
+        let paging = input.paging()?;
+        let before = paging.from.map(|LedgerCursor(before)| before);
+        Some((id?, LedgerQuery { item, before, limit }, paging))
     })?;
     let page = app.store().ledger(&id, &query).await?;
     if page.rows.is_empty() && !exists(&app, &id).await? {
         return Err(Rejection::StationNotFound(id).into());
     }
-    let next_cursor = page.next.map(|next| LedgerCursor(next).encode());
+    let next_cursor = page.next.map(|next| paging.next(&LedgerCursor(next)));
     reply::json(StatusCode::OK, &Ledger { entries: page.rows, next_cursor })
 }
 

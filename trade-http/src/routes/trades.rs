@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::body::{BATCH_BYTES_MAX, BODY_BYTES_MAX, Received};
 use crate::call::{Call, Context};
-use crate::cursor::{Cursor, TradeCursor};
+use crate::cursor::TradeCursor;
 use crate::fields::{Faults, Node, boolean, text};
 use crate::lines::lines;
 use crate::problem::Problem;
@@ -158,7 +158,7 @@ pub(crate) async fn update(State(app): State<App>, received: Received<BODY_BYTES
         let transaction_id = input.id("transactionId");
         let object = body.object(&["status"]);
         let status = object.and_then(|object| object.required("status", text));
-        let precondition = conditional::if_match(&input.call.headers);
+        let precondition = conditional::precondition(input);
         let command = UpdateTrade { transaction_id: transaction_id?, status: status?, precondition };
         Some(Command::UpdateTrade(command))
     })?;
@@ -190,7 +190,7 @@ struct List {
 
 pub(crate) async fn list(State(app): State<App>, call: Call) -> Reply {
     let known = ["station", "buyer", "seller", "status", "itemId", "since", "until", "limit", "cursor"];
-    let query = call.read(&known, |input| {
+    let (query, paging) = call.read(&known, |input| {
         let filter = TradeFilter {
             station: input.value("station"),
             buyer: input.value("buyer"),
@@ -199,11 +199,13 @@ pub(crate) async fn list(State(app): State<App>, call: Call) -> Reply {
             item: input.value("itemId"),
             created: created(input),
         };
-        let before = input.cursor().map(|TradeCursor(before)| before);
-        Some(TradeQuery { filter, before, limit: input.limit() })
+        let limit = input.limit();
+        let paging = input.paging()?;
+        let before = paging.from.map(|TradeCursor(before)| before);
+        Some((TradeQuery { filter, before, limit }, paging))
     })?;
     let page = app.store().trades(&query).await?;
-    let next_cursor = page.next.map(|next| TradeCursor(next).encode());
+    let next_cursor = page.next.map(|next| paging.next(&TradeCursor(next)));
     reply::json(StatusCode::OK, &List { trades: page.rows, next_cursor })
 }
 

@@ -8,7 +8,7 @@ use crate::problem::Problem;
 use crate::reply::{self, Reply};
 use axum::Extension;
 use axum::extract::State;
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::IntoResponse;
 use serde::Serialize;
 use trade_core::event::{Event, EventFilter, EventType, Topic};
@@ -27,10 +27,20 @@ const READ_BYTES_MAX: usize = 256 * 1024;
 struct Updates {
     events: Vec<Event>,
     next_after: Sequence,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resync: Option<Restart>,
 }
 
-/// The events after a position. `nextAfter` is the last sequence that was examined; where there is nothing after the
-/// position, be it the end of the log or beyond, it is the position itself.
+/// What the log holds, told to whoever was further than that.
+#[derive(Serialize)]
+struct Restart {
+    oldest: Sequence,
+    newest: Sequence,
+}
+
+/// The events after a position. `nextAfter` is the last sequence that was examined. A position beyond the end of the log
+/// (a backup was restored, say) is answered with `resync`, and goes on from the end: what comes next must not be passed
+/// by.
 pub(crate) async fn poll(State(app): State<App>, call: Call) -> Reply {
     let (after, limit, filter) = call.read(&["after", "limit", "topics", "station", "type"], |input| {
         let after = input.parameter("after", |text| {
@@ -50,10 +60,15 @@ async fn read(
     limit: usize,
     filter: &EventFilter,
 ) -> Result<Updates, StoreError> {
-    let mut updates = Updates { events: Vec::new(), next_after: after };
+    let mut updates = Updates { events: Vec::new(), next_after: after, resync: None };
     for _ in 0..READS_MAX {
         let records = store.read(updates.next_after, READ_RECORDS_MAX, READ_BYTES_MAX).await?;
         if records.is_empty() {
+            let newest = store.head().await?.sequence;
+            if after > newest {
+                updates.next_after = newest;
+                updates.resync = Some(Restart { oldest: newest.min(1), newest });
+            }
             break;
         }
         for record in records {
@@ -107,10 +122,11 @@ pub(crate) async fn stream(State(app): State<App>, call: Call) -> Reply {
         let query_id = input.parameter("lastEventId", |text| Ok(text.to_owned()));
         Some((query_id, filter(input)))
     })?;
-    // A client that has no id yet may send an empty header.
-    let header = call.headers.get(LAST_EVENT_ID).map(|id| id.as_bytes()).filter(|id| !id.is_empty());
-    let after = header.or(query_id.as_deref().map(str::as_bytes)).map(position).transpose()?;
-    let subscription = app.service.bus().subscribe(after, filter).await?;
+    // A client that has no id yet may send an empty one, and one that has several means the last.
+    let header = call.headers.get_all(LAST_EVENT_ID).iter().next_back().map(HeaderValue::as_bytes);
+    let query_id = query_id.as_deref().map(str::as_bytes);
+    let given = [header, query_id].into_iter().flatten().find(|id| !id.is_empty());
+    let subscription = app.service.bus().subscribe(given.map(position).transpose()?, filter);
     let open = app.metrics.stream_opened();
     let feed = Feed::new(subscription, app.live.clone(), call.context.clone(), open).unwritten();
     let headers = [

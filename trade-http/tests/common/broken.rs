@@ -15,9 +15,12 @@ pub enum Broken {
     Hanging,
     /// Panics.
     Panicking,
-    /// Answers nothing but where its log ends.
+    /// Answers nothing but where its log ends; [`AWAY`]: not even that.
     Ending(&'static AtomicU64),
 }
+
+/// No end of a log.
+pub const AWAY: u64 = u64::MAX;
 
 /// Words that no client may see.
 pub const SECRET: &str = "postgres://user:secret@db/var/lib";
@@ -100,9 +103,12 @@ impl InventoryRepository for Broken {
 #[async_trait]
 impl EventLog for Broken {
     async fn head(&self) -> Result<Head, StoreError> {
-        // Ten events were written before it broke.
-        let sequence = if let Self::Ending(end) = self { end.load(Ordering::Relaxed) } else { 10 };
-        Ok(Head { sequence, time: Timestamp::EPOCH })
+        let sequence = match self {
+            Self::Ending(end) => end.load(Ordering::Relaxed),
+            // Ten events were written before it broke.
+            _ => 10,
+        };
+        if sequence == AWAY { self.fail().await } else { Ok(Head { sequence, time: Timestamp::EPOCH }) }
     }
     async fn read(&self, _: Sequence, _: usize, _: usize) -> Result<Vec<LogRecord>, StoreError> {
         self.fail().await

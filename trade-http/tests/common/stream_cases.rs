@@ -1,11 +1,12 @@
 // What holds for Server-Sent Events over TCP, whoever writes them. Included where `serve` says who does.
 
-use crate::common::broken::Broken;
+use crate::common::broken::{AWAY, Broken};
 use crate::common::sse::Stream;
 use crate::common::{Network, trade};
 use serde_json::json;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use trade_core::service::TradeService;
 use trade_http::HttpOptions;
@@ -69,6 +70,73 @@ async fn a_stream_is_resumed_by_header_or_query_and_the_header_wins() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_several_positions_the_last_counts_and_an_empty_one_is_none() {
+    let (network, address) = served().await;
+    network.post("/api/trades", trade("T-1")).await.expect(201);
+    for (query, header, position) in [
+        ("lastEventId=3&lastEventId=4", None, 4),
+        ("lastEventId=x&topics=trade&lastEventId=4", None, 4),
+        ("lastEventId=", None, 6),
+        ("lastEventId=3&lastEventId=", None, 6),
+        ("lastEventId=3", Some(""), 3),
+        ("lastEventId=3", Some("4\r\nLast-Event-ID: 5"), 5),
+        ("lastEventId=3", Some("4\r\nLast-Event-ID:"), 3),
+    ] {
+        let (_, greeting) = Stream::greeted(address, &format!("{PATH}?{query}"), header).await;
+        assert_eq!(greeting.sequence(), position, "{query} {header:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_position_that_only_the_store_knows_is_decided_once_it_is_back() {
+    static END: AtomicU64 = AtomicU64::new(10);
+    let options = HttpOptions { heartbeat: Duration::from_millis(100), ..HttpOptions::default() };
+    let network = Network::of(TradeService::start(Arc::new(Broken::Ending(&END))).await.unwrap(), options);
+    let address = serve(network.router.clone()).await;
+    END.store(AWAY, Ordering::Relaxed);
+    let mut within = Stream::open(address, PATH, Some("15")).await;
+    let mut beyond = Stream::open(address, PATH, Some("50")).await;
+    for stream in [&mut within, &mut beyond] {
+        assert!(stream.head.starts_with("http/1.1 200"), "{}", stream.head);
+        assert!(stream.next().await.unwrap().comment, "it shows that it lives");
+    }
+    END.store(20, Ordering::Relaxed);
+    for (mut stream, position, resync) in [(within, 15, None), (beyond, 20, Some(json!({"oldest": 1, "newest": 20})))] {
+        let mut greeting = stream.next().await.unwrap();
+        while greeting.comment {
+            greeting = stream.next().await.unwrap();
+        }
+        assert_eq!((greeting.data.as_deref(), greeting.sequence()), (Some("Connection established"), position));
+        let next = stream.next().await.unwrap();
+        assert_eq!(next.comment, resync.is_none(), "{next:?}");
+        if let Some(resync) = resync {
+            assert_eq!((next.kind(), next.json()), ("resync", resync));
+        }
+    }
+    END.store(AWAY, Ordering::Relaxed);
+    let mut undecided = Stream::open(address, PATH, Some("50")).await;
+    network.shutdown.begin();
+    while undecided.next().await.unwrap().kind() != "bye" {}
+    assert_eq!(undecided.next().await, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_event_and_no_answer_is_cut_where_somebody_sees_a_line_end() {
+    let (network, address) = served().await;
+    let (mut stream, _) = Stream::greeted(address, PATH, None).await;
+    let name = "a\u{2028}b\u{2029}c";
+    let made = network.post("/api/inventory", json!({"stationId": "pallas", "name": name})).await;
+    assert_eq!(made.expect(201)["inventory"]["name"], name);
+    let event = stream.next().await.unwrap();
+    assert_eq!(event.json()["data"]["inventory"]["name"], name);
+    let refused = network.post("/api/inventory", json!({"stationId": "x", "\u{85}\u{2028}": 1})).await;
+    assert_eq!(refused.faults(), ["\u{85}\u{2028}"]);
+    for text in [made.text, event.data.unwrap(), network.get("/api/updates?after=2").await.text, refused.text] {
+        assert!(text.contains("\\u2028") && !text.contains(['\u{85}', '\u{2028}', '\u{2029}']), "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_position_beyond_the_newest_is_told() {
     let (network, address) = served().await;
     for beyond in ["3", "1000", "99999999999999999999999999"] {
@@ -95,7 +163,7 @@ async fn a_position_that_is_no_number_is_refused() {
     for bad in ["x", "-1", "1.0", "+1", "1 2", "0x1", "é"] {
         network.ask("GET", PATH, &[("last-event-id", bad)], None).await.problem(422, "invalid-last-event-id");
     }
-    for bad in ["", "x", "-1"] {
+    for bad in ["x", "-1", "1&lastEventId=x"] {
         let got = network.get(&format!("{PATH}?lastEventId={bad}")).await;
         got.problem(422, "invalid-last-event-id");
         assert!(!got.header("x-request-id").is_empty());

@@ -120,7 +120,7 @@ pub async fn time_never_runs_backwards_along_the_log(h: Harness) {
 /// Events of another server of the same store arrive as well.
 pub async fn a_subscriber_of_one_service_hears_of_another(h: Harness) {
     let (here, there) = (h.service().await, h.service_on(h.second().await).await);
-    let mut heard = here.bus().subscribe(Some(0), EventFilter::default()).await.unwrap();
+    let mut heard = here.bus().subscribe(Some(0), EventFilter::default());
     for n in 0..10 {
         let service = if n % 3 == 0 { &here } else { &there };
         taken(service, open_station(&format!("s-{n}"), &[])).await;
@@ -162,7 +162,7 @@ pub async fn a_late_subscriber_misses_nothing(h: Harness) {
         service.submit(request.by(Actor::Key("early".into()))).await.unwrap();
     }
     let restarted = h.service_on(h.second().await).await;
-    let mut heard = restarted.bus().subscribe(Some(4), EventFilter::default()).await.unwrap();
+    let mut heard = restarted.bus().subscribe(Some(4), EventFilter::default());
     let writer = tokio::spawn({
         let service = service.clone();
         async move {
