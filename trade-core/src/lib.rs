@@ -17,6 +17,7 @@ pub mod command;
 pub mod event;
 mod hash;
 pub mod memory;
+mod outage;
 pub mod record;
 pub mod rejection;
 pub mod resource;

@@ -12,6 +12,7 @@ mod subscription;
 pub use subscription::{Resync, Subscription};
 
 use crate::event::{Event, EventFilter};
+use crate::outage::Outage;
 use crate::resource::Sequence;
 use crate::store::{Head, LogRecord, Store, StoreError, StoreErrorKind};
 use bytes::Bytes;
@@ -221,6 +222,7 @@ impl EventBus {
 
     async fn follow_log(&self) {
         let mut look_at = Instant::now() + LOOK_INTERVAL;
+        let outage = Outage::new("follow the log");
         loop {
             let newest = self.newest();
             // What is read and not taken in when it is time to look is read again.
@@ -231,9 +233,12 @@ impl EventBus {
                 }
                 followed = self.follow_on(newest) => followed,
             };
-            if let Err(error) = followed {
-                tracing::warn!(%error, "the log cannot be followed");
-                sleep(RETRY_DELAY).await;
+            match followed {
+                Ok(()) => outage.worked(),
+                Err(error) => {
+                    outage.failed(&error);
+                    sleep(RETRY_DELAY).await;
+                }
             }
         }
     }

@@ -3,6 +3,7 @@
 use super::{Inner, ServiceError, TradeService};
 use crate::command::{Command, Outcome, Request};
 use crate::event::Actor;
+use crate::outage::Outage;
 use crate::resource::TradeStatus;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -16,13 +17,15 @@ const PRUNE_CHUNK: usize = 1_000;
 /// Works until the service is gone.
 pub(super) async fn run(service: Weak<Inner>) {
     let mut prune_next = Instant::now();
+    let outage = Outage::new("cancel expired trades");
     loop {
         let Some(inner) = service.upgrade() else { return };
         let interval = inner.options.expiry_interval;
         let service = TradeService { inner };
         match expire_due(&service).await {
-            Ok(_) => {}
+            Ok(_) => outage.worked(),
             Err(ServiceError::Stopped) => return,
+            Err(ServiceError::Store(error) | ServiceError::Unknown(error)) => outage.failed(&error),
             Err(error) => tracing::warn!(%error, "expired trades could not be cancelled; trying again"),
         }
         if Instant::now() >= prune_next {
