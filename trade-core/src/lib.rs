@@ -6,6 +6,26 @@
 //! shipment, stock movements and events — is committed as one atomic unit; and whoever subscribed to the
 //! [`EventBus`](bus::EventBus) sees its events, in the one order of the log.
 //!
+//! ```
+//! use std::sync::Arc;
+//! use trade_core::command::{Command, CreateStation, Request};
+//! use trade_core::{event::EventFilter, memory::MemoryStore, service::TradeService};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let service = TradeService::start(Arc::new(MemoryStore::new())).await?;
+//! let mut events = service.bus().subscribe(None, EventFilter::default());
+//!
+//! let station = CreateStation { station_id: "ceres".try_into()?, name: None, items: vec![] };
+//! service.submit(Request::new(Command::CreateStation(station))).await?;
+//!
+//! let event = events.next().await?.ok_or("the service is not shut down yet")?;
+//! assert_eq!(event.event().subject(), "inventory/ceres");
+//! service.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! The crate knows no database, no HTTP, no environment variable and no clock of its own. The
 //! [`memory`] store keeps the whole contract but durability.
 

@@ -2,7 +2,7 @@
 //!
 //! The router can stand alone or be nested into an application of one's own, under any prefix. It knows a
 //! [`TradeService`] and no store; the handlers are thin, and no rule of the domain stands here. Every refusal, axum's
-//! own included, is a problem document (RFC 9457); see `problem.rs` for their codes.
+//! own included, is a problem document (RFC 9457).
 //!
 //! ```
 //! use std::sync::Arc;

@@ -1,14 +1,42 @@
 //! Stores of [`trade_core`] in SQL databases.
 //!
-//! An engine is a feature and a folder: `SqliteStore` (feature `sqlite`) keeps a network in one file; `PostgresStore`
-//! (feature `postgres`) and `MySqlStore` (feature `mysql`, for MariaDB too) in a database that several servers may
-//! share. What the engines share stands beside them: the form of a row (`rows`), which index a list is read by (`plan`),
-//! the steps of a schema (`migrations`), what is read (`read`) and written (`commit`), each statement once, as a template
-//! that `dialect` words for the engine.
+//! Each engine is a feature. `SqliteStore` (feature `sqlite`, the default) keeps a network in one file; `PostgresStore`
+//! (feature `postgres`) and `MySqlStore` (feature `mysql`, for MariaDB too) keep it in a database that several servers
+//! may share.
+//!
+//! ```
+//! # #[cfg(feature = "sqlite")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::sync::Arc;
+//! use trade_core::{service::TradeService, store::InventoryQuery};
+//! use trade_core::command::{Command, CreateStation, Request};
+//! use trade_store_sql::SqliteStore;
+//!
+//! # let folder = tempfile::tempdir()?;
+//! # let url = format!("sqlite://{}", folder.path().join("network.db").display());
+//! // let url = "sqlite://network.db";
+//! let store = Arc::new(SqliteStore::open(&url).await?);
+//! let service = TradeService::start(store.clone()).await?;
+//! let station = CreateStation { station_id: "ceres".try_into()?, name: None, items: vec![] };
+//! service.submit(Request::new(Command::CreateStation(station))).await?;
+//!
+//! let all = InventoryQuery { items: vec![], after: None, limit: 10 };
+//! assert!(service.store().inventory(&"ceres".try_into()?, &all).await?.is_some());
+//! service.shutdown().await;
+//! store.close().await;
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "sqlite"))]
+//! # fn main() {}
+//! ```
 
 #![warn(missing_docs)]
 #![cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 
+// An engine is a folder. What the engines share stands beside them: the form of a row (`rows`), which index a list is
+// read by (`plan`), the steps of a schema (`migrations`), what is read (`read`) and written (`commit`), each statement
+// once, as a template that `dialect` words for the engine.
 mod commit;
 mod dialect;
 mod engine;
