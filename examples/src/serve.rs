@@ -34,7 +34,7 @@ const SHUTDOWN_MAX: Duration = Duration::from_secs(8);
 
 /// Serves until the process is told to end.
 pub(crate) async fn run(settings: Settings) -> Ended {
-    let Settings { listen, store, store_options, log, log_format } = settings;
+    let Settings { listen, allowed_hosts, store, store_options, log, log_format } = settings;
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(log)
         .with_ansi(std::io::stderr().is_terminal())
@@ -61,7 +61,7 @@ pub(crate) async fn run(settings: Settings) -> Ended {
         started = start => started?,
         () = &mut stopped => return Ok(()),
     };
-    let options = HttpOptions::default();
+    let options = HttpOptions { allowed_hosts, ..HttpOptions::default() };
     let shutdown = options.shutdown.clone();
     let router = trade_http::router(service.clone(), options);
     let address = listener.local_addr().map_err(|error| Failure::Failed(format!("no address: {error}")))?;

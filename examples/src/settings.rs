@@ -6,6 +6,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
+use trade_http::AllowedHosts;
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
@@ -28,6 +29,8 @@ options (flag, else environment variable, else default):
   --log FILTER        TRADE_LOG         info (such as warn or info,trade_core=debug)
   --log-format FORM   TRADE_LOG_FORMAT  pretty (or json)
   --auth MODE         TRADE_AUTH        auto (or required, off)
+  --allowed-host NAME[,NAME]            names of this machine only (others that clients may call the server by, such as
+                                        trade.example.com for a proxy before it; TRADE_ALLOWED_HOST)
   --from URL          TRADE_IMPORT_FROM    (of import-legacy: the database that is taken over)
   --report FILE       TRADE_IMPORT_REPORT  (of import-legacy: where every line of its report goes)
   -h, --help
@@ -55,6 +58,7 @@ pub(crate) enum Task {
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) listen: Vec<SocketAddr>,
+    pub(crate) allowed_hosts: AllowedHosts,
     pub(crate) store: String,
     pub(crate) store_options: StoreOptions,
     pub(crate) log: EnvFilter,
@@ -130,6 +134,7 @@ pub(crate) fn read(
         Setting::new("--log", "TRADE_LOG", "info"),
         Setting::new("--log-format", "TRADE_LOG_FORMAT", "pretty"),
         Setting::new("--auth", "TRADE_AUTH", "auto"),
+        Setting::new("--allowed-host", "TRADE_ALLOWED_HOST", ""),
         Setting::new("--store-read", "TRADE_STORE_READ", ""),
         Setting::new("--store-connections", "TRADE_STORE_CONNECTIONS", "8"),
         Setting::new("--store-poll", "TRADE_STORE_POLL", "100"),
@@ -185,16 +190,17 @@ fn import_task(
 
 fn task(
     subcommand: Option<&str>,
-    settings: &[Setting; 8],
+    settings: &[Setting; 9],
     environment: &impl Fn(&str) -> Option<OsString>,
 ) -> Result<Task, String> {
-    let [listen, store, log, log_format, auth, options @ ..] = settings;
+    let [listen, store, log, log_format, auth, allowed, options @ ..] = settings;
     match subcommand {
         None => {
             let listen = addresses(&listen.value(environment)?)?;
             access(&auth.value(environment)?, &listen)?;
             Ok(Task::Serve(Box::new(Settings {
                 listen,
+                allowed_hosts: allowed_hosts(&allowed.value(environment)?)?,
                 store: address(store.value(environment)?)?,
                 store_options: store_options(options, environment)?,
                 log: filter(&log.value(environment)?)?,
@@ -263,6 +269,14 @@ fn access(value: &Value, listen: &[SocketAddr]) -> Result<(), String> {
              listen on 127.0.0.1 or [::1]"
         )),
     }
+}
+
+/// Without access control, a page of another name that resolves to this machine must get nothing.
+fn allowed_hosts(value: &Value) -> Result<AllowedHosts, String> {
+    let mut names = value.text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    names.try_fold(AllowedHosts::loopback(), |hosts, name| {
+        hosts.and(name).map_err(|invalid| value.refused(&format!("each {invalid}")))
+    })
 }
 
 /// Whether there is such a store is seen when it is opened.
@@ -352,6 +366,9 @@ mod tests {
             ("--store-poll 0", "--store-poll"),
             ("verify --store-poll 5", "--store-poll"),
             ("--auth required", "not available"),
+            ("--allowed-host trade.example:80", "without a port"),
+            ("--allowed-host ok.example,*", "--allowed-host"),
+            ("verify --allowed-host ok.example", "--allowed-host"),
             ("serve", "serve"),
             ("verify again", "again"),
             ("verify --listen 127.0.0.1:1", "--listen"),
@@ -397,6 +414,16 @@ mod tests {
             }
         }
         assert!(read_with("--listen 127.0.0.2:0 --auth off", &[]).is_ok());
+    }
+
+    #[test]
+    fn hosts_are_allowed_by_name() {
+        let both =
+            AllowedHosts::loopback().and("a.example").and_then(|hosts| hosts.and("b.example")).unwrap();
+        let from = |arguments, environment| served(arguments, environment).allowed_hosts;
+        assert_eq!(from("", &[]), AllowedHosts::loopback());
+        assert_eq!(from("--allowed-host a.example,B.example,", &[]), both);
+        assert_eq!(from("", &[("TRADE_ALLOWED_HOST", "a.example, b.example")]), both);
     }
 
     #[test]

@@ -36,6 +36,7 @@ mod connection;
 mod cursor;
 mod feed;
 mod fields;
+mod hosts;
 mod idempotency;
 mod input;
 mod json;
@@ -51,6 +52,7 @@ mod sent;
 
 pub use call::Caller;
 pub use connection::Connections;
+pub use hosts::{AllowedHosts, InvalidHost};
 pub use options::{HttpOptions, Shutdown};
 
 use app::App;

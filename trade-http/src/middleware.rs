@@ -1,5 +1,5 @@
-//! Around every request, unknown paths included: its id, its span and log line, its metrics, a limit on its time, the
-//! body of its problem, and a problem instead of a panic.
+//! Around every request, unknown paths included: its id, its span and log line, its metrics, the host it is for, a
+//! limit on its time, the body of its problem, and a problem instead of a panic.
 
 use crate::app::App;
 use crate::call::Context;
@@ -28,6 +28,7 @@ pub(crate) async fn envelope(State(app): State<App>, mut request: Request, next:
     let original = request.extensions().get().map_or_else(|| request.uri(), |OriginalUri(uri)| uri);
     let given = given_id(request.headers());
     let context = Context::new(given.unwrap_or_else(|| app.service.new_id().to_string()), original.path());
+    let addressed = app.options.allowed_hosts.check(request.version(), original, request.headers());
     // The router takes an empty segment before the end for a trailing slash, and so for another resource.
     let on_no_route = request.uri().path().contains("//");
     let route = request.extensions().get::<MatchedPath>().filter(|_| !on_no_route).cloned();
@@ -36,10 +37,10 @@ pub(crate) async fn envelope(State(app): State<App>, mut request: Request, next:
     // Of the highest level, so that no filter of lines takes the id from those that remain.
     let span = tracing::error_span!("request", request_id = context.request_id());
     async {
-        let mut response = if on_no_route {
-            routes::unknown_path().await.into_response()
-        } else {
-            run(&app, request, next).await
+        let mut response = match addressed {
+            Err(problem) => problem.into_response(),
+            Ok(()) if on_no_route => routes::unknown_path().await.into_response(),
+            Ok(()) => run(&app, request, next).await,
         };
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
             problem.write_into(&mut response, &context);

@@ -1,3 +1,4 @@
+use crate::hosts::AllowedHosts;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -10,6 +11,9 @@ pub struct HttpOptions {
     /// How long a stream of events is silent before a comment line shows that it lives: 10 s by default, as clients are
     /// promised one at least every 15 s, the time on its way included.
     pub heartbeat: Duration,
+    /// The hosts that the router answers for, on every path of its own: all by default. A server that is reached without
+    /// a login should name them.
+    pub allowed_hosts: AllowedHosts,
     /// Tells the router that the application is about to end.
     pub shutdown: Shutdown,
 }
@@ -19,6 +23,7 @@ impl Default for HttpOptions {
         Self {
             request_timeout: Duration::from_secs(30),
             heartbeat: Duration::from_secs(10),
+            allowed_hosts: AllowedHosts::any(),
             shutdown: Shutdown::new(),
         }
     }

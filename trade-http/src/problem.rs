@@ -4,10 +4,10 @@
 //! writes its body. What axum refuses by itself takes the same way.
 
 use crate::call::Context;
-use crate::sent;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Map, Value, json};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 use std::borrow::Cow;
 use std::error::Error;
 use trade_core::rejection::{Rejection, Shortage};
@@ -16,6 +16,7 @@ use trade_core::store::{StoreError, StoreErrorKind};
 
 /// Every code a problem can have, with its status and title.
 const CODES: &[(&str, StatusCode, &str)] = &[
+    ("malformed-request", StatusCode::BAD_REQUEST, "The request is not as HTTP demands"),
     ("malformed-json", StatusCode::BAD_REQUEST, "The body is not JSON"),
     ("not-found", StatusCode::NOT_FOUND, "There is nothing at this path"),
     ("trade-not-found", StatusCode::NOT_FOUND, "There is no such trade"),
@@ -32,6 +33,7 @@ const CODES: &[(&str, StatusCode, &str)] = &[
     ("version-mismatch", StatusCode::PRECONDITION_FAILED, "The resource has another version"),
     ("body-too-large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
     ("unsupported-media-type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is not declared as JSON"),
+    ("misdirected-request", StatusCode::MISDIRECTED_REQUEST, "The host is not one of this server's"),
     ("invalid-request", StatusCode::UNPROCESSABLE_ENTITY, "The request is not valid"),
     ("invalid-last-event-id", StatusCode::UNPROCESSABLE_ENTITY, "The last event id is not valid"),
     ("unknown-station", StatusCode::UNPROCESSABLE_ENTITY, "The request names an unknown station"),
@@ -48,7 +50,7 @@ const CODES: &[(&str, StatusCode, &str)] = &[
 const RETRY_AFTER_SECONDS: &str = "1";
 
 /// One faulty field of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct FieldFault {
     /// Where: a path into the body, a parameter, or a header.
     pub(crate) field: String,
@@ -64,8 +66,63 @@ pub(crate) struct Problem {
     title: &'static str,
     detail: Cow<'static, str>,
     errors: Vec<FieldFault>,
+    shortages: Vec<Shortage>,
     /// Members beyond the common ones.
     extra: Vec<(&'static str, Value)>,
+    /// A header that tells how to do better.
+    header: Option<(HeaderName, HeaderValue)>,
+}
+
+/// A problem as it is sent, which names the request.
+#[derive(Debug)]
+pub(crate) struct Document {
+    problem: Problem,
+    context: Context,
+}
+
+/// Its members: first those of the RFC, in its order.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Members<'a> {
+    #[serde(rename = "type")]
+    type_uri: String,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    instance: &'a str,
+    code: &'static str,
+    message: &'a str,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldFault],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    shortages: &'a [Shortage],
+    #[serde(flatten, serialize_with = "more_members")]
+    extra: &'a [(&'static str, Value)],
+}
+
+impl Serialize for Document {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { problem, context } = self;
+        let members = Members {
+            type_uri: format!("urn:trade-network:problem:{}", problem.code),
+            title: problem.title,
+            status: problem.status.as_u16(),
+            detail: &problem.detail,
+            instance: context.path(),
+            code: problem.code,
+            message: &problem.detail,
+            request_id: context.request_id(),
+            errors: &problem.errors,
+            shortages: &problem.shortages,
+            extra: &problem.extra,
+        };
+        members.serialize(serializer)
+    }
+}
+
+fn more_members<S: Serializer>(members: &&[(&'static str, Value)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(members.iter().map(|(name, value)| (name, value)))
 }
 
 impl Problem {
@@ -75,7 +132,8 @@ impl Problem {
         debug_assert!(known.is_some(), "{code} is missing in the table of problems");
         let unknown = ("internal", StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong here");
         let (code, status, title) = known.copied().unwrap_or(unknown);
-        Self { code, status, title, detail: detail.into(), errors: Vec::new(), extra: Vec::new() }
+        let (errors, shortages, extra) = (Vec::new(), Vec::new(), Vec::new());
+        Self { code, status, title, detail: detail.into(), errors, shortages, extra, header: None }
     }
 
     /// Faulty fields, of which `errors` lists the first.
@@ -110,27 +168,19 @@ impl Problem {
         self.status
     }
 
+    /// The same with a header.
+    #[must_use]
+    pub(crate) fn telling(self, name: HeaderName, value: &'static str) -> Self {
+        Self { header: Some((name, HeaderValue::from_static(value))), ..self }
+    }
+
     /// The problem document for a request.
-    pub(crate) fn document(&self, context: &Context) -> Value {
-        let mut document = Map::new();
-        document.insert("type".into(), format!("urn:trade-network:problem:{}", self.code).into());
-        document.insert("title".into(), self.title.into());
-        document.insert("status".into(), self.status.as_u16().into());
-        document.insert("detail".into(), self.detail.as_ref().into());
-        document.insert("instance".into(), context.path().into());
-        document.insert("code".into(), self.code.into());
-        document.insert("message".into(), self.detail.as_ref().into());
-        document.insert("requestId".into(), context.request_id().into());
-        if !self.errors.is_empty() {
-            let error = |fault: &FieldFault| json!({ "field": fault.field, "detail": fault.detail });
-            document.insert("errors".into(), self.errors.iter().map(error).collect());
-        }
-        document.extend(self.extra.iter().map(|(member, value)| ((*member).into(), value.clone())));
-        Value::Object(document)
+    pub(crate) fn document(self, context: &Context) -> Document {
+        Document { problem: self, context: context.clone() }
     }
 
     /// Writes the document into a response, whose headers are kept.
-    pub(crate) fn write_into(self, response: &mut Response, context: &Context) {
+    pub(crate) fn write_into(mut self, response: &mut Response, context: &Context) {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         // Whatever stood there counted another body.
@@ -138,9 +188,15 @@ impl Problem {
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
         }
+        if let Some((name, value)) = self.header.take() {
+            headers.insert(name, value);
+        }
         *response.status_mut() = self.status;
-        // What is made of strings and numbers alone can be written.
-        *response.body_mut() = sent::to_vec(&self.document(context)).unwrap_or_default().into();
+        let body = serde_json::to_vec(&self.document(context)).unwrap_or_else(|error| {
+            tracing::error!(%error, "a problem cannot be written");
+            Vec::new()
+        });
+        *response.body_mut() = body.into();
     }
 }
 
@@ -170,9 +226,7 @@ impl From<Rejection> for Problem {
             Rejection::IllegalCargoTransition { from, to, allowed, .. } => {
                 transition(problem, from.as_str(), to.as_str(), allowed.iter().map(|to| to.as_str()))
             }
-            Rejection::InsufficientStock(shortages) => {
-                problem.with("shortages", shortages.iter().map(shortage).collect::<Vec<_>>())
-            }
+            Rejection::InsufficientStock(shortages) => Self { shortages, ..problem },
             Rejection::InBatch { index, rejection } => {
                 let mut inner = Self::from(*rejection);
                 for fault in &mut inner.errors {
@@ -192,15 +246,6 @@ fn transition(
     allowed: impl Iterator<Item = &'static str>,
 ) -> Problem {
     problem.with("from", from).with("to", to).with("allowed", allowed.collect::<Vec<_>>())
-}
-
-fn shortage(shortage: &Shortage) -> Value {
-    json!({
-        "stationId": shortage.station_id.as_str(),
-        "itemId": shortage.item_id.as_str(),
-        "requested": shortage.requested,
-        "available": shortage.available,
-    })
 }
 
 impl From<ServiceError> for Problem {
@@ -272,8 +317,9 @@ mod tests {
         ] {
             let error = StoreError::new(kind, "sqlite", "load", "/var/db: secret");
             let problem = Problem::from(error);
-            let document = problem.document(&Context::new("r", "/x")).to_string();
-            assert!(problem.status().is_server_error() && !document.contains("secret"), "{document}");
+            assert!(problem.status().is_server_error());
+            let document = serde_json::to_string(&problem.document(&Context::new("r", "/x"))).unwrap();
+            assert!(!document.contains("secret"), "{document}");
             assert!(!document.contains("sqlite"), "{document}");
         }
     }

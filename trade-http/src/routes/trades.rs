@@ -6,13 +6,12 @@ use crate::call::{Call, Context};
 use crate::cursor::TradeCursor;
 use crate::fields::{Faults, Node, boolean, text};
 use crate::lines::lines;
-use crate::problem::Problem;
+use crate::problem::{Document, Problem};
 use crate::reply::{self, Reply};
 use crate::{conditional, input::Input};
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
-use serde_json::Value;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use trade_core::command::{Command, InitiateTrade, InitiateTrades, Outcome, TradeOutcome, UpdateTrade};
@@ -109,7 +108,7 @@ pub(crate) async fn batch(State(app): State<App>, received: Received<BATCH_BYTES
     let mut results: Vec<_> = decided.iter().map(|result| BatchResult::of(result, &context)).collect();
     // In ascending order of their places, each goes back to where it stood.
     for (place, problem) in refused.into_inner() {
-        results.insert(place, BatchResult::refused(&problem, &context));
+        results.insert(place, BatchResult::refused(problem, &context));
     }
     reply::replayed(reply::json(StatusCode::OK, &BatchResults { results }), replayed)
 }
@@ -134,7 +133,7 @@ struct BatchResults<'a> {
 #[serde(untagged)]
 enum BatchResult<'a> {
     Done { status: u16, trade: &'a Trade, cargo: &'a Cargo },
-    Refused { status: u16, problem: Value },
+    Refused { status: u16, problem: Document },
 }
 
 impl<'a> BatchResult<'a> {
@@ -144,11 +143,11 @@ impl<'a> BatchResult<'a> {
                 let status = if *created { StatusCode::CREATED } else { StatusCode::OK };
                 Self::Done { status: status.as_u16(), trade, cargo }
             }
-            Err(rejection) => Self::refused(&Problem::from(rejection.clone()), context),
+            Err(rejection) => Self::refused(Problem::from(rejection.clone()), context),
         }
     }
 
-    fn refused(problem: &Problem, context: &Context) -> Self {
+    fn refused(problem: Problem, context: &Context) -> Self {
         Self::Refused { status: problem.status().as_u16(), problem: problem.document(context) }
     }
 }

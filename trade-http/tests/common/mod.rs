@@ -109,7 +109,12 @@ impl Network {
     }
 
     pub async fn send(&self, request: Request<Body>) -> Got {
-        Got::of(self.router.clone().oneshot(request).await.unwrap()).await
+        Got::of(self.send_unread(request).await).await
+    }
+
+    /// The same; the body is left to the caller.
+    pub async fn send_unread(&self, request: Request<Body>) -> Response<Body> {
+        self.router.clone().oneshot(request).await.unwrap()
     }
 
     /// Any request, with a JSON body where it has one.
