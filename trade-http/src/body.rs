@@ -6,6 +6,7 @@ use crate::fields::Node;
 use crate::idempotency;
 use crate::input::Input;
 use crate::json::Json;
+use crate::media;
 use crate::problem::Problem;
 use axum::body::{Body, BodyDataStream};
 use axum::extract::{FromRequest, Request};
@@ -39,16 +40,29 @@ impl<const MAX: usize> FromRequest<App> for Received<MAX> {
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let (mut parts, body) = request.into_parts();
         let call = Call::of(&mut parts);
+        // Nothing of the body is asked for while the client waits to be told that it is wanted.
+        let waits = waits_for_consent(&call.headers);
         let declared =
             call.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         if declared.is_some_and(|length: u64| length > MAX as u64) {
-            return Err(too_large(MAX, body.into_data_stream()));
+            if !waits {
+                drain(body.into_data_stream());
+            }
+            return Err(too_large(MAX));
+        }
+        if waits {
+            media::check(&call.headers)?;
         }
         match timeout(app.options.request_timeout, receive(body, MAX)).await {
             Ok(bytes) => Ok(Self { call, bytes: bytes? }),
             Err(_) => Err(Problem::new("request-timeout", "the body did not arrive in time")),
         }
     }
+}
+
+/// `Expect: 100-continue`: the client sends its body after an answer to the head that does not refuse it.
+fn waits_for_consent(headers: &HeaderMap) -> bool {
+    headers.get(header::EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 async fn receive(body: Body, max: usize) -> Result<Bytes, Problem> {
@@ -60,15 +74,20 @@ async fn receive(body: Body, max: usize) -> Result<Bytes, Problem> {
             Problem::new("malformed-json", "the body broke off")
         })?;
         if chunk.len() > max - bytes.len() {
-            return Err(too_large(max, stream));
+            drain(stream);
+            return Err(too_large(max));
         }
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes.freeze())
 }
 
-/// Answers at once, while what the client is still sending goes nowhere.
-fn too_large(max: usize, mut rest: BodyDataStream) -> Problem {
+fn too_large(max: usize) -> Problem {
+    Problem::new("body-too-large", format!("the body may be at most {max} bytes"))
+}
+
+/// Lets the answer go at once, while what the client is still sending goes nowhere.
+fn drain(mut rest: BodyDataStream) {
     let drain = async move {
         let mut left = DRAIN_BYTES_MAX;
         while let Some(Ok(chunk)) = rest.next().await
@@ -78,7 +97,6 @@ fn too_large(max: usize, mut rest: BodyDataStream) -> Problem {
         }
     };
     tokio::spawn(timeout(DRAIN_TIME_MAX, drain));
-    Problem::new("body-too-large", format!("the body may be at most {max} bytes"))
 }
 
 impl<const MAX: usize> Received<MAX> {
@@ -87,11 +105,11 @@ impl<const MAX: usize> Received<MAX> {
         &self,
         read: impl FnOnce(&Input<'_>, Node<'_>) -> Option<Command>,
     ) -> Result<Submission, Problem> {
-        if !is_json(&self.call.headers) {
-            return Err(Problem::new("unsupported-media-type", "the Content-Type must be application/json"));
-        }
-        let json =
-            Json::parse(&self.bytes).map_err(|error| Problem::new("malformed-json", error.to_string()))?;
+        media::check(&self.call.headers)?;
+        let json = Json::parse(&self.bytes).map_err(|error| match media::other_form(&self.bytes) {
+            Some(form) => Problem::new("malformed-json", form),
+            None => Problem::new("malformed-json", error.to_string()),
+        })?;
         let input = Input::new(&self.call, &[]);
         let key = idempotency::key(&self.call, &input.faults);
         let command = read(&input, Node::body(&json, &input.faults));
@@ -104,29 +122,5 @@ impl<const MAX: usize> Received<MAX> {
             Problem::internal()
         })?;
         Ok(submission.once(idempotency))
-    }
-}
-
-/// `application/json` or `application/<anything>+json`, whatever its parameters.
-fn is_json(headers: &HeaderMap) -> bool {
-    let Some(Ok(value)) = headers.get(header::CONTENT_TYPE).map(|value| value.to_str()) else { return false };
-    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let Some(subtype) = essence.strip_prefix("application/") else { return false };
-    subtype == "json" || subtype.strip_suffix("+json").is_some_and(|name| !name.is_empty())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn json_is_told_from_what_is_not() {
-        let is =
-            |value: &str| is_json(&[(header::CONTENT_TYPE, value.parse().unwrap())].into_iter().collect());
-        assert!(is("application/json") && is("Application/JSON; charset=utf-8") && is("application/ld+json"));
-        assert!(
-            !is("text/json") && !is("application/jsonx") && !is("application/+json") && !is("text/plain")
-        );
-        assert!(!is_json(&HeaderMap::new()));
     }
 }

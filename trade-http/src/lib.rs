@@ -41,6 +41,7 @@ mod idempotency;
 mod input;
 mod json;
 mod lines;
+mod media;
 mod metrics;
 mod middleware;
 mod options;

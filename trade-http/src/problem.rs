@@ -4,6 +4,7 @@
 //! writes its body. What axum refuses by itself takes the same way.
 
 use crate::call::Context;
+use crate::reply;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Serialize, Serializer};
@@ -192,11 +193,7 @@ impl Problem {
             headers.insert(name, value);
         }
         *response.status_mut() = self.status;
-        let body = serde_json::to_vec(&self.document(context)).unwrap_or_else(|error| {
-            tracing::error!(%error, "a problem cannot be written");
-            Vec::new()
-        });
-        *response.body_mut() = body.into();
+        *response.body_mut() = reply::written(&self.document(context)).unwrap_or_default().into();
     }
 }
 

@@ -17,12 +17,16 @@ pub(crate) type Reply = Result<Response, Problem>;
 
 /// A JSON body.
 pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Reply {
-    let bytes = sent::to_vec(body).map_err(|error| {
+    let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    Ok((status, content_type, written(body)?).into_response())
+}
+
+/// A value as it is sent, be it an answer or a problem.
+pub(crate) fn written(body: &impl Serialize) -> Result<Vec<u8>, Problem> {
+    serde_json::to_vec(body).map_err(|error| {
         tracing::error!(%error, "an answer cannot be written");
         Problem::internal()
-    })?;
-    let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-    Ok((status, content_type, bytes).into_response())
+    })
 }
 
 /// A single resource, or 304 where the client has this version of it.
@@ -43,9 +47,12 @@ pub(crate) fn replayed(reply: Reply, replayed: bool) -> Reply {
     if replayed { with(reply, REPLAYED, &"true") } else { reply }
 }
 
-/// The same, with the place of the new resource below the path it was made under.
+/// The same, with the place of the new resource, below the path it was made under. It is relative to that path, so that
+/// it holds under any prefix that a proxy has taken away (RFC 9110 §10.2.2).
 pub(crate) fn located(reply: Reply, call: &Call, id: &impl Display) -> Reply {
-    with(reply, header::LOCATION, &format_args!("{}/{id}", call.resource_path()))
+    // After a trailing slash the id would stand alone, and one with a colon would be read as a scheme (RFC 3986 §4.2).
+    let parent = if call.context.path().ends_with('/') { "." } else { call.segment_from_end(0) };
+    with(reply, header::LOCATION, &format_args!("{parent}/{id}"))
 }
 
 fn with(reply: Reply, name: HeaderName, value: &impl Display) -> Reply {
