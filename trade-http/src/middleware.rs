@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use tracing::Instrument;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 const REQUEST_ID_LENGTH_MAX: usize = 128;
 /// The route of what is on no route.
 const UNMATCHED: &str = "unmatched";
@@ -51,6 +52,8 @@ pub(crate) async fn envelope(State(app): State<App>, mut request: Request, next:
         if let Ok(id) = HeaderValue::try_from(context.request_id()) {
             response.headers_mut().insert(REQUEST_ID, id);
         }
+        // No cache is to answer in our place without asking whether it still holds.
+        response.headers_mut().entry(header::CACHE_CONTROL).or_insert(NO_CACHE);
         let (status, took) = (response.status().as_u16(), started.elapsed());
         let route = route.as_ref().map_or(UNMATCHED, template);
         app.metrics.answered(method_label(&method), route, status, took);

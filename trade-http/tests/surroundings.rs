@@ -191,8 +191,9 @@ async fn the_router_can_be_nested_under_a_prefix() {
         };
         let got = network.post("/very/deep/api/trades/", trade("T-1")).await;
         got.expect(201);
-        assert_eq!(got.header("location"), "/very/deep/api/trades/T-1");
-        network.get(got.header("location")).await.expect(200);
+        let location = got.location("/very/deep/api/trades/");
+        assert_eq!(location, "/very/deep/api/trades/T-1");
+        network.get(&location).await.expect(200);
         network.patch("/very/deep/api/trades/T-1", json!({"status": "cancelled"})).await.expect(200);
         network.get("/very/deep/api/cargo/shipment-T-1/history").await.expect(200);
         let problem = network.get("/very/deep/api/trades/none").await.problem(404, "trade-not-found");

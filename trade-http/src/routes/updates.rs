@@ -131,7 +131,7 @@ pub(crate) async fn stream(State(app): State<App>, call: Call) -> Reply {
     let feed = Feed::new(subscription, app.live.clone(), call.context.clone(), open).unwritten();
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
-        (header::CACHE_CONTROL, "no-store"),
+        (header::CACHE_CONTROL, "no-store, no-transform"),
         (ACCEL_BUFFERING, "no"),
     ];
     let body = feed.body();

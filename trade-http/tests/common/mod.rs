@@ -43,6 +43,16 @@ impl Got {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
+    /// The path that `Location`, which must hold under any prefix, names for a client that asked for this one.
+    #[track_caller]
+    pub fn location(&self, path: &str) -> String {
+        let location = self.header("location");
+        assert!(!location.is_empty() && !location.starts_with('/'), "{location}");
+        assert_eq!(url::Url::parse(location), Err(url::ParseError::RelativeUrlWithoutBase), "{location}");
+        let asked = url::Url::parse("http://network.example").unwrap().join(path).unwrap();
+        asked.join(location).unwrap().path().to_owned()
+    }
+
     /// The body, once the status is what it must be.
     #[track_caller]
     pub fn expect(&self, status: u16) -> Value {

@@ -26,7 +26,7 @@ async fn the_greeting_comes_at_once_and_in_order() {
     assert!(stream.head.starts_with("http/1.1 200"));
     for header in [
         "content-type: text/event-stream",
-        "cache-control: no-store",
+        "cache-control: no-store, no-transform",
         "x-accel-buffering: no",
         "x-request-id: ",
     ] {
