@@ -23,8 +23,6 @@ use trade_http::HttpOptions;
 
 /// Connections the system may hold for us while we are busy.
 const BACKLOG: u32 = 4_096;
-/// How long a client may take to send the head of a request, the first one or the next.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long accepting rests after it failed for want of descriptors or memory: those come back when others end.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// After the signal: how long requests and streams may take to end …
@@ -146,8 +144,7 @@ struct Connections {
 
 impl Connections {
     fn new(router: Router) -> Self {
-        let http = trade_http::Connections::new(router).head_timeout(HEAD_TIMEOUT);
-        Self { http, tasks: JoinSet::new(), ending: watch::Sender::new(false) }
+        Self { http: trade_http::Connections::new(router), tasks: JoinSet::new(), ending: watch::Sender::new(false) }
     }
 
     /// Takes connections for ever.

@@ -4,6 +4,7 @@
 //! first request of its connection takes the socket over, and what hyper keeps for a connection is freed.
 
 use crate::feed::{Feed, Unwritten};
+use crate::idle::{AnswerBody, Limits, RequestSocket, Turns};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -12,7 +13,7 @@ use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use std::error::Error;
 use std::fmt;
 use std::net::SocketAddr;
@@ -20,6 +21,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tower::ServiceExt;
 
@@ -43,19 +45,28 @@ type AnyError = Box<dyn Error + Send + Sync>;
 #[derive(Debug, Clone)]
 pub struct Connections {
     router: Router,
-    head_timeout: Duration,
+    limits: Limits,
 }
 
 impl Connections {
     /// Connections to a router. Requests carry the peer's address as [`ConnectInfo`].
     pub fn new(router: Router) -> Self {
-        Self { router, head_timeout: Duration::from_secs(30) }
+        Self { router, limits: Limits { idle: Duration::from_secs(75), head: Duration::from_secs(30) } }
     }
 
-    /// How long a client may take to send the head of a request, the first one or the next: 30 s by default.
+    /// How long a connection is kept without a request, before its first one and between two: 75 s by default, as
+    /// proxies reuse connections that were idle for up to 60 s.
     #[must_use]
-    pub fn head_timeout(self, head_timeout: Duration) -> Self {
-        Self { head_timeout, ..self }
+    pub fn idle_timeout(mut self, idle_timeout: Duration) -> Self {
+        self.limits.idle = idle_timeout;
+        self
+    }
+
+    /// How long a client may take to send the head of a request, from its first byte: 30 s by default.
+    #[must_use]
+    pub fn head_timeout(mut self, head_timeout: Duration) -> Self {
+        self.limits.head = head_timeout;
+        self
     }
 
     /// Serves one connection to its end, with more than one request only if `keep_alive`. Once `ending` resolves it
@@ -80,17 +91,20 @@ impl Connections {
         }
     }
 
-    async fn serve_requests(
+    /// Serves requests until the connection ends, or a stream takes it over.
+    pub(crate) async fn serve_requests<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
-        socket: TcpStream,
+        socket: S,
         peer: SocketAddr,
         keep_alive: bool,
         ending: impl Future<Output = ()> + Send,
-    ) -> Result<Option<(TcpStream, Taken)>, AnyError> {
+    ) -> Result<Option<(S, Taken)>, AnyError> {
         let taken = Arc::new(Mutex::new(None));
+        let turns = Turns::default();
+        let socket = RequestSocket::new(socket, turns.clone(), self.limits);
         let first = AtomicBool::new(true);
         let service = service_fn(|request: Request<Incoming>| {
-            let (router, taken) = (self.router.clone(), taken.clone());
+            let (router, taken, answering) = (self.router.clone(), taken.clone(), turns.answering());
             // After an earlier answer hyper may not have written all of it yet.
             let takes = first.swap(false, Ordering::Relaxed)
                 && request.version() == Version::HTTP_11
@@ -100,7 +114,7 @@ impl Connections {
                 request.extensions_mut().insert(ConnectInfo(peer));
                 let Ok(response) = router.oneshot(request).await;
                 match if takes { Taken::out_of(&response) } else { None } {
-                    None => Ok(response),
+                    None => Ok(response.map(|body| AnswerBody::new(body, answering))),
                     Some(stream) => {
                         *taken.lock().unwrap_or_else(PoisonError::into_inner) = Some(stream);
                         // What makes hyper let go of the socket before it has written anything.
@@ -110,8 +124,10 @@ impl Connections {
             }
         });
         let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(self.head_timeout).keep_alive(keep_alive);
-        let mut connection = http.serve_connection(TokioIo::new(socket), service);
+        // The socket counts the time. It is asked to only where hyper has a limit as well, which is never the shorter.
+        let both = self.limits.idle.saturating_add(self.limits.head);
+        http.timer(TokioTimer::new()).header_read_timeout(both).keep_alive(keep_alive);
+        let mut connection = http.serve_connection(socket, service);
         let mut ending = pin!(ending);
         let result = tokio::select! {
             result = &mut connection => result,
@@ -130,7 +146,7 @@ impl Connections {
 
 /// A stream, and the head of its answer.
 #[derive(Debug)]
-struct Taken {
+pub(crate) struct Taken {
     head: Vec<u8>,
     feed: Feed,
 }

@@ -38,6 +38,7 @@ mod feed;
 mod fields;
 mod hosts;
 mod idempotency;
+mod idle;
 mod input;
 mod json;
 mod lines;

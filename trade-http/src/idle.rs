@@ -1,0 +1,272 @@
+//! How long a connection waits for a request: longer for its first byte than, from then on, for the rest of its head.
+//!
+//! A proxy keeps idle connections for a minute, and must not be the one who finds out that they are closed; a head that
+//! comes byte by byte is to be given up earlier. hyper has one limit for both, so the socket counts by itself.
+
+use axum::body::{Body, Bytes, HttpBody};
+use hyper::body::{Frame, SizeHint};
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::rt::TokioIo;
+use std::io::{Error, ErrorKind, IoSlice, Result};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// How long what is waited for may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Until the first byte of a request.
+    pub(crate) idle: Duration,
+    /// From there to the end of its head.
+    pub(crate) head: Duration,
+}
+
+/// Heads that were read and answers that ended. While it is even, the next head is waited for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Turns(Arc<AtomicUsize>);
+
+impl Turns {
+    /// A head was read. The answer goes on until this is dropped.
+    pub(crate) fn answering(&self) -> Answering {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Answering(self.clone())
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Answering(Turns);
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The body of an answer, which ends with it.
+#[derive(Debug)]
+pub(crate) struct AnswerBody {
+    body: Body,
+    _answering: Answering,
+}
+
+impl AnswerBody {
+    pub(crate) fn new(body: Body, answering: Answering) -> Self {
+        Self { body, _answering: answering }
+    }
+}
+
+impl HttpBody for AnswerBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<std::result::Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A socket that gives up waiting for a request.
+#[derive(Debug)]
+pub(crate) struct RequestSocket<S> {
+    socket: TokioIo<S>,
+    turns: Turns,
+    limits: Limits,
+    /// The turn in which something was read last.
+    read_in: Option<usize>,
+    /// Runs out for a turn, in which the head has begun or not.
+    timer: Option<Pin<Box<Sleep>>>,
+    timed: Option<(usize, bool)>,
+}
+
+impl<S> RequestSocket<S> {
+    pub(crate) fn new(socket: S, turns: Turns, limits: Limits) -> Self {
+        Self { socket: TokioIo::new(socket), turns, limits, read_in: None, timer: None, timed: None }
+    }
+
+    pub(crate) fn into_inner(self) -> S {
+        self.socket.into_inner()
+    }
+
+    /// Resolves when nothing came for too long.
+    fn poll_expired(&mut self, turn: usize, context: &mut Context<'_>) -> Poll<()> {
+        let begun = self.read_in == Some(turn);
+        if self.timed != Some((turn, begun)) {
+            self.timed = Some((turn, begun));
+            let deadline = Instant::now() + if begun { self.limits.head } else { self.limits.idle };
+            match &mut self.timer {
+                Some(timer) => timer.as_mut().reset(deadline),
+                None => self.timer = Some(Box::pin(sleep_until(deadline))),
+            }
+        }
+        self.timer.as_mut().map_or(Poll::Pending, |timer| timer.as_mut().poll(context))
+    }
+}
+
+impl<S: AsyncRead + Unpin> Read for RequestSocket<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<Result<()>> {
+        let turn = self.turns.0.load(Ordering::Relaxed);
+        match Pin::new(&mut self.socket).poll_read(context, buffer) {
+            Poll::Ready(read) => {
+                self.read_in = Some(turn);
+                Poll::Ready(read)
+            }
+            // What comes during an answer is its request's body, which others time.
+            Poll::Pending if turn % 2 == 1 => Poll::Pending,
+            Poll::Pending => {
+                ready!(self.poll_expired(turn, context));
+                Poll::Ready(Err(Error::new(ErrorKind::TimedOut, "no request came in time")))
+            }
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Write for RequestSocket<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
+        Pin::new(&mut self.socket).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<Result<usize>> {
+        Pin::new(&mut self.socket).poll_write_vectored(context, slices)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Connections;
+    use axum::Router;
+    use axum::routing::{get, post};
+    use std::time::Duration;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::time::{Instant, sleep};
+
+    const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// Whose answers are one byte.
+    fn connections() -> Connections {
+        let slow = || async {
+            sleep(seconds(200)).await;
+            "x"
+        };
+        let routes = get(|| async { "x" });
+        Connections::new(
+            Router::new()
+                .route("/slow", get(slow))
+                .route("/", routes.merge(post(|body: String| async { body }))),
+        )
+    }
+
+    /// A client of a connection of its own.
+    fn connected(connections: Connections) -> DuplexStream {
+        let (client, socket) = duplex(1 << 16);
+        let peer = ([127, 0, 0, 1], 1).into();
+        tokio::spawn(async move {
+            connections.serve_requests(socket, peer, true, std::future::pending()).await.map(|_| ())
+        });
+        client
+    }
+
+    async fn answered(client: &mut DuplexStream) {
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\nx") {
+            answer.push(client.read_u8().await.unwrap());
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 200"));
+    }
+
+    /// Seconds until the connection ends, without another word.
+    async fn seconds_to_the_end(client: &mut DuplexStream) -> u64 {
+        let begin = Instant::now();
+        let mut rest = Vec::new();
+        client.read_to_end(&mut rest).await.unwrap();
+        assert_eq!(String::from_utf8(rest).unwrap(), "");
+        begin.elapsed().as_secs()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_is_kept_longer_than_proxies_keep_theirs() {
+        let mut client = connected(connections());
+        assert_eq!(seconds_to_the_end(&mut client).await, 75);
+        let mut client = connected(connections());
+        for _ in 0..3 {
+            client.write_all(GET).await.unwrap();
+            answered(&mut client).await;
+            sleep(seconds(74)).await;
+        }
+        client.write_all(GET).await.unwrap();
+        answered(&mut client).await;
+        assert_eq!(seconds_to_the_end(&mut client).await, 75);
+        let mut client = connected(connections().idle_timeout(seconds(5)));
+        assert_eq!(seconds_to_the_end(&mut client).await, 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_has_begun_must_end_soon() {
+        let mut client = connected(connections());
+        // Late for the first byte, and in time for the rest.
+        for _ in 0..2 {
+            sleep(seconds(74)).await;
+            client.write_all(&GET[..5]).await.unwrap();
+            sleep(seconds(29)).await;
+            client.write_all(&GET[5..]).await.unwrap();
+            answered(&mut client).await;
+        }
+        // More of it wins no time.
+        client.write_all(&GET[..5]).await.unwrap();
+        sleep(seconds(20)).await;
+        client.write_all(&GET[5..10]).await.unwrap();
+        assert_eq!(seconds_to_the_end(&mut client).await, 10);
+        let mut client = connected(connections().head_timeout(seconds(5)));
+        client.write_all(b"G").await.unwrap();
+        assert_eq!(seconds_to_the_end(&mut client).await, 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn neither_a_slow_body_nor_a_slow_answer_is_an_idle_connection() {
+        let mut client = connected(connections());
+        client.write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        answered(&mut client).await;
+        client.write_all(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n").await.unwrap();
+        sleep(seconds(200)).await;
+        client.write_all(b"x").await.unwrap();
+        answered(&mut client).await;
+        assert_eq!(seconds_to_the_end(&mut client).await, 75);
+    }
+}
