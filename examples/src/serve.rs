@@ -144,7 +144,11 @@ struct Connections {
 
 impl Connections {
     fn new(router: Router) -> Self {
-        Self { http: trade_http::Connections::new(router), tasks: JoinSet::new(), ending: watch::Sender::new(false) }
+        Self {
+            http: trade_http::Connections::new(router),
+            tasks: JoinSet::new(),
+            ending: watch::Sender::new(false),
+        }
     }
 
     /// Takes connections for ever.

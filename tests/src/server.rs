@@ -10,6 +10,8 @@ use tokio::process::{Child, Command};
 /// How long the server may take to start, and to stop after a signal.
 const START_MAX: Duration = Duration::from_secs(30);
 pub const STOP_MAX: Duration = Duration::from_secs(10);
+/// On a free port of the loopback interface.
+const ANYWHERE: &str = "http://127.0.0.1:0";
 
 /// The server's binary: that of `TRADE_TEST_SERVER`, or one built here.
 pub fn binary() -> &'static Path {
@@ -61,24 +63,30 @@ pub struct Server {
 impl Server {
     /// Starts a server on a store, on a free port of the loopback interface.
     pub async fn start(store: &str) -> Self {
-        Self::spawn(Command::new(binary()), store, "warn").await
+        Self::start_at(ANYWHERE, store).await
+    }
+
+    /// The same, where an earlier one listened.
+    pub async fn start_at(url: &str, store: &str) -> Self {
+        Self::spawn(Command::new(binary()), url, store, "warn").await
     }
 
     /// The same for a server whose store is going to fail: what it says about that is expected, and too much to read.
     pub async fn start_silent(store: &str) -> Self {
-        Self::spawn(Command::new(binary()), store, "off").await
+        Self::spawn(Command::new(binary()), ANYWHERE, store, "off").await
     }
 
     /// The same, on one processor only.
     pub async fn start_on(processor: usize, store: &str) -> Self {
         let mut pinned = Command::new("taskset");
         pinned.args(["--cpu-list", &processor.to_string()]).arg(binary());
-        Self::spawn(pinned, store, "warn").await
+        Self::spawn(pinned, ANYWHERE, store, "warn").await
     }
 
-    async fn spawn(mut command: Command, store: &str, log: &str) -> Self {
+    async fn spawn(mut command: Command, url: &str, store: &str, log: &str) -> Self {
+        let address = url.strip_prefix("http://").expect("an http URL");
         let mut child = command
-            .args(["--listen", "127.0.0.1:0", "--store", store, "--log", log])
+            .args(["--listen", address, "--store", store, "--log", log])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
