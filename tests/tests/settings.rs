@@ -32,6 +32,19 @@ async fn without_access_control_only_loopback_is_served() {
 }
 
 #[tokio::test]
+async fn without_access_control_only_this_machines_names_are_answered_for() {
+    let server = Server::start("memory:").await;
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    for (host, status) in [("evil.example", 421), ("127.0.0.1.evil.example:80", 421), ("localhost:80", 200)] {
+        for path in ["/api/trades", "/health/ready", "/metrics"] {
+            let answer = client.get(format!("{}{path}", server.url())).header("host", host).send().await;
+            assert_eq!(answer.expect("an answer").status().as_u16(), status, "{host} {path}");
+        }
+    }
+    refused(&["--allowed-host", "http://a.example"], "--allowed-host").await;
+}
+
+#[tokio::test]
 async fn a_store_that_cannot_be_had_is_refused_without_its_password() {
     // Nobody listens on port 1.
     for (url, code) in [

@@ -12,16 +12,16 @@ pub(crate) fn check(headers: &HeaderMap) -> Result<(), Problem> {
     let mut parts = content_type.split(';').map(str::trim);
     if !is_json(parts.next().unwrap_or_default()) {
         let problem = Problem::new(CODE, "the Content-Type must be application/json");
-        return Err(problem.telling(header::ACCEPT, "application/json"));
+        return Err(problem.telling(&("accept", "application/json")));
     }
-    if !parts.all(|parameter| allows_utf_8(parameter)) {
+    if !parts.all(allows_utf_8) {
         let problem = Problem::new(CODE, "the charset must be utf-8, which is that of JSON");
-        return Err(problem.telling(header::ACCEPT, "application/json"));
+        return Err(problem.telling(&("accept", "application/json")));
     }
     if is_coded(headers, &header::CONTENT_ENCODING) {
         let problem =
             Problem::new(CODE, "the body must not be compressed: it is taken without a Content-Encoding");
-        return Err(problem.telling(header::ACCEPT_ENCODING, "identity"));
+        return Err(problem.telling(&("accept-encoding", "identity")));
     }
     Ok(())
 }

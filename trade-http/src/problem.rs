@@ -15,8 +15,11 @@ use trade_core::rejection::{Rejection, Shortage};
 use trade_core::service::ServiceError;
 use trade_core::store::{StoreError, StoreErrorKind};
 
-/// Every code a problem can have, with its status and title.
-const CODES: &[(&str, StatusCode, &str)] = &[
+/// A code with its status and title.
+type Code = (&'static str, StatusCode, &'static str);
+
+/// Every code a problem can have.
+static CODES: &[Code] = &[
     ("malformed-request", StatusCode::BAD_REQUEST, "The request is not as HTTP demands"),
     ("malformed-json", StatusCode::BAD_REQUEST, "The body is not JSON"),
     ("not-found", StatusCode::NOT_FOUND, "There is nothing at this path"),
@@ -33,7 +36,7 @@ const CODES: &[(&str, StatusCode, &str)] = &[
     ("idempotency-in-progress", StatusCode::CONFLICT, "The first request with this key is still running"),
     ("version-mismatch", StatusCode::PRECONDITION_FAILED, "The resource has another version"),
     ("body-too-large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
-    ("unsupported-media-type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is not declared as JSON"),
+    ("unsupported-media-type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is not declared as plain JSON"),
     ("misdirected-request", StatusCode::MISDIRECTED_REQUEST, "The host is not one of this server's"),
     ("invalid-request", StatusCode::UNPROCESSABLE_ENTITY, "The request is not valid"),
     ("invalid-last-event-id", StatusCode::UNPROCESSABLE_ENTITY, "The last event id is not valid"),
@@ -62,16 +65,14 @@ pub(crate) struct FieldFault {
 /// Why a request is not answered as asked.
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
-    code: &'static str,
-    status: StatusCode,
-    title: &'static str,
+    code: &'static Code,
     detail: Cow<'static, str>,
     errors: Vec<FieldFault>,
     shortages: Vec<Shortage>,
     /// Members beyond the common ones.
     extra: Vec<(&'static str, Value)>,
     /// A header that tells how to do better.
-    header: Option<(HeaderName, HeaderValue)>,
+    header: Option<&'static (&'static str, &'static str)>,
 }
 
 /// A problem as it is sent, which names the request.
@@ -105,13 +106,14 @@ struct Members<'a> {
 impl Serialize for Document {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { problem, context } = self;
+        let (code, status, title) = *problem.code;
         let members = Members {
-            type_uri: format!("urn:trade-network:problem:{}", problem.code),
-            title: problem.title,
-            status: problem.status.as_u16(),
+            type_uri: format!("urn:trade-network:problem:{code}"),
+            title,
+            status: status.as_u16(),
             detail: &problem.detail,
             instance: context.path(),
-            code: problem.code,
+            code,
             message: &problem.detail,
             request_id: context.request_id(),
             errors: &problem.errors,
@@ -131,10 +133,9 @@ impl Problem {
     pub(crate) fn new(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         let known = CODES.iter().find(|(known, ..)| *known == code);
         debug_assert!(known.is_some(), "{code} is missing in the table of problems");
-        let unknown = ("internal", StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong here");
-        let (code, status, title) = known.copied().unwrap_or(unknown);
-        let (errors, shortages, extra) = (Vec::new(), Vec::new(), Vec::new());
-        Self { code, status, title, detail: detail.into(), errors, shortages, extra, header: None }
+        let unknown = &("internal", StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong here");
+        let (code, detail) = (known.unwrap_or(unknown), detail.into());
+        Self { code, detail, errors: Vec::new(), shortages: Vec::new(), extra: Vec::new(), header: None }
     }
 
     /// Faulty fields, of which `errors` lists the first.
@@ -166,13 +167,13 @@ impl Problem {
 
     /// The HTTP status.
     pub(crate) fn status(&self) -> StatusCode {
-        self.status
+        self.code.1
     }
 
-    /// The same with a header.
+    /// The same with a header, by its name in small letters.
     #[must_use]
-    pub(crate) fn telling(self, name: HeaderName, value: &'static str) -> Self {
-        Self { header: Some((name, HeaderValue::from_static(value))), ..self }
+    pub(crate) fn telling(self, header: &'static (&'static str, &'static str)) -> Self {
+        Self { header: Some(header), ..self }
     }
 
     /// The problem document for a request.
@@ -181,25 +182,25 @@ impl Problem {
     }
 
     /// Writes the document into a response, whose headers are kept.
-    pub(crate) fn write_into(mut self, response: &mut Response, context: &Context) {
+    pub(crate) fn write_into(self, response: &mut Response, context: &Context) {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         // Whatever stood there counted another body.
         headers.remove(header::CONTENT_LENGTH);
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        if self.status() == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
         }
-        if let Some((name, value)) = self.header.take() {
-            headers.insert(name, value);
+        if let Some((name, value)) = self.header {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        *response.status_mut() = self.status;
+        *response.status_mut() = self.status();
         *response.body_mut() = reply::written(&self.document(context)).unwrap_or_default().into();
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = self.status.into_response();
+        let mut response = self.status().into_response();
         response.extensions_mut().insert(self);
         response
     }
