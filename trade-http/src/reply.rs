@@ -23,7 +23,7 @@ pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Reply {
 
 /// A value as it is sent, be it an answer or a problem.
 pub(crate) fn written(body: &impl Serialize) -> Result<Vec<u8>, Problem> {
-    serde_json::to_vec(body).map_err(|error| {
+    sent::to_vec(body).map_err(|error| {
         tracing::error!(%error, "an answer cannot be written");
         Problem::internal()
     })
