@@ -1,6 +1,7 @@
 //! The `items` of a document: plain values, each one unit, or objects that say how many.
 
 use super::finding::{Odd, Oddity, Refusal, Refused};
+use examples::number;
 use mongodb::bson::{Bson, Document};
 use std::collections::BTreeMap;
 use trade_core::resource::{Line, Lines};
@@ -140,8 +141,8 @@ pub(crate) fn whole(value: &Bson) -> Option<i128> {
         Bson::Int32(number) => Some(i128::from(*number)),
         Bson::Int64(number) => Some(i128::from(*number)),
         Bson::Double(number) if number.fract() == 0.0 => format!("{number:.0}").parse().ok(),
-        Bson::Decimal128(number) => number.to_string().parse().ok(),
-        Bson::String(text) => text.trim().parse().ok(),
+        Bson::Decimal128(number) => number::whole(&number.to_string()),
+        Bson::String(text) => number::whole(text.trim()),
         _ => None,
     }
 }
