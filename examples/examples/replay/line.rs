@@ -1,9 +1,11 @@
 //! One line of the file, and what it means to the network. Pure: no input, no output.
 
+use super::dates::Moment;
 use super::ids;
+use examples::number;
 use std::borrow::Cow;
 use trade_core::command::AdjustmentReason;
-use trade_core::values::{Amount, Currency, Delta, ItemId, Money, Quantity, StationId, Timestamp};
+use trade_core::values::{Amount, Currency, Delta, ItemId, Money, Quantity, StationId};
 
 /// More units than any line of a wholesaler holds. So far below the network's own bound, nothing adds up past that.
 const UNITS_MAX: u64 = 1_000_000_000;
@@ -65,11 +67,11 @@ pub(crate) struct Goods {
     pub(crate) item: ItemId,
     pub(crate) quantity: Quantity,
     pub(crate) price: Money,
-    pub(crate) time: Timestamp,
+    pub(crate) time: Moment,
 }
 
-/// Tells what a line means, or why it moves no stock.
-pub(crate) fn meaning(record: &Record) -> Result<Meaning, Reason> {
+/// Tells what a line means, or why it moves no stock. What its date says was read with those of the other lines.
+pub(crate) fn meaning(record: &Record, time: Result<Moment, Reason>) -> Result<Meaning, Reason> {
     let item = item(&record.code)?;
     let (units, negative) = units(&record.quantity)?;
     let price = price(&record.price)?;
@@ -105,7 +107,7 @@ pub(crate) fn meaning(record: &Record) -> Result<Meaning, Reason> {
         item,
         quantity: Quantity::new(units).map_err(|_| "an unreadable Quantity")?,
         price,
-        time: time(&record.date).ok_or("an unreadable InvoiceDate")?,
+        time: time?,
     };
     Ok(if cancellation { Meaning::Return(goods) } else { Meaning::Sale(goods) })
 }
@@ -126,11 +128,11 @@ fn item(code: &str) -> Result<ItemId, Reason> {
 
 /// The size of a quantity, and whether it is negative.
 fn units(text: &str) -> Result<(u64, bool), Reason> {
-    let units: i64 = text.strip_suffix(".0").unwrap_or(text).parse().map_err(|_| "an unreadable Quantity")?;
-    match units.unsigned_abs() {
-        0 => Err("a Quantity of 0".into()),
-        size if size > UNITS_MAX => Err("a Quantity of more than 10^9 units".into()),
-        size => Ok((size, units < 0)),
+    let units = number::whole(text).ok_or("an unreadable Quantity")?;
+    match u64::try_from(units.unsigned_abs()) {
+        Ok(0) => Err("a Quantity of 0".into()),
+        Ok(size @ ..=UNITS_MAX) => Ok((size, units < 0)),
+        _ => Err("a Quantity of more than 10^9 units".into()),
     }
 }
 
@@ -143,23 +145,13 @@ fn price(text: &str) -> Result<Money, Reason> {
     if fraction.len() > 6 && fraction.bytes().all(|digit| digit.is_ascii_digit()) {
         return Err("a UnitPrice of more than six decimals".into());
     }
+    // Of a fraction or of thousands: nothing tells.
+    if text.contains(',') {
+        return Err("a UnitPrice with a comma".into());
+    }
     let amount = Amount::try_from(text).map_err(|_| "an unreadable UnitPrice")?;
     let currency = Currency::try_from("GBP").map_err(|_| "an unreadable UnitPrice")?;
     Ok(Money { amount, currency })
-}
-
-/// Reads `2010-12-01 08:26:00`, and `12/1/2010 8:26` as other editions of the data set have it. Published without an
-/// offset; in a British December that is UTC, and the rest of the year at most an hour off.
-fn time(text: &str) -> Option<Timestamp> {
-    if let Some((date, time)) = text.split_once(' ').filter(|(date, _)| date.contains('/')) {
-        let mut parts = date.split('/').map(str::parse::<u32>);
-        let (month, day, year) = (parts.next()?.ok()?, parts.next()?.ok()?, parts.next()?.ok()?);
-        let (hour, minute) = time.split_once(':')?;
-        let (hour, minute): (u32, u32) = (hour.parse().ok()?, minute.parse().ok()?);
-        let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:00Z");
-        return Timestamp::try_from(text.as_str()).ok();
-    }
-    Timestamp::try_from(format!("{}Z", text.replacen(' ', "T", 1)).as_str()).ok()
 }
 
 /// Whether a description is a clerk's remark: articles are named in capitals, remarks are not, and many are left out.

@@ -1,10 +1,12 @@
 //! From lines to commands: what is to be sent to the network, in the order of the file, and what must come of it.
 //! Pure: no input, no output.
 
+use super::dates::{Column, Order};
 use super::ids;
 use super::line::{Goods, Meaning, Reason, Record, meaning};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
 use trade_core::command::{AdjustInventory, Adjustment, AdjustmentReason, InitiateTrade, Precondition};
 use trade_core::resource::{Line, Lines, Settlement};
 use trade_core::values::{InvalidValue, ItemId, Label, Quantity, StationId, TransactionId};
@@ -48,14 +50,14 @@ pub(crate) enum Action {
         trade: InitiateTrade,
         /// Whether it is a cancellation.
         back: bool,
-        /// Lines of the file in it, before those alike were added up.
-        lines: u64,
+        /// The numbers of its lines in the file, before those alike were added up.
+        lines: Vec<u64>,
     },
     /// Corrections of the warehouse that stand together.
     Adjust(AdjustInventory),
 }
 
-/// Where the lines of the file went. Every line is counted once.
+/// Where the lines of the file went. Every physical line behind the header is counted once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     pub(crate) read: u64,
@@ -64,7 +66,10 @@ pub(crate) struct Tally {
     pub(crate) sold: u64,
     pub(crate) returned: u64,
     pub(crate) adjusted: u64,
-    pub(crate) accounted: BTreeMap<Reason, u64>,
+    /// Lines with nothing on them.
+    pub(crate) empty: u64,
+    /// The others, by their numbers.
+    pub(crate) skipped: Vec<(u64, Reason)>,
 }
 
 impl Tally {
@@ -73,9 +78,21 @@ impl Tally {
         self.sold + self.returned + self.adjusted
     }
 
+    /// The numbers of the lines that were left out, by reason.
+    pub(crate) fn accounted(&self) -> BTreeMap<&str, Vec<u64>> {
+        let mut reasons: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+        self.skipped.iter().for_each(|(line, reason)| reasons.entry(reason).or_default().push(*line));
+        reasons
+    }
+
     /// Whether no line was lost.
     pub(crate) fn is_complete(&self) -> bool {
-        self.taken() + self.accounted.values().sum::<u64>() == self.read
+        self.taken() + self.empty + self.skipped.len() as u64 == self.read
+    }
+
+    /// Whether most of the file was left out, for whatever reasons: it is not what it is taken for.
+    pub(crate) fn is_mostly_lost(&self) -> bool {
+        self.taken() == 0 || self.taken() < self.skipped.len() as u64
     }
 }
 
@@ -83,6 +100,7 @@ impl Tally {
 #[derive(Debug)]
 pub(crate) struct Planner {
     warehouse: StationId,
+    dates: Column,
     digest: Sha256,
     drafts: Vec<Draft>,
     /// Where the trade of an invoice with a party stands among the drafts.
@@ -96,14 +114,16 @@ pub(crate) struct Planner {
 /// A command that lines are still added to.
 #[derive(Debug)]
 enum Draft {
-    Trade { id: TransactionId, first: Goods, back: bool, lines: Vec<Line> },
+    Trade { id: TransactionId, first: Goods, back: bool, items: Vec<Line>, lines: Vec<u64> },
     Adjust(Vec<Adjustment>),
 }
 
 impl Planner {
-    pub(crate) fn new() -> Result<Self, InvalidValue> {
+    /// With the order that dates are to be read in, where it was said.
+    pub(crate) fn new(dates: Option<Order>) -> Result<Self, InvalidValue> {
         Ok(Self {
             warehouse: StationId::new(ids::WAREHOUSE)?,
+            dates: Column::new(dates),
             digest: Sha256::new_with_prefix(MAPPING),
             drafts: Vec::new(),
             open: HashMap::new(),
@@ -113,39 +133,52 @@ impl Planner {
         })
     }
 
-    /// Takes a line.
-    pub(crate) fn add(&mut self, record: &Record) {
+    /// Takes a record, and the lines that it stands on.
+    pub(crate) fn add(&mut self, record: &Record, line: u64, lines: u64) {
         let Record { invoice, code, description, quantity, date, price, customer, country } = record;
         for field in [invoice, code, description, quantity, date, price, customer, country] {
             self.digest.update(field.as_bytes());
             self.digest.update([0]);
         }
-        self.tally.read += 1;
         if !self.invoices.contains(invoice) {
             self.invoices.insert(invoice.clone());
             self.tally.invoices += 1;
         }
-        if let Err(reason) = meaning(record).and_then(|meaning| self.draft(&record.invoice, meaning)) {
-            *self.tally.accounted.entry(reason).or_default() += 1;
+        let time = self.dates.read(date, line);
+        let numbers = line..line + lines;
+        match meaning(record, time).and_then(|meaning| self.draft(invoice, meaning, numbers)) {
+            Ok(()) => self.tally.read += lines,
+            Err(reason) => self.leave_out(line, lines, &reason),
         }
     }
 
-    /// Takes a line that is none of the file's form.
-    pub(crate) fn add_malformed(&mut self, reason: Reason) {
+    /// Takes lines that are none of the file's form.
+    pub(crate) fn skip(&mut self, line: u64, lines: u64, reason: &Reason) {
         self.digest.update(reason.as_bytes());
-        self.tally.read += 1;
-        *self.tally.accounted.entry(reason).or_default() += 1;
+        self.leave_out(line, lines, reason);
     }
 
-    fn draft(&mut self, invoice: &str, meaning: Meaning) -> Result<(), Reason> {
+    /// Takes lines with nothing on them.
+    pub(crate) fn add_empty(&mut self, lines: u64) {
+        self.tally.read += lines;
+        self.tally.empty += lines;
+    }
+
+    fn leave_out(&mut self, line: u64, lines: u64, reason: &Reason) {
+        self.tally.read += lines;
+        self.tally.skipped.extend((line..line + lines).map(|line| (line, reason.clone())));
+    }
+
+    fn draft(&mut self, invoice: &str, meaning: Meaning, numbers: Range<u64>) -> Result<(), Reason> {
+        let count = numbers.end - numbers.start;
         match meaning {
             Meaning::Sale(goods) => {
-                self.draft_trade(invoice, goods, false)?;
-                self.tally.sold += 1;
+                self.draft_trade(invoice, goods, false, numbers)?;
+                self.tally.sold += count;
             }
             Meaning::Return(goods) => {
-                self.draft_trade(invoice, goods, true)?;
-                self.tally.returned += 1;
+                self.draft_trade(invoice, goods, true, numbers)?;
+                self.tally.returned += count;
             }
             Meaning::Adjustment { item, delta, reason } => {
                 let adjustment = Adjustment { item_id: item, delta, reason };
@@ -153,38 +186,54 @@ impl Planner {
                     Some(Draft::Adjust(lines)) if lines.len() < LINES_MAX => lines.push(adjustment),
                     _ => self.drafts.push(Draft::Adjust(vec![adjustment])),
                 }
-                self.tally.adjusted += 1;
+                self.tally.adjusted += count;
             }
         }
         Ok(())
     }
 
     /// Adds a line to the trade of its invoice and party; each trade holds the lines of one party, and 5 000 at most.
-    fn draft_trade(&mut self, invoice: &str, goods: Goods, back: bool) -> Result<(), Reason> {
-        let line =
+    fn draft_trade(
+        &mut self,
+        invoice: &str,
+        goods: Goods,
+        back: bool,
+        numbers: Range<u64>,
+    ) -> Result<(), Reason> {
+        let item =
             Line { item_id: goods.item.clone(), quantity: goods.quantity, unit_price: Some(goods.price) };
         let key = (invoice.to_owned(), goods.party.clone());
-        if let Some(Draft::Trade { lines, .. }) =
+        if let Some(Draft::Trade { items, lines, .. }) =
             self.open.get(&key).and_then(|place| self.drafts.get_mut(*place))
-            && lines.len() < LINES_MAX
+            && items.len() < LINES_MAX
         {
-            lines.push(line);
+            items.push(item);
+            lines.extend(numbers);
             return Ok(());
         }
         let nth = self.trades.entry(invoice.to_owned()).or_default();
         let id = ids::trade(invoice, *nth + 1).map_err(|_| "an InvoiceNo too long for an id")?;
         *nth += 1;
         self.open.insert(key, self.drafts.len());
-        self.drafts.push(Draft::Trade { id, first: goods, back, lines: vec![line] });
+        let (items, lines) = (vec![item], numbers.collect());
+        self.drafts.push(Draft::Trade { id, first: goods, back, items, lines });
         Ok(())
     }
 
     /// The plan, once every line was taken.
+    ///
+    /// # Errors
+    /// Why the file makes none: its dates can be read in two ways.
     pub(crate) fn finish(self) -> Result<Plan, Box<dyn std::error::Error>> {
-        let Self { warehouse, digest, drafts, tally, .. } = self;
+        let Self { warehouse, dates, mut digest, drafts, tally, .. } = self;
+        let order = dates.order()?;
+        // The same words are another plan then.
+        if dates.depends() && order == Order::DayFirst {
+            digest.update(b"day first");
+        }
         let digest: String = digest.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
         let actions: Vec<_> =
-            drafts.into_iter().map(|draft| draft.action(&warehouse)).collect::<Result<_, _>>()?;
+            drafts.into_iter().map(|draft| draft.action(&warehouse, order)).collect::<Result<_, _>>()?;
         let mut stock = Stock::default();
         for action in &actions {
             stock.apply(action);
@@ -196,27 +245,26 @@ impl Planner {
 }
 
 impl Draft {
-    fn action(self, warehouse: &StationId) -> Result<Action, Box<dyn std::error::Error>> {
-        let (id, first, back, given) = match self {
+    fn action(self, warehouse: &StationId, order: Order) -> Result<Action, Box<dyn std::error::Error>> {
+        let (id, first, back, items, lines) = match self {
             Self::Adjust(adjustments) => {
                 let station_id = warehouse.clone();
                 let precondition = Precondition::None;
                 return Ok(Action::Adjust(AdjustInventory { station_id, adjustments, precondition }));
             }
-            Self::Trade { id, first, back, lines } => (id, first, back, lines),
+            Self::Trade { id, first, back, items, lines } => (id, first, back, items, lines),
         };
         let (buyer, seller) =
             if back { (warehouse.clone(), first.party) } else { (first.party, warehouse.clone()) };
-        let lines = given.len() as u64;
         let trade = InitiateTrade {
             transaction_id: id,
             buyer,
             seller,
-            items: Lines::new(given)?,
+            items: Lines::new(items)?,
             settlement: Settlement::Immediate,
             expires_at: None,
             // The goods of an invoice left with it; `createdAt` is the network's clock, and tells when it was replayed.
-            eta: Some(first.time),
+            eta: first.time.at(order),
         };
         Ok(Action::Trade { trade, back, lines })
     }

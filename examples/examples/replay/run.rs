@@ -18,9 +18,6 @@ const STATIONS_AT_ONCE: usize = 32;
 /// The size of a batch: large enough that commits do not count, small enough that little is repeated after a crash.
 const BATCH_TRADES_MAX: usize = 500;
 const BATCH_LINES_MAX: usize = 4_000;
-/// Refusals that are shown in words; all are counted.
-const REFUSALS_SHOWN: usize = 5;
-
 /// What became of a plan.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
@@ -28,12 +25,18 @@ pub(crate) struct Outcome {
     pub(crate) trades: Counts,
     pub(crate) trades_back: Counts,
     pub(crate) adjustments: Counts,
-    /// Trades that the network refused, and the lines in them.
-    pub(crate) refused: u64,
-    pub(crate) refused_lines: u64,
-    pub(crate) refusals: Vec<String>,
+    pub(crate) refusals: Vec<Refusal>,
     /// Over trades and adjustments, without stations.
     pub(crate) elapsed: Duration,
+}
+
+/// A trade that the network refused.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// Which, and why.
+    pub(crate) words: String,
+    /// The numbers of its lines.
+    pub(crate) lines: Vec<u64>,
 }
 
 /// Commands that were applied, now or by an earlier run.
@@ -160,23 +163,24 @@ async fn trades(
     let replies = patiently(|| target.trades(&trades)).await?;
     for (action, reply) in actions.iter().zip(replies) {
         let Action::Trade { trade, lines, back } = action else { continue };
-        bar.inc(*lines);
-        outcome.count(trade, *lines, *back, reply);
+        bar.inc(lines.len() as u64);
+        outcome.count(trade, lines, *back, reply);
     }
     Ok(())
 }
 
 impl Outcome {
-    fn count(&mut self, trade: &InitiateTrade, lines: u64, back: bool, reply: Reply) {
+    pub(crate) fn refused_lines(&self) -> u64 {
+        self.refusals.iter().map(|refusal| refusal.lines.len() as u64).sum()
+    }
+
+    fn count(&mut self, trade: &InitiateTrade, lines: &[u64], back: bool, reply: Reply) {
         match reply {
             Ok(made) if back => self.trades_back.add(made),
             Ok(made) => self.trades.add(made),
             Err(why) => {
-                self.refused += 1;
-                self.refused_lines += lines;
-                if self.refusals.len() < REFUSALS_SHOWN {
-                    self.refusals.push(format!("{}: {why}", trade.transaction_id));
-                }
+                let words = format!("{}: {why}", trade.transaction_id);
+                self.refusals.push(Refusal { words, lines: lines.to_vec() });
             }
         }
     }

@@ -5,6 +5,11 @@ use super::plan::{Plan, Tally};
 use super::run::{Counts, Outcome};
 use std::fmt::{self, Display};
 
+/// Line numbers of one reason that are shown; the report has all.
+const NUMBERS_SHOWN: usize = 3;
+/// Refusals that are shown in words; all are counted.
+const REFUSALS_SHOWN: usize = 5;
+
 /// Everything there is to tell about a replay.
 pub(crate) struct Summary<'a> {
     pub(crate) from: &'a str,
@@ -12,23 +17,28 @@ pub(crate) struct Summary<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) outcome: &'a Outcome,
     pub(crate) checked: &'a Checked,
+    /// The file that names every line that was left out.
+    pub(crate) report: Option<&'a str>,
 }
 
 impl Summary<'_> {
     /// Whether every line was taken or is accounted for, and stock adds up.
     pub(crate) fn is_good(&self) -> bool {
-        self.plan.tally.is_complete() && self.outcome.refused == 0 && self.checked.differences == 0
+        self.plan.tally.is_complete() && self.outcome.refusals.is_empty() && self.checked.differences == 0
     }
 }
 
 impl Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { from, into, plan, outcome, checked } = self;
+        let Self { from, into, plan, outcome, checked, report } = self;
         writeln!(f, "replayed {from} into {into} (plan {})\n", plan.digest)?;
         lines(f, &plan.tally, outcome)?;
         commands(f, plan, outcome)?;
-        for refusal in &outcome.refusals {
-            writeln!(f, "  refused  {refusal}")?;
+        for refusal in outcome.refusals.iter().take(REFUSALS_SHOWN) {
+            writeln!(f, "  refused  {}, {}", numbers(&refusal.lines), refusal.words)?;
+        }
+        if let Some(report) = report {
+            writeln!(f, "every line that was left out is in {report}\n")?;
         }
         let Checked { stations, levels, items, units, differences, shown } = checked;
         if *differences == 0 {
@@ -44,7 +54,7 @@ impl Display for Summary<'_> {
 }
 
 fn lines(f: &mut fmt::Formatter<'_>, tally: &Tally, outcome: &Outcome) -> fmt::Result {
-    let refused = outcome.refused_lines;
+    let refused = outcome.refused_lines();
     row(f, 0, "lines read", tally.read, "")?;
     row(f, 1, "taken", tally.taken() - refused, "")?;
     row(f, 2, "sold in trades", tally.sold, "")?;
@@ -53,13 +63,18 @@ fn lines(f: &mut fmt::Formatter<'_>, tally: &Tally, outcome: &Outcome) -> fmt::R
     if refused > 0 {
         row(f, 1, "in trades the network refused", refused, "")?;
     }
-    row(f, 1, "accounted for", tally.accounted.values().sum(), "")?;
-    tally.accounted.iter().try_for_each(|(reason, count)| row(f, 2, reason, *count, ""))?;
+    row(f, 1, "accounted for", tally.empty + tally.skipped.len() as u64, "")?;
+    if tally.empty > 0 {
+        row(f, 2, "nothing on the line", tally.empty, "")?;
+    }
+    for (reason, lines) in tally.accounted() {
+        row(f, 2, reason, lines.len() as u64, &numbers(&lines))?;
+    }
     writeln!(f)
 }
 
 fn commands(f: &mut fmt::Formatter<'_>, plan: &Plan, outcome: &Outcome) -> fmt::Result {
-    let Outcome { stations, trades, trades_back, adjustments, refused, elapsed, .. } = outcome;
+    let Outcome { stations, trades, trades_back, adjustments, refusals, elapsed } = outcome;
     let counted = |f: &mut fmt::Formatter<'_>, name, counts: &Counts| {
         let before = if counts.before > 0 {
             format!("({} from an earlier run)", counts.before)
@@ -73,8 +88,8 @@ fn commands(f: &mut fmt::Formatter<'_>, plan: &Plan, outcome: &Outcome) -> fmt::
     counted(f, "trades", trades)?;
     counted(f, "trades back", trades_back)?;
     counted(f, "adjustments", adjustments)?;
-    if *refused > 0 {
-        row(f, 0, "trades refused", *refused, "")?;
+    if !refusals.is_empty() {
+        row(f, 0, "trades refused", refusals.len() as u64, "")?;
     }
     let seconds = elapsed.as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "a rate for the eye")]
@@ -84,8 +99,26 @@ fn commands(f: &mut fmt::Formatter<'_>, plan: &Plan, outcome: &Outcome) -> fmt::
         f,
         "\n{seconds:.2} s, {:.0} trades/s, {:.0} lines/s\n",
         rate(sent),
-        rate(plan.tally.taken() - outcome.refused_lines)
+        rate(plan.tally.taken() - outcome.refused_lines())
     )
+}
+
+/// Why a file most of which is lost is not replayed, on one line.
+pub(crate) fn mostly_lost(tally: &Tally) -> String {
+    let mut reasons: Vec<_> = tally.accounted().into_iter().collect();
+    reasons.sort_by_key(|(_, lines)| std::cmp::Reverse(lines.len()));
+    let told = reasons.iter().take(REFUSALS_SHOWN);
+    let told = told.map(|(reason, lines)| format!("; {reason}: {} ({})", lines.len(), numbers(lines)));
+    let read = tally.read - tally.empty;
+    format!("only {} of its {read} lines can be taken{}", tally.taken(), told.collect::<String>())
+}
+
+/// The first of some lines.
+fn numbers(lines: &[u64]) -> String {
+    let shown: Vec<_> = lines.iter().take(NUMBERS_SHOWN).map(u64::to_string).collect();
+    let (word, more) =
+        (if lines.len() == 1 { "line" } else { "lines" }, if lines.len() > shown.len() { " …" } else { "" });
+    format!("{word} {}{more}", shown.join(", "))
 }
 
 fn row(f: &mut fmt::Formatter<'_>, depth: usize, name: &str, count: u64, note: &str) -> fmt::Result {

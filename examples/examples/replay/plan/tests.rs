@@ -16,8 +16,8 @@ fn record(line: &str) -> Record {
 }
 
 fn plan(lines: &[&str]) -> Plan {
-    let mut planner = Planner::new().unwrap();
-    lines.iter().for_each(|line| planner.add(&record(line)));
+    let mut planner = Planner::new(None).unwrap();
+    (2..).zip(lines).for_each(|(number, line)| planner.add(&record(line), number, 1));
     planner.finish().unwrap()
 }
 
@@ -41,7 +41,11 @@ fn the_lines_of_an_invoice_are_one_trade_wherever_they_stand() {
     let plan = plan(&["1 A 2 1.5 17", "2 A 1 1.5 18", "1 E 1 2 17", "1 A 3 1.5 17", "1 A 3 1.6 17"]);
     assert_eq!(ids(&plan), ["1: warehouse to customer-17", "2: warehouse to customer-18"]);
     let Action::Trade { trade, lines, back: false } = &plan.actions[0] else { panic!() };
-    assert_eq!((trade.items.len(), *lines), (3, 4), "lines alike in item and price are added up");
+    assert_eq!(
+        (trade.items.len(), &lines[..]),
+        (3, &[2, 4, 5, 6][..]),
+        "lines alike in item and price are added up"
+    );
     assert_eq!(trade.eta.unwrap().to_string(), "2010-12-01T08:26:00.000Z");
     assert!(plan.tally.is_complete() && plan.tally.sold == 5);
 }
@@ -102,6 +106,6 @@ fn the_digest_tells_files_apart_and_not_the_way_they_are_packed() {
 fn every_line_is_counted_once() {
     let plan = plan(&["1 A 5 1 17", "1 POST 1 1 17", "1 post 1 1 17", "1 A x 1 17", "2 A -1 0 -"]);
     assert_eq!((plan.tally.read, plan.tally.taken()), (5, 2));
-    assert_eq!(plan.tally.accounted[&Reason::from("not goods: POST")], 2);
+    assert_eq!(plan.tally.accounted()["not goods: POST"], [3, 4]);
     assert!(plan.tally.is_complete());
 }
