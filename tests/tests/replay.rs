@@ -4,6 +4,7 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 use tests::engine::{Engine, Site};
 use tests::server::{Server, assert_verified, replay_binary, root};
+use tests::world::World;
 use tokio::process::Command;
 use trade_core::store::{InventoryQuery, TradeFilter, TradeQuery};
 
@@ -105,6 +106,63 @@ async fn a_replay_through_a_server_ends_as_one_through_the_library(site: Site) {
     assert!(server.stop("TERM").await.success());
     assert_eq!(state(&served).await, state(&library).await);
     assert_verified(served.url()).await;
+}
+
+/// Replays a text into an empty store, and gives back what it said, with the lines of its report.
+async fn replay_text(text: &str, more: &[&str]) -> (Output, String) {
+    let world = World::new();
+    let (file, report, store) = (world.path("invoices.csv"), world.path("report.txt"), world.sqlite());
+    std::fs::write(&file, text).expect("the file is written");
+    let arguments = [&["--store", &store, "--report", &report, &file], more].concat();
+    let run = tokio::time::timeout(Duration::from_secs(60), replay(&arguments).output()).await;
+    let output = run.expect("it ends in time").expect("it can be run");
+    (output, std::fs::read_to_string(&report).expect("there is a report"))
+}
+
+const HEADER: &str = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_line_that_is_left_out_is_told_by_its_number() {
+    let good = |number| format!("{number},A{number},ARTICLE,6,2010-12-01 08:26:00,2.50,100,UK\n");
+    let open = "2,A2,\"ROUND TABLE 12,6,2010-12-01 08:26:00,2.50,100,UK\n";
+    let text = [HEADER.to_owned(), good(1), open.into()].into_iter().chain((3..=41).map(good));
+    let (output, report) = replay_text(&text.collect::<String>(), &[]).await;
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let said: Vec<_> =
+        said.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    for line in ["lines read 41", "taken 40", "a quote that does not end in its line 1 line 3"] {
+        assert!(said.iter().any(|found| found == line), "{line:?} is not in {said:#?}");
+    }
+    assert_eq!(report, "line 3: a quote that does not end in its line\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_most_of_which_would_be_lost_is_not_replayed_and_no_success() {
+    let line = |date| format!("1,A,ARTICLE,6,{date},2.50,100,UK\n");
+    let (good, bad) = (line("2010-12-01"), line("40513.35"));
+    let (output, report) = replay_text(&[HEADER, &good, &bad, &bad].concat(), &[]).await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("only 1 of its 3 lines can be taken; an unreadable InvoiceDate: 2 (lines 3, 4)"),
+        "{said}"
+    );
+    assert!(output.stdout.is_empty(), "nothing was sent");
+    assert_eq!(report, "line 3: an unreadable InvoiceDate\nline 4: an unreadable InvoiceDate\n");
+    let (output, _) = replay_text(HEADER, &[]).await;
+    assert_eq!(output.status.code(), Some(1), "a file without lines is no success either");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dates_that_can_be_read_in_two_ways_are_refused_until_it_is_said() {
+    let text = format!("{HEADER}1,A,ARTICLE,6,01/12/2010 08:26,2.50,100,UK\n");
+    let (output, _) = replay_text(&text, &[]).await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("01/12/2010 08:26 in line 2") && said.lines().count() == 1, "{said}");
+    let (output, _) = replay_text(&text, &["--dates", "day-first"]).await;
+    assert_eq!(output.status.code(), Some(0));
 }
 
 tests::on_every_engine!(
