@@ -387,6 +387,67 @@ async fn what_the_network_did_since_it_took_over_is_left_alone_by_another_run() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "TRADE_TEST_MONGODB_URL"]
+async fn times_and_numbers_of_every_type_are_taken_and_what_is_taken_otherwise_is_named() {
+    let legacy = Legacy::create().await;
+    let ore = |quantity: Bson| doc! { "itemId": "ore", "quantity": quantity };
+    let decimal = |text: &str| Bson::Decimal128(text.parse().expect("a number"));
+    for (id, quantity, units) in
+        [("s1", decimal("9.00"), 9), ("s2", decimal("1E+3"), 1_000), ("s3", "9.0".into(), 9)]
+    {
+        let document = doc! { "stationId": id, "quantity": units, "items": [ore(quantity)] };
+        legacy.insert("inventories", document, 0).await;
+    }
+    let ahead = DateTime::from_millis(253_000_000_000_000);
+    for (id, made, changed) in [
+        ("T-1", "2023-11-15T00:13:20+02:00".into(), "2023-11-14T22:43:20.5Z".into()),
+        ("T-2", "yesterday".into(), Bson::from(ahead)),
+    ] {
+        let document = doc! {
+            "transactionId": id, "buyer": "s1", "seller": "s2", "items": ["ore"], "status": "completed",
+            "createdAt": Bson::clone(&made), "updatedAt": changed,
+        };
+        legacy.insert("trades", document, 20).await;
+        legacy.cargo(&format!("shipment-{id}"), ("s2", "s1"), "ore", "delivered", 20).await;
+    }
+    let world = World::new();
+    let report = assert_done(&legacy.import(&world.sqlite()).await);
+    for told in [
+        "  time that cannot be read, left out: 1",
+        "createdAt \"yesterday\": the time in its _id was taken, if any",
+        "  time in the future, taken as now: 1",
+        ": updatedAt DateTime(",
+    ] {
+        assert!(report.contains(told), "{told:?} is not in\n{report}");
+    }
+    assert!(!report.contains("quantity does not match"), "{report}");
+    let kept = Kept::of(&world.sqlite()).await;
+    let expected = [("s1/ore", 9), ("s2/ore", 1_000), ("s3/ore", 9)];
+    assert_eq!(kept.stock, expected.map(|(level, units)| (level.to_owned(), units)).into());
+    let trade = &kept.trades["T-1"];
+    assert_eq!((trade.created_at, trade.updated_at.millis()), (minute(0), minute(30).millis() + 500));
+    assert_eq!(kept.trades["T-2"].created_at, minute(20));
+    assert_verified(&world.sqlite()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "TRADE_TEST_MONGODB_URL"]
+async fn a_source_most_of_which_is_not_taken_over_is_no_success() {
+    let legacy = Legacy::create().await;
+    legacy.station("s1", 1, &["fuel"]).await;
+    for (id, status) in [("T-1", "completed"), ("T-2", "lent"), ("T-3", "lent")] {
+        legacy.trade(id, ("s1", "s2"), "fuel", status, 1).await;
+    }
+    let world = World::new();
+    let output = legacy.import(&world.sqlite()).await;
+    let (report, line) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{report}{line}");
+    assert!(line.contains("most was not taken over: 2 of 3 trades"), "{line}");
+    assert!(report.contains("  trades      1 of 3, 2 not taken over"), "{report}");
+    assert_eq!(Kept::of(&world.sqlite()).await.trades.len(), 1, "what could be taken over was");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_cannot_be_used_is_one_line_without_its_password() {
     let world = World::new();
     for (from, code) in [

@@ -5,6 +5,7 @@
 
 use super::finding::{Odd, Oddity, Read, Refusal, Refused};
 use super::items::{given, lines, shown};
+use super::times;
 use mongodb::bson::{Bson, Document};
 use trade_core::command::{Command, CreateTransfer, InitiateTrade};
 use trade_core::resource::{CargoStatus, Lines, Settlement, TradeStatus};
@@ -52,7 +53,7 @@ fn read_trade(document: &Document, cargo: Option<&Document>, odd: &mut Vec<Oddit
     let (seller, buyer): (StationId, StationId) = (station("seller")?, station("buyer")?);
     let items = lines(document.get("items"), odd)?;
     let word = trade_word(document, odd)?;
-    note_left(document, &["transactionId", "buyer", "seller", "items", "status"], odd);
+    note_left(document, &TRADE_FIELDS, odd);
     let fate = match cargo {
         None => {
             let made = format!("shipment-{transaction_id} was made, {}", word.1);
@@ -69,6 +70,8 @@ fn read_trade(document: &Document, cargo: Option<&Document>, odd: &mut Vec<Oddit
     made(trade_command(transaction_id, seller, buyer, items, eta), fate)
 }
 
+const TRADE_FIELDS: [&str; 7] =
+    ["transactionId", "buyer", "seller", "items", "status", "createdAt", "updatedAt"];
 const CARGO_FIELDS: [&str; 6] = ["shipmentId", "origin", "destination", "items", "status", "ETA"];
 
 fn read_cargo(document: &Document, odd: &mut Vec<Oddity>) -> Result<Deal, Refusal> {
@@ -83,7 +86,8 @@ fn read_cargo(document: &Document, odd: &mut Vec<Oddity>) -> Result<Deal, Refusa
         }
         Some(status) => cargo_word(status, odd).ok_or_else(|| unknown_status(status))?,
     };
-    note_left(document, &CARGO_FIELDS, odd);
+    // That of a cargo with a trade is its trade's.
+    note_left(document, &[&CARGO_FIELDS[..], &["createdAt"]].concat(), odd);
     let eta = eta(document, odd);
     match shipment_id.trade() {
         Some(transaction_id) => {
@@ -251,20 +255,16 @@ fn note_differences(
 
 fn eta(cargo: &Document, odd: &mut Vec<Oddity>) -> Option<Timestamp> {
     let value = given(cargo, "ETA")?;
-    let read = match value {
-        Bson::DateTime(time) => Timestamp::from_millis(time.timestamp_millis()).ok(),
-        Bson::String(text) => Timestamp::try_from(text.as_str()).ok(),
-        _ => None,
-    };
+    let read = times::read(value);
     if read.is_none() {
         odd.push(Oddity::new(Odd::EtaUnreadable, shown(value)));
     }
     read
 }
 
-/// Notes what a document holds beside the fields that are taken, and those that Mongoose keeps for itself.
+/// Notes what a document holds beside the fields that are taken, and those that mean something to Mongoose alone.
 pub(crate) fn note_left(document: &Document, taken: &[&str], odd: &mut Vec<Oddity>) {
-    const KEPT_BY_MONGOOSE: [&str; 4] = ["_id", "__v", "createdAt", "updatedAt"];
+    const KEPT_BY_MONGOOSE: [&str; 2] = ["_id", "__v"];
     let is_left = |(key, value): &(&String, &Bson)| {
         !taken.contains(&key.as_str())
             && !KEPT_BY_MONGOOSE.contains(&key.as_str())

@@ -19,6 +19,7 @@ mod station;
 mod target;
 #[cfg(test)]
 mod tests;
+mod times;
 mod walk;
 
 use crate::{Ended, Failure, open, say};
@@ -33,6 +34,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 use std::time::{Duration, Instant};
 use target::Target;
+use times::network_time;
 use trade_core::clock::{Clock, SystemClock};
 use trade_core::values::{ShipmentId, Timestamp};
 use walk::{Moment, MomentKind, Shared, Walk};
@@ -77,7 +79,9 @@ pub(crate) async fn run(import: Import) -> Ended {
     };
     opened.close().await;
     source.close().await;
-    ended.map(|text| say(&text))
+    let (text, mostly_left) = ended?;
+    say(&text);
+    mostly_left.map_or(Ok(()), |line| Err(Failure::Failed(line)))
 }
 
 /// What the first look at the history found.
@@ -115,7 +119,13 @@ impl Seen {
     }
 }
 
-async fn take_over(source: &Source, target: &Target, report: Report, into: &str) -> Result<String, Failure> {
+/// Gives back the report, and a line on what most of was not taken over, which is no success.
+async fn take_over(
+    source: &Source,
+    target: &Target,
+    report: Report,
+    into: &str,
+) -> Result<(String, Option<String>), Failure> {
     let counts = source.counts().await?;
     let shared = Shared {
         trades: source.keepers(Collection::Trades).await?,
@@ -159,7 +169,8 @@ async fn take_over(source: &Source, target: &Target, report: Report, into: &str)
     for plan in &plans {
         target.settle(plan, true).await?;
     }
-    report.finish(source.shown(), into, &notes(newest, first))
+    let mostly_left = report.mostly_left();
+    Ok((report.finish(source.shown(), into, &notes(newest, first))?, mostly_left))
 }
 
 fn changed_meanwhile() -> Failure {
@@ -193,13 +204,6 @@ fn report_plan(report: &mut Report, plan: &StationPlan) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A time of the source as one of the network's: none before the year 0, and none that is yet to come.
-fn network_time(millis: i64) -> Timestamp {
-    let now = SystemClock.now();
-    let read = Timestamp::from_millis(millis);
-    read.unwrap_or(if millis < 0 { Timestamp::EPOCH } else { now }).min(now)
-}
-
 impl Findings {
     async fn look_at_stations(&mut self, source: &Source) -> Result<(), Failure> {
         let keepers = source.keepers(Collection::Inventories).await?;
@@ -210,7 +214,9 @@ impl Findings {
                 self.report.refused(Collection::Inventories, &id, &refusal)?;
                 continue;
             }
-            let read = station::inventory(&joined.document);
+            let mut read = station::inventory(&joined.document);
+            let now = SystemClock.now();
+            times::note(&joined, now, &mut read.odd);
             let holding = match read.value {
                 Ok(holding) => holding,
                 Err(refusal) => {
@@ -225,7 +231,7 @@ impl Findings {
             self.levels.hold(holding);
             // An _id without a time says nothing of when it was made.
             if joined.time != 0 {
-                self.first.get_or_insert(network_time(joined.time));
+                self.first.get_or_insert(network_time(joined.time, now));
             }
         }
         Ok(())
@@ -269,11 +275,8 @@ impl Findings {
         for oddity in &moment.deal.odd {
             self.report.odd(*collection, id, oddity)?;
         }
-        let time = (*time, network_time(*time));
-        if time.1.millis() < time.0 {
-            self.report.odd(*collection, id, &Oddity::new(Odd::TimeAhead, deal.shipment.as_str()))?;
-        }
-        self.first = Some(self.first.map_or(time.1, |first| first.min(time.1)));
+        let time = network_time(*time, SystemClock.now());
+        self.first = Some(self.first.map_or(time, |first| first.min(time)));
         if self.contradictions.len() <= CONTRADICTIONS_MAX {
             self.contradictions.extend(target.contradiction(deal).await?);
         }
@@ -307,7 +310,7 @@ async fn make_history(
         if left.contains(&deal.shipment) {
             continue;
         }
-        target.set_time(network_time(moment.time));
+        target.set_time(network_time(moment.time, SystemClock.now()));
         match moment.kind {
             MomentKind::Made => target.make(deal).await?,
             MomentKind::Ended => target.lead(deal).await?,

@@ -93,6 +93,16 @@ impl Report {
         self.tallies.iter().map(|tally| tally.taken + tally.refused).eq(counts.iter().copied())
     }
 
+    /// The collections most of which are not taken over, on one line.
+    pub(crate) fn mostly_left(&self) -> Option<String> {
+        let tallies = self.tallies.iter().zip(Collection::ALL);
+        let lost = tallies.filter(|(tally, _)| tally.refused > tally.taken).map(|(tally, collection)| {
+            format!("{} of {} {}", tally.refused, tally.taken + tally.refused, collection.name())
+        });
+        let lost: Vec<_> = lost.collect();
+        (!lost.is_empty()).then(|| format!("most was not taken over: {}", lost.join(", ")))
+    }
+
     /// The report as text; its lines are in the file from then on.
     ///
     /// # Errors
@@ -176,6 +186,7 @@ mod tests {
         report.refused(Collection::Cargos, "c1", &refusal).unwrap();
         assert!(report.accounts_for(&[7, 1, 0]));
         assert!(!report.accounts_for(&[8, 1, 0]));
+        assert_eq!(report.mostly_left().as_deref(), Some("most was not taken over: 1 of 1 cargos"));
         let text = report.finish("A", "B", &[]).unwrap();
         for line in [
             "  trades      7 of 7, 0 not taken over",

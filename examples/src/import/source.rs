@@ -4,6 +4,7 @@
 //! with its trade. Only what is known of documents that share an id is kept in memory.
 
 use super::finding::Collection;
+use super::times;
 use crate::Failure;
 use examples::store::without_password;
 use mongodb::bson::{Bson, DateTime, Document, doc};
@@ -168,20 +169,23 @@ impl Order {
         }
     }
 
-    /// What the server is asked for: the documents behind a position, each as `{document, time, partners}`.
+    /// What the server is asked for: the documents behind a position, each as `{document, time, …, partners}`.
     fn pipeline(self, position: Option<&Position>) -> Vec<Document> {
-        let is = |field: &str, name: &str| doc! { "$eq": [{ "$type": field }, name] };
         // The schema of a cargo and an inventory has no times, but the id that MongoDB gives has one.
-        let by_id =
-            doc! { "$cond": [is("$_id", "objectId"), { "$toDate": "$_id" }, DateTime::from_millis(0)] };
-        let made = doc! { "$cond": [is("$createdAt", "date"), "$createdAt", by_id] };
-        let changed = doc! { "$max": [made.clone(), { "$cond": [is("$updatedAt", "date"), "$updatedAt", made.clone()] }] };
-        let mut stages = vec![doc! { "$project": {
-            "_id": 0,
-            "document": "$$ROOT",
-            "time": if self == Self::TradesChanged { changed } else { made },
-            "partner": self.partner(),
-        } }];
+        let has_time = doc! { "$eq": [{ "$type": "$_id" }, "objectId"] };
+        let made = doc! { "$ifNull": ["$made", "$by_id"] };
+        let changed = doc! { "$max": [made.clone(), "$changed"] };
+        let mut stages = vec![
+            doc! { "$project": {
+                "_id": 0,
+                "document": "$$ROOT",
+                "made": times::read_by_server("$createdAt"),
+                "changed": times::read_by_server("$updatedAt"),
+                "by_id": { "$cond": [has_time, { "$toDate": "$_id" }, DateTime::from_millis(0)] },
+                "partner": self.partner(),
+            } },
+            doc! { "$addFields": { "time": if self == Self::TradesChanged { changed } else { made } } },
+        ];
         if let Some(Position { time, id }) = position {
             let (time, id) = (doc! { "$literal": *time }, doc! { "$literal": id.clone() });
             let after = doc! { "$gt": ["$document._id", id] };
@@ -227,8 +231,12 @@ impl Order {
 pub(crate) struct Joined {
     pub(crate) document: Document,
     pub(crate) partners: Vec<Document>,
-    /// Milliseconds since 1970.
+    /// The one it is sorted by, in milliseconds since 1970 as all others.
     pub(crate) time: i64,
+    /// What its `createdAt` and `updatedAt` say, if they say anything, and its `_id`; 0 if that does not.
+    pub(crate) made: Option<i64>,
+    pub(crate) changed: Option<i64>,
+    pub(crate) by_id: i64,
 }
 
 #[derive(Debug, Clone)]
@@ -286,7 +294,10 @@ impl Lane<'_> {
             return Ok(None);
         }
         let mut row = cursor.deserialize_current()?;
-        let time = row.get_datetime("time").copied().unwrap_or(DateTime::from_millis(0));
+        let read = |field: &str| row.get_datetime(field).ok().copied();
+        let time = read("time").unwrap_or(DateTime::from_millis(0));
+        let millis = |field: &str| read(field).map(DateTime::timestamp_millis);
+        let (made, changed, by_id) = (millis("made"), millis("changed"), millis("by_id").unwrap_or(0));
         let document = match row.remove("document") {
             Some(Bson::Document(document)) => document,
             _ => Document::new(),
@@ -301,7 +312,7 @@ impl Lane<'_> {
             _ => None,
         };
         let partners = partners.into_iter().filter_map(is_document).collect();
-        Ok(Some(Joined { document, partners, time: time.timestamp_millis() }))
+        Ok(Some(Joined { document, partners, time: time.timestamp_millis(), made, changed, by_id }))
     }
 }
 
@@ -317,6 +328,21 @@ mod tests {
     use super::*;
     use mongodb::bson::oid::ObjectId;
     use trade_core::testing::conformance::server_url;
+
+    /// Closes the one cursor on the trades of a database, and nothing of anybody else's.
+    async fn close_cursor(client: &Client, name: &str) {
+        let idle = [
+            doc! { "$currentOp": { "idleCursors": true } },
+            doc! { "$match": { "type": "idleCursor", "ns": format!("{name}.trades") } },
+        ];
+        let mut found = client.database("admin").aggregate(idle).await.unwrap();
+        assert!(found.advance().await.unwrap(), "the lane has an open cursor");
+        let operation = found.deserialize_current().unwrap();
+        let id = operation.get_document("cursor").unwrap().get_i64("cursorId").unwrap();
+        let command = doc! { "killCursors": "trades", "cursors": [id] };
+        let reply = client.database(name).run_command(command).await.unwrap();
+        assert_eq!(reply.get_array("cursorsKilled").unwrap().len(), 1, "{reply}");
+    }
 
     #[tokio::test]
     #[ignore = "TRADE_TEST_MONGODB_URL"]
@@ -345,7 +371,7 @@ mod tests {
             numbers.push(joined.document.get_str("transactionId").unwrap().parse::<i64>().unwrap());
             // The first batch of a cursor holds 101 documents.
             if numbers.len() == 50 {
-                client.database("admin").run_command(doc! { "killAllSessions": [] }).await.unwrap();
+                close_cursor(&client, &name).await;
             }
         }
         database.drop().await.unwrap();
@@ -353,5 +379,55 @@ mod tests {
         numbers.sort_unstable();
         assert!(sorted_in_time);
         assert_eq!(numbers, (0..DOCUMENTS).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    #[ignore = "TRADE_TEST_MONGODB_URL"]
+    async fn the_server_reads_the_times_that_an_eta_is_read_in_and_no_others() {
+        let name = format!("tn_times_{}", ObjectId::new().to_hex());
+        let client = Client::with_uri_str(server_url("TRADE_TEST_MONGODB_URL")).await.unwrap();
+        let database = client.database(&name);
+        let mut values: Vec<Bson> = [
+            "2023-11-14T22:13:20Z",
+            "2023-11-14t22:13:20.5z",
+            "2023-11-14 22:13:20.1239+02:00",
+            "2023-11-14T22:13:20.123456789-00:30",
+            "0001-01-01T00:00:00Z",
+            "9999-12-31T23:59:59.999Z",
+            "2024-02-29T00:00:00Z",
+            "2023-02-29T00:00:00Z",
+            "2023-13-01T00:00:00Z",
+            "2023-11-14T24:00:00Z",
+            "2023-11-14T22:60:00Z",
+            "2023-11-14T22:13:205Z",
+            "2023-11-14T22:13:20",
+            "2023-11-14T22:13:20.Z",
+            "2023-11-14T22:13Z",
+            "2023-11-14",
+            "2023-11-14T22:13:20Z\n",
+            " 2023-11-14T22:13:20Z",
+            "14 November 2023",
+            "1700000000000",
+            "",
+        ]
+        .map(Bson::from)
+        .into();
+        values.extend([DateTime::from_millis(5).into(), 5.into(), 5.0.into(), true.into(), Bson::Null]);
+        let document = |(id, value): (i32, &Bson)| doc! { "_id": id, "createdAt": value.clone(), "updatedAt": value.clone() };
+        let documents = (0..).zip(&values).map(document);
+        database.collection::<Document>("inventories").insert_many(documents).await.unwrap();
+        let source = Source { database: database.clone(), client, shown: String::new(), hosts: vec![] };
+        let mut read = Vec::new();
+        let mut lane = source.lane(Order::Inventories).await.map_err(|_| "a lane").unwrap();
+        while let Some(joined) = lane.take().await.map_err(|_| "a document").unwrap() {
+            read.push(joined);
+        }
+        database.drop().await.unwrap();
+        assert_eq!(read.len(), values.len());
+        for Joined { document, time, made, changed, .. } in read {
+            let value = document.get("createdAt").unwrap();
+            let expected = times::read(value).map(trade_core::values::Timestamp::millis);
+            assert_eq!((made, changed, time), (expected, expected, expected.unwrap_or(0)), "{value}");
+        }
     }
 }

@@ -35,7 +35,8 @@ fn read(document: &Document, odd: &mut Vec<Oddity>) -> Result<Holding, Refusal> 
             odd.push(Oddity::new(Odd::QuantityDiffers, detail));
         }
     }
-    let taken = ["stationId", "quantity", "items", if name.is_some() { "name" } else { "items" }];
+    let taken =
+        ["stationId", "quantity", "items", "createdAt", if name.is_some() { "name" } else { "items" }];
     note_left(document, &taken, odd);
     Ok(Holding { station, name, stock })
 }

@@ -3,7 +3,9 @@
 use super::deal::{Deal, cargo_alone, trade};
 use super::finding::{Odd, Read, Refused};
 use super::levels::{Levels, StationPlan};
+use super::source::Joined;
 use super::station::{Holding, inventory};
+use super::times::note;
 use examples::store::{Missing, Opened};
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use std::collections::BTreeMap;
@@ -191,6 +193,76 @@ fn an_eta_is_read_from_a_date_or_a_text_and_otherwise_left_out() {
     assert_eq!(eta("1970-01-01T00:00:01Z".into()), (vec![], Some(1_000)));
     assert_eq!(eta(Bson::Null), (vec![], None));
     assert_eq!(eta("soon".into()), (vec![Odd::EtaUnreadable], None));
+}
+
+#[test]
+fn times_that_cannot_be_read_or_held_are_told_and_what_was_taken_instead() {
+    let now = Timestamp::from_millis(1_800_000_000_000).unwrap();
+    let told = |document: Document, made, changed, by_id| {
+        let time = Option::<i64>::unwrap_or(made, by_id);
+        let mut odd = Vec::new();
+        note(&Joined { document, partners: vec![], time, made, changed, by_id }, now, &mut odd);
+        odd.into_iter().map(|oddity| (oddity.kind, oddity.detail)).collect::<Vec<_>>()
+    };
+    let date = |millis| Bson::DateTime(DateTime::from_millis(millis));
+    let good = doc! { "createdAt": date(5), "updatedAt": "1970-01-01T00:00:00.007Z" };
+    assert_eq!(told(good, Some(5), Some(7), 0), []);
+    assert_eq!(told(doc! { "updatedAt": null }, None, None, 0), []);
+    let unread = told(doc! { "createdAt": "yesterday", "updatedAt": 7 }, None, None, 5);
+    assert_eq!(unread.iter().map(|(kind, _)| *kind).collect::<Vec<_>>(), [Odd::TimeUnreadable; 2]);
+    assert_eq!(unread[0].1, "createdAt \"yesterday\": the time in its _id was taken, if any");
+    assert_eq!(unread[1].1, "updatedAt 7: the time of creation was taken");
+    let ahead = 1_800_000_000_001;
+    let document = doc! { "createdAt": date(5), "updatedAt": date(ahead) };
+    let (kind, detail) = &told(document, Some(5), Some(ahead), 0)[0];
+    assert!(
+        *kind == Odd::TimeAhead && detail.starts_with("updatedAt ") && detail.contains("2027-01-15"),
+        "{detail}"
+    );
+    assert_eq!(told(doc! { "_id": "1" }, None, None, ahead), [(Odd::TimeAhead, "_id \"1\"".into())]);
+    let document = doc! { "createdAt": date(i64::MIN), "updatedAt": date(7) };
+    assert_eq!(told(document, Some(i64::MIN), Some(7), 0)[0].0, Odd::TimeBeforeYear0);
+    let document = doc! { "createdAt": date(7), "updatedAt": date(5) };
+    assert_eq!(told(document, Some(7), Some(5), 0)[0].0, Odd::ChangedBeforeMade);
+}
+
+#[test]
+fn times_that_are_not_taken_are_told() {
+    let time = DateTime::from_millis(5);
+    let timed = |document| with(with(document, "createdAt", time), "updatedAt", time);
+    let left = |odd: &[super::finding::Oddity]| {
+        let left = odd.iter().filter(|oddity| oddity.kind == Odd::FieldsLeft);
+        left.map(|oddity| oddity.detail.matches("edAt").count()).sum::<usize>()
+    };
+    assert_eq!(left(&trade(&timed(older_trade("initiated")), Some(&older_cargo("pending"))).odd), 0);
+    assert_eq!(left(&trade(&older_trade("initiated"), Some(&timed(older_cargo("pending")))).odd), 2);
+    assert_eq!(left(&cargo_alone(&timed(older_cargo("pending"))).odd), 1);
+    assert_eq!(left(&inventory(&timed(doc! { "stationId": "ceres", "items": [] })).odd), 1);
+}
+
+#[test]
+fn whole_numbers_are_read_in_every_type_and_spelling() {
+    let decimal = |text: &str| Bson::Decimal128(text.parse().unwrap());
+    for (quantity, units) in [
+        (decimal("9.00"), 9),
+        (decimal("1E+3"), 1_000),
+        (Bson::Int32(9), 9),
+        (Bson::Int64(9), 9),
+        (Bson::Double(9.0), 9),
+        ("9.0".into(), 9),
+        (" 1e3 ".into(), 1_000),
+    ] {
+        let item = doc! { "itemId": "ore", "quantity": quantity.clone() };
+        let read = inventory(&doc! { "stationId": "ceres", "quantity": quantity.clone(), "items": [item] });
+        assert_eq!(odd(&read), [], "{quantity}");
+        let held: Vec<_> = read.value.unwrap().stock.values().map(|quantity| quantity.units()).collect();
+        assert_eq!(held, [units], "{quantity}");
+    }
+    for quantity in [decimal("9.5"), decimal("NaN"), decimal("1E+6000"), Bson::Double(9.5), "9,0".into()] {
+        let item = doc! { "itemId": "ore", "quantity": quantity.clone() };
+        let read = inventory(&doc! { "stationId": "ceres", "quantity": 0, "items": [item] });
+        assert_eq!(odd(&read), [Odd::ItemLeft], "{quantity}");
+    }
 }
 
 #[test]

@@ -3,10 +3,12 @@
 
 use super::deal::{self, Deal};
 use super::finding::{Collection, Odd, Oddity, Read, Refusal, Refused};
-use super::items::shown;
+use super::items::{given, shown};
 use super::source::{Joined, Keepers, Lane, Order, Source};
+use super::times;
 use crate::Failure;
 use mongodb::bson::{Bson, Document};
+use trade_core::clock::{Clock, SystemClock};
 
 /// The documents that count where several share an id.
 #[derive(Debug, Default)]
@@ -92,14 +94,15 @@ impl<'a> Walk<'a> {
     }
 
     fn trade_moment(&self, joined: &Joined, kind: MomentKind) -> Moment {
-        let document = &joined.document;
+        let (document, now) = (&joined.document, SystemClock.now());
         let (deal, cargo) = match double(document, "transactionId", &self.shared.trades) {
             Some(refusal) => (Read { value: Err(refusal), odd: Vec::new() }, None),
             None => {
                 let counts = |cargo: &&Document| !self.is_double(cargo);
                 let cargo = joined.partners.iter().find(counts);
                 let mut deal = deal::trade(document, cargo);
-                if !matches!(document.get("createdAt"), Some(Bson::DateTime(_))) {
+                times::note(joined, now, &mut deal.odd);
+                if given(document, "createdAt").is_none() {
                     deal.odd.push(Oddity::new(Odd::TimeMissing, "the time in its _id was taken, if any"));
                 }
                 (deal, cargo.map(document_id))
@@ -113,7 +116,11 @@ impl<'a> Walk<'a> {
         let document = &joined.document;
         let deal = match double(document, "shipmentId", &self.shared.cargos) {
             Some(refusal) => Read { value: Err(refusal), odd: Vec::new() },
-            None => deal::cargo_alone(document),
+            None => {
+                let mut deal = deal::cargo_alone(document);
+                times::note(joined, SystemClock.now(), &mut deal.odd);
+                deal
+            }
         };
         let id = document_id(document);
         Moment { kind, time: joined.time, collection: Collection::Cargos, id, cargo: None, deal }
