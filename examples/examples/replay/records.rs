@@ -316,6 +316,25 @@ mod tests {
     }
 
     #[test]
+    fn whatever_stands_before_a_good_line_every_line_is_counted_and_that_one_is_read() {
+        const LENGTH_MAX: u32 = 8;
+        for number in 0..4_usize.pow(LENGTH_MAX) {
+            let character = |place| ['a', ',', '"', '\n'][number / 4_usize.pow(place) % 4];
+            let before: String = (0..LENGTH_MAX).map(character).collect();
+            let text = format!("{before}\n7,x,y\n");
+            let found = records(&text);
+            let mut line = 1;
+            for (begin, lines, _) in &found {
+                assert_eq!(*begin, line, "{text:?}");
+                line += lines;
+            }
+            let count = text.matches('\n').count() as u64;
+            assert_eq!(line, count + 1, "{text:?}");
+            assert_eq!(found.last(), Some(&(count, 1, "7|x|y".to_owned())), "{text:?}");
+        }
+    }
+
+    #[test]
     fn a_file_of_quotes_that_never_end_is_read_in_time_that_grows_with_its_length() {
         let lines = 20_000;
         assert_eq!(records(&"1,\"a\n".repeat(lines)).len(), lines);
