@@ -21,8 +21,8 @@ usage: replay [--store URL | --url URL] [--dates ORDER] [--report FILE] [FILE]
                 semicolons, tabs or bars, in UTF-8, or in UTF-16 with a byte order mark. Dates are 2010-12-01 or
                 12/1/2010, with or without a time of day and an offset; a year has four digits
 
-exit codes: 0 every line was taken or is left out for a named reason, and stock adds up; 1 not so, or fewer lines would
-be taken than left out (nothing is sent then); 2 bad arguments
+exit codes: 0 every line was taken or is left out for a named reason, and stock adds up; 1 not so, or no line could be
+taken, or most were left out for one reason (nothing is sent then); 2 bad arguments
 ";
 const STORE: &str = "sqlite://replay.db";
 

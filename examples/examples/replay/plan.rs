@@ -90,9 +90,10 @@ impl Tally {
         self.taken() + self.empty + self.skipped.len() as u64 == self.read
     }
 
-    /// Whether most of the file was left out, for whatever reasons: it is not what it is taken for.
+    /// Whether nothing was taken, or most was left out for one reason: the file is not what it is taken for.
     pub(crate) fn is_mostly_lost(&self) -> bool {
-        self.taken() == 0 || self.taken() < self.skipped.len() as u64
+        let most_of_one = self.accounted().values().map(Vec::len).max().unwrap_or(0) as u64;
+        self.taken() == 0 || 2 * most_of_one > self.read - self.empty
     }
 }
 
