@@ -192,8 +192,40 @@ async fn what_the_store_cannot_take_does_not_harm_the_commands_beside_it() {
 }
 
 #[tokio::test]
+async fn only_who_asks_for_more_than_the_store_takes_at_once_is_told_so() {
+    let (store, service) = start().await;
+    store.take_at_most(2);
+    let sales = |count: usize| (0..count).map(move |n| sale(&format!("B-{count}-{n}"), "a", "b", &[("tea", 1)]));
+    // The first is on its way alone, so that the others gather behind it: together they are too much.
+    let commands = [
+        open_station("c", &[]),
+        initiate(sale("T-1", "a", "b", &[("tea", 1)])),
+        batch(false, sales(3).collect()),
+        initiate(sale("T-2", "a", "b", &[("tea", 1)])),
+        batch(true, sales(2).collect()),
+    ];
+    let submitted = commands.map(|command| {
+        let service = service.clone();
+        tokio::spawn(async move { service.submit(Request::new(command)).await })
+    });
+    for (at, answer) in submitted.into_iter().enumerate() {
+        match answer.await.expect("it is answered") {
+            Err(ServiceError::Store(error)) => assert_eq!((at, error.kind), (2, StoreErrorKind::TooLarge)),
+            answer => assert!(answer.is_ok() && at != 2, "{at}: {answer:?}"),
+        }
+    }
+    assert_eq!(store.faults(), 2, "all of them together, and the one that is too large alone");
+    assert_eq!(audit(&*store).await.trades.len(), 4);
+    // In parts it is taken.
+    for part in sales(3) {
+        taken(&service, initiate(part)).await;
+    }
+    assert_eq!(audit(&*store).await.trades.len(), 7);
+}
+
+#[tokio::test]
 async fn a_load_that_the_store_cannot_take_does_not_harm_the_commands_beside_it() {
-    for kind in [StoreErrorKind::Internal, StoreErrorKind::Unsupported] {
+    for kind in [StoreErrorKind::TooLarge, StoreErrorKind::Internal, StoreErrorKind::Unsupported] {
         let (store, service) = start().await;
         store.fail_loads_as([Some(kind)]);
         let requests = ["c", "d", "e", "f"].map(|id| {

@@ -312,8 +312,8 @@ async fn by_turns_what_others_wrote_is_read_once_for_the_commit_and_the_feed() {
 
 #[tokio::test(start_paused = true)]
 async fn by_turns_everyone_is_told_the_truth_where_a_load_fails() {
-    use StoreErrorKind::{Conflict, Corrupt, Internal, Unavailable, Unsupported};
-    for kind in [Unavailable, Conflict, Corrupt, Internal, Unsupported] {
+    use StoreErrorKind::{Conflict, Corrupt, Internal, TooLarge, Unavailable, Unsupported};
+    for kind in [Unavailable, Conflict, TooLarge, Corrupt, Internal, Unsupported] {
         for script in [vec![Some(kind)], vec![None, Some(kind)]] {
             let (memory, store, service) = start().await;
             lead_to_turns(&store, &service).await;

@@ -44,6 +44,7 @@ static CODES: &[Code] = &[
     ("quantity-out-of-range", StatusCode::UNPROCESSABLE_ENTITY, "A quantity would leave its range"),
     ("amount-out-of-range", StatusCode::UNPROCESSABLE_ENTITY, "A total would leave its range"),
     ("idempotency-key-reused", StatusCode::UNPROCESSABLE_ENTITY, "The idempotency key was used before"),
+    ("too-large-for-store", StatusCode::UNPROCESSABLE_ENTITY, "The request is more than the store takes at once"),
     ("internal", StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong here"),
     ("store-unavailable", StatusCode::SERVICE_UNAVAILABLE, "The store cannot be reached"),
     ("overloaded", StatusCode::SERVICE_UNAVAILABLE, "There is too much to do"),
@@ -279,6 +280,10 @@ fn of_store(error: &StoreError) -> Problem {
         StoreErrorKind::Conflict | StoreErrorKind::OutcomeUnknown => {
             Problem::new("overloaded", "others were faster too often: try again")
         }
+        StoreErrorKind::TooLarge => Problem::new(
+            "too-large-for-store",
+            "the store cannot take this at once, and nothing of it was applied: send it in parts",
+        ),
         StoreErrorKind::Corrupt | StoreErrorKind::Unsupported | StoreErrorKind::Internal => {
             Problem::internal()
         }
@@ -301,6 +306,15 @@ mod tests {
         codes.sort();
         codes.dedup();
         assert_eq!(codes.len(), CODES.len());
+    }
+
+    #[test]
+    fn what_the_store_takes_only_in_parts_is_the_clients_to_split() {
+        let error = StoreError::new(StoreErrorKind::TooLarge, "mongodb", "commit", "/var/db: secret");
+        let problem = Problem::from(error);
+        assert_eq!((problem.code, problem.status()), ("too-large-for-store", StatusCode::UNPROCESSABLE_ENTITY));
+        let document = problem.document(&Context::new("r", "/x")).to_string();
+        assert!(!document.contains("secret") && !document.contains("mongodb"), "{document}");
     }
 
     #[test]

@@ -38,10 +38,11 @@ const READS: [&str; 8] = [
 ];
 
 #[tokio::test]
-async fn a_failing_store_is_a_503_or_a_500_without_its_words() {
+async fn a_failing_store_is_told_by_a_code_without_its_words() {
     for (kind, status, code) in [
         (StoreErrorKind::Unavailable, 503, "store-unavailable"),
         (StoreErrorKind::Conflict, 503, "overloaded"),
+        (StoreErrorKind::TooLarge, 422, "too-large-for-store"),
         (StoreErrorKind::Corrupt, 500, "internal"),
         (StoreErrorKind::Internal, 500, "internal"),
     ] {

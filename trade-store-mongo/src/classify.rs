@@ -61,7 +61,7 @@ pub(crate) fn meaning(error: &Error) -> (StoreErrorKind, &'static str) {
 }
 
 pub(crate) fn meaning_of_code(code: i32) -> (StoreErrorKind, &'static str) {
-    use StoreErrorKind::{Conflict, Corrupt, Internal, Unavailable, Unsupported};
+    use StoreErrorKind::{Conflict, Corrupt, Internal, TooLarge, Unavailable, Unsupported};
     match code {
         WRITE_CONFLICT | 24 | 225 | 244 | 251 | 267 => (Conflict, "another transaction was in the way"),
         DUPLICATE_KEY => (Conflict, "a document of this key exists"),
@@ -72,12 +72,11 @@ pub(crate) fn meaning_of_code(code: i32) -> (StoreErrorKind, &'static str) {
         20 | 263 => (Unsupported, "the server has no transactions: use a replica set or a sharded cluster"),
         59 | 115 | 72 | 323 => (Unsupported, "the server does not support a command of this store"),
         121 => (Internal, "a document would break what its collection's validator demands"),
-        10334 | 17419 | 17420 | 257 | 314 => {
-            (Unsupported, "a document or a transaction is larger than the server takes")
+        10334 | 17419 | 17420 | 257 => {
+            (TooLarge, "a document or a transaction is larger than the server takes")
         }
-        // Not `Unsupported`: of a group of commands each is then tried by itself, and the small ones do fit.
         388 => (
-            Internal,
+            TooLarge,
             "the transaction does not fit into the server's cache: give it a larger one (--wiredTigerCacheSizeGB)",
         ),
         26 | 85 | 86 | 2 => (Corrupt, "collections or indexes are missing or altered"),

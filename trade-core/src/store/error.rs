@@ -9,6 +9,8 @@ pub enum StoreErrorKind {
     OutcomeUnknown,
     /// The store cannot be reached, is locked by another, or has no space: try again later.
     Unavailable,
+    /// It is more than the store takes at once, and nothing landed: ask for it in parts.
+    TooLarge,
     /// What is stored contradicts itself: restore a backup.
     Corrupt,
     /// The store cannot do what is asked of it, or may not be written: use another.

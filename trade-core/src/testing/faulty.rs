@@ -61,6 +61,8 @@ struct Plan {
     /// How long the store is waited for in vain.
     silence: Option<Duration>,
     damage: Option<Damage>,
+    /// The most steps of a commit.
+    steps_max: Option<usize>,
 }
 
 impl Plan {
@@ -194,6 +196,11 @@ impl FaultyStore {
     /// While offline, everything is [`StoreErrorKind::Unavailable`].
     pub fn set_offline(&self, offline: bool) {
         self.offline.store(offline, Ordering::SeqCst);
+    }
+
+    /// From now on a commit of more steps is [`StoreErrorKind::TooLarge`].
+    pub fn take_at_most(&self, steps: usize) {
+        self.plan().steps_max = Some(steps);
     }
 
     /// From now on the log is damaged.
@@ -341,6 +348,10 @@ impl Lands for FaultyStore {
         self.before_read("commit")?;
         self.commits_tried.fetch_add(1, Ordering::SeqCst);
         self.tell(commit.log.clone());
+        if self.plan().steps_max.is_some_and(|max| commit.log.len() > max) {
+            self.faults.fetch_add(1, Ordering::SeqCst);
+            return Err(error(StoreErrorKind::TooLarge, "commit"));
+        }
         let fault = self.plan().of_commit();
         match fault {
             Some(fault) => Err(self.fail(fault, commit).await),

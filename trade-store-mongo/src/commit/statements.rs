@@ -68,11 +68,11 @@ impl Statements {
     ///
     /// # Errors
     /// `Conflict` where something is not as it should be, `Corrupt` where there are documents past the head of the log,
-    /// `Unsupported` where a document is larger than the server takes.
+    /// `TooLarge` where a document is larger than the server takes, or all of them are.
     pub(super) async fn run(self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
         if self.oversized {
             let detail = format!("a document for {} is larger than the server takes", self.collection);
-            return Err(StoreError::new(StoreErrorKind::Unsupported, NAME, OPERATION, detail));
+            return Err(StoreError::new(StoreErrorKind::TooLarge, NAME, OPERATION, detail));
         }
         for (list, count) in self.commands {
             let mut command = match self.sort {

@@ -100,7 +100,7 @@ impl Script {
                 "a row of {} bytes as text is more than the server's max_allowed_packet allows",
                 large.text.len()
             );
-            return Err(failure(StoreErrorKind::Internal, detail));
+            return Err(failure(StoreErrorKind::TooLarge, detail));
         }
         for message in self.messages {
             let patience = lease.answer_max();

@@ -29,14 +29,16 @@ pub(super) fn meaning(error: &sqlx::Error) -> (StoreErrorKind, &'static str) {
 }
 
 fn meaning_of_number(number: u16) -> (StoreErrorKind, &'static str) {
-    use StoreErrorKind::{Conflict, Corrupt, Internal, Unavailable, Unsupported};
+    use StoreErrorKind::{Conflict, Corrupt, Internal, TooLarge, Unavailable, Unsupported};
     match number {
         1_213 => (Conflict, "two transactions waited for each other"),
         1_205 => (Conflict, "another process holds the head of the log for too long"),
         1_020 => (Conflict, "something changed since it was read"),
         DUPLICATE_ENTRY | 1_022 | 1_586 => (Conflict, "a row of this key exists"),
         CHECK_VIOLATED | CONSTRAINT_FAILED => (Internal, "a row is not as the schema demands"),
-        1_153 => (Internal, "a row is larger than the server's max_allowed_packet"),
+        1_153 => (TooLarge, "a message is larger than the server's max_allowed_packet"),
+        1_197 => (TooLarge, "the transaction is larger than the server's max_binlog_cache_size"),
+        1_206 => (TooLarge, "the transaction takes more locks than the server's buffer pool has room for"),
         1_040 | 1_203 | 1_226 => (Unavailable, "the server has no connection left"),
         1_053 | 1_077 | 1_079 => (Unavailable, "the server is shutting down"),
         1_927 | 3_169 | 4_031 | 1_317 => (Unavailable, "the server ended the connection or the statement"),

@@ -25,7 +25,7 @@ pub(super) fn meaning(error: &sqlx::Error) -> (StoreErrorKind, &'static str) {
 }
 
 fn meaning_of_code(code: &str) -> (StoreErrorKind, &'static str) {
-    use StoreErrorKind::{Conflict, Corrupt, Internal, Unavailable, Unsupported};
+    use StoreErrorKind::{Conflict, Corrupt, Internal, TooLarge, Unavailable, Unsupported};
     match code {
         "40001" => (Conflict, "another transaction was in the way"),
         "40P01" => (Conflict, "two transactions waited for each other"),
@@ -43,6 +43,7 @@ fn meaning_of_code(code: &str) -> (StoreErrorKind, &'static str) {
         _ => match code.get(..2).unwrap_or_default() {
             "08" | "57" => (Unavailable, "the server is shutting down, starting, or out of reach"),
             "53" => (Unavailable, "the server is out of connections, memory or disk space"),
+            "54" => (TooLarge, "a statement is more than the server takes"),
             "58" => (Unavailable, "the server's machine failed it"),
             "28" => {
                 (Unsupported, "the server does not let this user in: check name, password and pg_hba.conf")

@@ -12,13 +12,14 @@ const IOERR: i32 = 10;
 const CORRUPT: i32 = 11;
 const FULL: i32 = 13;
 const CANTOPEN: i32 = 14;
+const TOOBIG: i32 = 18;
 const NOTADB: i32 = 26;
 const BUSY_SNAPSHOT: i32 = 517;
 const CONSTRAINT_PRIMARYKEY: i32 = 1_555;
 const CONSTRAINT_UNIQUE: i32 = 2_067;
 
 pub(super) fn meaning(error: &sqlx::Error) -> (StoreErrorKind, &'static str) {
-    use StoreErrorKind::{Conflict, Corrupt, Internal, Unavailable, Unsupported};
+    use StoreErrorKind::{Conflict, Corrupt, Internal, TooLarge, Unavailable, Unsupported};
     let Some(code) = code(error) else {
         return match error {
             sqlx::Error::Configuration(_) => (Unsupported, "the address is not one of an SQLite file"),
@@ -40,6 +41,7 @@ pub(super) fn meaning(error: &sqlx::Error) -> (StoreErrorKind, &'static str) {
         FULL => (Unavailable, "the disk is full"),
         CANTOPEN => (Unavailable, "the file cannot be opened"),
         IOERR => (Unavailable, "the file cannot be read or written"),
+        TOOBIG => (TooLarge, "a value is larger than SQLite takes"),
         READONLY | PERM => (Unsupported, "the file may not be written"),
         CORRUPT => (Corrupt, "the file is damaged"),
         NOTADB => (Corrupt, "the file is no SQLite database"),

@@ -13,7 +13,7 @@ pub(super) fn is_away(error: &StoreError) -> bool {
 
 /// Whether an error may be one command's own: that asks for more than the store can take.
 pub(super) fn may_be_of_one(error: &StoreError) -> bool {
-    matches!(error.kind, StoreErrorKind::Internal | StoreErrorKind::Unsupported)
+    matches!(error.kind, StoreErrorKind::TooLarge | StoreErrorKind::Internal | StoreErrorKind::Unsupported)
 }
 
 /// What a store that panicked did is unknown.
