@@ -195,7 +195,8 @@ async fn what_the_store_cannot_take_does_not_harm_the_commands_beside_it() {
 async fn only_who_asks_for_more_than_the_store_takes_at_once_is_told_so() {
     let (store, service) = start().await;
     store.take_at_most(2);
-    let sales = |count: usize| (0..count).map(move |n| sale(&format!("B-{count}-{n}"), "a", "b", &[("tea", 1)]));
+    let sales =
+        |count: usize| (0..count).map(move |n| sale(&format!("B-{count}-{n}"), "a", "b", &[("tea", 1)]));
     // The first is on its way alone, so that the others gather behind it: together they are too much.
     let commands = [
         open_station("c", &[]),

@@ -44,7 +44,11 @@ static CODES: &[Code] = &[
     ("quantity-out-of-range", StatusCode::UNPROCESSABLE_ENTITY, "A quantity would leave its range"),
     ("amount-out-of-range", StatusCode::UNPROCESSABLE_ENTITY, "A total would leave its range"),
     ("idempotency-key-reused", StatusCode::UNPROCESSABLE_ENTITY, "The idempotency key was used before"),
-    ("too-large-for-store", StatusCode::UNPROCESSABLE_ENTITY, "The request is more than the store takes at once"),
+    (
+        "too-large-for-store",
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "The request is more than the store takes at once",
+    ),
     ("internal", StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong here"),
     ("store-unavailable", StatusCode::SERVICE_UNAVAILABLE, "The store cannot be reached"),
     ("overloaded", StatusCode::SERVICE_UNAVAILABLE, "There is too much to do"),
@@ -312,7 +316,10 @@ mod tests {
     fn what_the_store_takes_only_in_parts_is_the_clients_to_split() {
         let error = StoreError::new(StoreErrorKind::TooLarge, "mongodb", "commit", "/var/db: secret");
         let problem = Problem::from(error);
-        assert_eq!((problem.code, problem.status()), ("too-large-for-store", StatusCode::UNPROCESSABLE_ENTITY));
+        assert_eq!(
+            (problem.code, problem.status()),
+            ("too-large-for-store", StatusCode::UNPROCESSABLE_ENTITY)
+        );
         let document = problem.document(&Context::new("r", "/x")).to_string();
         assert!(!document.contains("secret") && !document.contains("mongodb"), "{document}");
     }

@@ -48,6 +48,11 @@ pub trait Engine: Debug + Send + Sync + Sized + 'static {
     /// What an error asks of the caller, and what it is.
     fn meaning(error: &sqlx::Error) -> (StoreErrorKind, &'static str);
 
+    /// Whether an error says that the server has no room for another connection.
+    fn is_full(_error: &sqlx::Error) -> bool {
+        false
+    }
+
     /// As [`trade_core::store::Store::commit`].
     fn commit(
         store: &SqlStore<Self>,

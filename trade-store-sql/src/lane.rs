@@ -6,12 +6,15 @@
 
 use crate::dialect::Rendered;
 use crate::engine::{Engine, Param, classify};
+use crate::places::{Places, Used};
 use sqlx::Connection;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
-use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::timeout;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
 use trade_core::store::{StoreError, StoreErrorKind};
+
+/// Before a connection is tried again that the server had no room for.
+const ROOM_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long an operation may wait.
 #[derive(Debug, Clone, Copy)]
@@ -20,12 +23,15 @@ pub(crate) struct Patience {
     pub(crate) connection: Duration,
     /// For an answer.
     pub(crate) answer: Duration,
+    /// For somebody who uses a reader's connection.
+    pub(crate) idle: Duration,
 }
 
 impl Patience {
     /// As long as it takes: for a file, which cannot go silent.
     #[cfg(feature = "sqlite")]
-    pub(crate) const BOUNDLESS: Self = Self { connection: Duration::MAX, answer: Duration::MAX };
+    pub(crate) const BOUNDLESS: Self =
+        Self { connection: Duration::MAX, answer: Duration::MAX, idle: Duration::MAX };
 }
 
 /// Up to so many connections of one kind.
@@ -33,41 +39,83 @@ impl Patience {
 pub(crate) struct Lane<E: Engine> {
     options: E::Options,
     patience: Patience,
-    idle: Mutex<Vec<(E::Connection, Instant)>>,
-    free: Semaphore,
+    places: Arc<Places<E>>,
+    rank: Rank<E>,
+}
+
+/// Which connections of a server are made first.
+#[derive(Debug)]
+#[cfg_attr(
+    not(any(feature = "postgres", feature = "mysql")),
+    expect(dead_code, reason = "files have one rank")
+)]
+pub(crate) enum Rank<E: Engine> {
+    /// Those of a file: there are always enough.
+    Equal,
+    /// They are made before all others of the order, and kept.
+    First(Arc<Order<E>>),
+    /// They are made where all of the first are there, and given up where one of those cannot be made, or when nobody
+    /// uses them.
+    Later(Arc<Order<E>>),
+    /// The same, at a server without first ones.
+    Elsewhere,
+}
+
+/// The lanes of one server, by rank.
+///
+/// A server has room for so many connections, and readers would take all of it: then nothing could be written any more.
+/// So before a reader makes a connection, those of the first lanes that were lost are made again; and where the server
+/// has no room for one of these, readers give up theirs.
+#[derive(Debug)]
+pub(crate) struct Order<E: Engine> {
+    first: [Arc<Places<E>>; 3],
+    later: Arc<Places<E>>,
+    /// Held by whoever makes one of the first.
+    door: tokio::sync::Mutex<()>,
+}
+
+impl<E: Engine> Order<E> {
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    pub(crate) fn new(first: [Arc<Places<E>>; 3], later: Arc<Places<E>>) -> Arc<Self> {
+        Arc::new(Self { first, later, door: tokio::sync::Mutex::default() })
+    }
 }
 
 /// A connection for one operation.
 #[derive(Debug)]
 pub(crate) struct Lease<'l, E: Engine> {
     lane: &'l Lane<E>,
-    // Dropped before the permit, so that there are never more connections than permits.
+    // Dropped before its place, so that there are never more connections than places.
     pub(crate) connection: E::Connection,
     /// Whether it served before.
     reused: bool,
-    _permit: SemaphorePermit<'l>,
+    _used: Used<'l, E>,
     pub(crate) operation: &'static str,
 }
 
 impl<E: Engine> Lane<E> {
-    pub(crate) fn new(options: E::Options, connections_max: usize, patience: Patience) -> Self {
-        Self { options, patience, idle: Mutex::default(), free: Semaphore::new(connections_max) }
+    pub(crate) fn new(
+        options: E::Options,
+        patience: Patience,
+        places: Arc<Places<E>>,
+        rank: Rank<E>,
+    ) -> Self {
+        Self { options, patience, places, rank }
+    }
+
+    /// Where its connections are.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn places(&self) -> Arc<Places<E>> {
+        self.places.clone()
     }
 
     /// Waits for a connection, first come, first served.
     pub(crate) async fn lease(&self, operation: &'static str) -> Result<Lease<'_, E>, StoreError> {
         let unavailable = |detail| StoreError::new(StoreErrorKind::Unavailable, E::NAME, operation, detail);
-        let waited = timeout(self.patience.connection, self.free.acquire()).await;
-        let permit = waited
-            .map_err(|_| unavailable("all connections are in use"))?
-            .map_err(|_| unavailable("the store was closed"))?;
-        let idle = self.idle_connection().await;
-        let reused = idle.is_some();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => self.connection(operation).await?,
-        };
-        Ok(Lease { lane: self, connection, reused, _permit: permit, operation })
+        timeout(self.patience.connection, self.take(operation))
+            .await
+            .unwrap_or_else(|_| Err(unavailable("no connection was free, nor could one be made in time")))?
+            .ok_or_else(|| unavailable("the store was closed"))
     }
 
     /// Runs one statement that only reads; once more where its connection was cut while nobody used it.
@@ -79,33 +127,114 @@ impl<E: Engine> Lane<E> {
     ) -> Result<Vec<E::Row>, StoreError> {
         let mut lease = self.lease(operation).await?;
         let found = match lease.fetch(text, parameters).await {
-            Err(error) => lease.renew_after(error).await?.fetch(text, parameters).await?,
+            Err(error) => {
+                lease = lease.renew_after(error).await?;
+                lease.fetch(text, parameters).await?
+            }
             Ok(found) => found,
         };
         lease.give_back();
         Ok(found)
     }
 
-    async fn connection(&self, operation: &'static str) -> Result<E::Connection, StoreError> {
-        timeout(self.patience.connection, E::connect(&self.options))
-            .await
-            .map_err(|_| {
-                let detail = "no connection could be made in time";
-                StoreError::new(StoreErrorKind::Unavailable, E::NAME, operation, detail)
-            })?
-            .map_err(classify::<E>(operation))
+    /// None where the lane is closed.
+    async fn take(&self, operation: &'static str) -> Result<Option<Lease<'_, E>>, StoreError> {
+        loop {
+            let Some(place) = self.places.take().await else { return Ok(None) };
+            if matches!(self.rank, Rank::Later(_) | Rank::Elsewhere) {
+                self.places.close_unused(self.patience.idle).await;
+            }
+            let idle = self.idle_connection(&self.places).await;
+            let reused = idle.is_some();
+            let connection = match idle {
+                Some(connection) => Some(connection),
+                None => self.connection().await.map_err(classify::<E>(operation))?,
+            };
+            let Some(connection) = connection else {
+                // The others of this lane have to do: one of them is waited for.
+                self.places.abandon(place);
+                continue;
+            };
+            let used = self.places.used(place);
+            return Ok(Some(Lease { lane: self, connection, reused, _used: used, operation }));
+        }
     }
 
-    async fn idle_connection(&self) -> Option<E::Connection> {
-        let (mut connection, since) = self.idle().pop()?;
-        if E::IDLE_MAX.is_none_or(|max| since.elapsed() < max) {
+    /// Makes a connection. None where the server has no room for it, and there are others in this lane.
+    async fn connection(&self) -> Result<Option<E::Connection>, sqlx::Error> {
+        match &self.rank {
+            Rank::Equal => E::connect(&self.options).await.map(Some),
+            Rank::First(order) => {
+                let _door = order.door.lock().await;
+                self.first_connection(order).await.map(Some)
+            }
+            Rank::Later(order) => {
+                self.keep_first(order).await?;
+                self.connection_if_there_is_room().await
+            }
+            Rank::Elsewhere => self.connection_if_there_is_room().await,
+        }
+    }
+
+    /// Makes every connection of the first lanes that was lost. What is used now is there.
+    async fn keep_first(&self, order: &Order<E>) -> Result<(), sqlx::Error> {
+        let _door = order.door.lock().await;
+        for places in &order.first {
+            let Some(_place) = places.try_take() else { continue };
+            let connection = match self.idle_connection(places).await {
+                Some(connection) => connection,
+                None => self.first_connection(order).await?,
+            };
+            places.push(connection);
+        }
+        Ok(())
+    }
+
+    /// Makes a connection of a first lane, whatever readers have to give up for it.
+    async fn first_connection(&self, order: &Order<E>) -> Result<E::Connection, sqlx::Error> {
+        let mut made = Box::pin(E::connect(&self.options));
+        loop {
+            tokio::select! {
+                result = &mut made => match result {
+                    Err(error) if E::is_full(&error) => {
+                        if !order.later.make_room().await {
+                            return Err(error);
+                        }
+                        // The server takes a moment to notice.
+                        sleep(ROOM_PAUSE).await;
+                        made = Box::pin(E::connect(&self.options));
+                    }
+                    result => return result,
+                },
+                // What stands between the store and the server may let whoever comes wait until another one leaves.
+                () = sleep(self.patience.connection / 2) => {
+                    order.later.make_room().await;
+                }
+            }
+        }
+    }
+
+    async fn connection_if_there_is_room(&self) -> Result<Option<E::Connection>, sqlx::Error> {
+        let is_single = self.places.is_single();
+        let bound = if is_single { self.patience.connection } else { self.patience.connection / 2 };
+        match timeout(bound, E::connect(&self.options)).await {
+            Ok(Ok(connection)) => Ok(Some(connection)),
+            Ok(Err(error)) if is_single || !E::is_full(&error) => Err(error),
+            Ok(Err(_)) | Err(_) => Ok(None),
+        }
+    }
+
+    /// A connection that nobody uses, if it still is one.
+    async fn idle_connection(&self, places: &Places<E>) -> Option<E::Connection> {
+        let (mut connection, used_at) = places.pop()?;
+        if E::IDLE_MAX.is_none_or(|max| used_at.elapsed() < max) {
             return Some(connection);
         }
         match timeout(self.patience.answer, connection.ping()).await {
             Ok(Ok(())) => Some(connection),
             _ => {
                 // Where one has died, those that were idle for longer have too.
-                self.idle().clear();
+                places.clear();
                 None
             }
         }
@@ -113,20 +242,11 @@ impl<E: Engine> Lane<E> {
 
     /// Closes what is idle; what is lent is closed when it comes back.
     pub(crate) async fn close(&self) {
-        self.free.close();
-        let idle = std::mem::take(&mut *self.idle());
-        for (connection, _) in idle {
-            // It holds nothing that could be lost.
-            let _ = timeout(self.patience.answer, connection.close()).await;
-        }
-    }
-
-    fn idle(&self) -> MutexGuard<'_, Vec<(E::Connection, Instant)>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.places.close().await;
     }
 }
 
-impl<E: Engine> Lease<'_, E> {
+impl<'l, E: Engine> Lease<'l, E> {
     /// Runs a statement, to the end of its answer.
     pub(crate) async fn fetch(
         &mut self,
@@ -147,19 +267,20 @@ impl<E: Engine> Lease<'_, E> {
         answered::<E, _>(self.lane.patience, self.operation, answer).await
     }
 
-    /// After the first statement of an operation failed: a new connection, where the old one was cut since it was last
+    /// After the first statement of an operation failed: another connection, where the old one was cut since it was last
     /// used, as it is when the server was restarted. For statements that only read.
     ///
     /// # Errors
     /// `error`, where it was something else.
-    pub(crate) async fn renew_after(&mut self, error: StoreError) -> Result<&mut Self, StoreError> {
+    pub(crate) async fn renew_after(self, error: StoreError) -> Result<Self, StoreError> {
         if !self.reused || !is_cut(&error) {
             return Err(error);
         }
-        self.reused = false;
-        self.lane.idle().clear();
-        self.connection = self.lane.connection(self.operation).await?;
-        Ok(self)
+        let (lane, operation) = (self.lane, self.operation);
+        // Its place is free for whoever waits.
+        drop(self);
+        lane.places.clear();
+        lane.lease(operation).await
     }
 
     /// How long an answer may take.
@@ -170,9 +291,7 @@ impl<E: Engine> Lease<'_, E> {
 
     /// Gives the connection back after an operation that left nothing open.
     pub(crate) fn give_back(self) {
-        if !self.lane.free.is_closed() {
-            self.lane.idle().push((self.connection, Instant::now()));
-        }
+        self.lane.places.push(self.connection);
     }
 }
 

@@ -44,6 +44,7 @@ mod lane;
 mod migrations;
 #[cfg(feature = "mysql")]
 mod mysql;
+mod places;
 mod plan;
 #[cfg(feature = "postgres")]
 mod postgres;

@@ -1,9 +1,11 @@
 //! What the stores of a server share: how they connect, how long they wait, how they learn what others wrote.
 
 use crate::engine::Engine;
-use crate::lane::{Lane, Patience};
+use crate::lane::{Lane, Order, Patience, Rank};
+use crate::places::Places;
 use crate::store::Lanes;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 use trade_core::store::{StoreError, StoreErrorKind};
 #[cfg(feature = "mysql")]
@@ -13,9 +15,12 @@ use {crate::read::log, crate::store::SqlStore, trade_core::resource::Sequence};
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct ServerOptions {
-    /// The most connections that serve reads, from 1. One more writes, one loads what commands touch, one watches the
-    /// log; a replica has as many again.
+    /// The most connections that serve reads, from 1; fewer where the server has no room for as many. One more writes,
+    /// one loads what commands touch, one watches the log: these are made first, and kept. A replica has as many readers
+    /// again.
     pub readers_max: usize,
+    /// After so long without use a reader's connection is closed.
+    pub idle_timeout: Duration,
     /// How long an operation waits for a connection that is free, and for a new one to be made.
     pub connect_timeout: Duration,
     /// How long a statement may run. The server ends it, and where the server is silent, the client stops waiting
@@ -38,6 +43,7 @@ impl fmt::Debug for ServerOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             readers_max,
+            idle_timeout,
             connect_timeout,
             statement_timeout,
             lock_timeout,
@@ -47,6 +53,7 @@ impl fmt::Debug for ServerOptions {
         } = self;
         f.debug_struct("ServerOptions")
             .field("readers_max", readers_max)
+            .field("idle_timeout", idle_timeout)
             .field("connect_timeout", connect_timeout)
             .field("statement_timeout", statement_timeout)
             .field("lock_timeout", lock_timeout)
@@ -61,6 +68,7 @@ impl Default for ServerOptions {
     fn default() -> Self {
         Self {
             readers_max: 8,
+            idle_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(10),
             lock_timeout: Duration::from_secs(5),
@@ -127,16 +135,47 @@ impl ServerOptions {
         let patience = Patience {
             connection: self.connect_timeout,
             answer: self.statement_timeout.saturating_add(OUTWAIT),
+            idle: self.idle_timeout,
         };
-        let lane = |connections_max| Lane::new(primary.clone(), connections_max, patience);
+        let readers_max = self.readers_max.max(1);
+        let [writer, loader, watcher] = std::array::from_fn(|_| Places::new(1));
+        let readers = Places::new(readers_max);
+        let order = Order::new([&writer, &loader, &watcher].map(Arc::clone), readers.clone());
+        let first = |places| Lane::new(primary.clone(), patience, places, Rank::First(order.clone()));
         Lanes {
-            writer: lane(1),
-            loader: lane(1),
-            watcher: lane(1),
-            readers: lane(self.readers_max.max(1)),
-            replica: replica.map(|options| Lane::new(options, self.readers_max.max(1), patience)),
+            writer: first(writer),
+            loader: first(loader),
+            watcher: first(watcher),
+            readers: Lane::new(primary.clone(), patience, readers, Rank::Later(order.clone())),
+            replica: replica
+                .map(|options| Lane::new(options, patience, Places::new(readers_max), Rank::Elsewhere)),
         }
     }
+}
+
+/// Makes the connections without which a store is of no use, and one for readers: the first are kept from then on.
+///
+/// # Errors
+/// Those of a connection. Where the server has no room for all of them, how many those are.
+pub(crate) async fn open_first<E: Engine>(lanes: &Lanes<E>) -> Result<(), StoreError> {
+    const OPERATION: &str = "connect";
+    // The writer's is there.
+    for lane in [&lanes.loader, &lanes.watcher, &lanes.readers] {
+        match lane.lease(OPERATION).await {
+            Ok(lease) => lease.give_back(),
+            Err(error) if is_full::<E>(&error) => {
+                let detail =
+                    "the server has no connection left: a store needs 4 at least, 3 of which only it uses";
+                return Err(StoreError { detail: detail.into(), ..error });
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn is_full<E: Engine>(error: &StoreError) -> bool {
+    error.source.as_deref().and_then(|source| source.downcast_ref()).is_some_and(E::is_full)
 }
 
 /// Looks at the end of the log, again and again, until it lies behind `after`.

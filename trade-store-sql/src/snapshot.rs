@@ -16,7 +16,8 @@ impl<'l, E: Engine> Snapshot<'l, E> {
         let mut lease = readers.lease(operation).await?;
         let begin = Rendered::new(E::DIALECT, E::DIALECT.begin_snapshot());
         if let Err(error) = lease.execute(&begin, &[]).await {
-            lease.renew_after(error).await?.execute(&begin, &[]).await?;
+            lease = lease.renew_after(error).await?;
+            lease.execute(&begin, &[]).await?;
         }
         Ok(Self { lease })
     }

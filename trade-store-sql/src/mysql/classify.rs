@@ -12,6 +12,9 @@ const DUPLICATE_ENTRY: u16 = 1_062;
 const CHECK_VIOLATED: u16 = 3_819;
 const CONSTRAINT_FAILED: u16 = 4_025;
 
+/// Of the server, and of a user: MySQL's word and MariaDB's.
+const NO_CONNECTION_LEFT: [u16; 3] = [1_040, 1_203, 1_226];
+
 pub(super) fn meaning(error: &sqlx::Error) -> (StoreErrorKind, &'static str) {
     use StoreErrorKind::{Corrupt, Internal, Unavailable, Unsupported};
     match error {
@@ -39,7 +42,7 @@ fn meaning_of_number(number: u16) -> (StoreErrorKind, &'static str) {
         1_153 => (TooLarge, "a message is larger than the server's max_allowed_packet"),
         1_197 => (TooLarge, "the transaction is larger than the server's max_binlog_cache_size"),
         1_206 => (TooLarge, "the transaction takes more locks than the server's buffer pool has room for"),
-        1_040 | 1_203 | 1_226 => (Unavailable, "the server has no connection left"),
+        _ if NO_CONNECTION_LEFT.contains(&number) => (Unavailable, "the server has no connection left"),
         1_053 | 1_077 | 1_079 => (Unavailable, "the server is shutting down"),
         1_927 | 3_169 | 4_031 | 1_317 => (Unavailable, "the server ended the connection or the statement"),
         1_969 | 3_024 => (Unavailable, "the statement took too long"),
@@ -77,6 +80,11 @@ fn number(error: &sqlx::Error) -> Option<u16> {
 /// Whether a `CHECK` of a table is not met.
 pub(super) fn is_check(error: &sqlx::Error) -> bool {
     matches!(number(error), Some(CHECK_VIOLATED | CONSTRAINT_FAILED))
+}
+
+/// Whether the server has no connection left, or none for this user.
+pub(super) fn is_full(error: &sqlx::Error) -> bool {
+    number(error).is_some_and(|number| NO_CONNECTION_LEFT.contains(&number))
 }
 
 /// Whether a row of the same key stands already.

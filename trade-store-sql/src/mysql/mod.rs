@@ -23,7 +23,7 @@ mod session;
 use crate::dialect::{Dialect, Rendered};
 use crate::engine::{Engine, Param};
 use crate::rows::Columns;
-use crate::server::{ServerOptions, poll, try_replica};
+use crate::server::{ServerOptions, open_first, poll, try_replica};
 use crate::store::SqlStore;
 use session::MySqlOptions;
 use sqlx::mysql::{MySqlArguments, MySqlConnection, MySqlRow};
@@ -89,6 +89,7 @@ impl MySqlStore {
         let state = session::examine(&mut lease, options).await?;
         migrate::migrate(&mut lease, options.migrate).await?;
         lease.give_back();
+        open_first(&lanes).await?;
         try_replica(&lanes).await?;
         Ok(Self::new(lanes, state))
     }
@@ -149,6 +150,10 @@ impl Engine for MySql {
 
     fn meaning(error: &sqlx::Error) -> (StoreErrorKind, &'static str) {
         classify::meaning(error)
+    }
+
+    fn is_full(error: &sqlx::Error) -> bool {
+        classify::is_full(error)
     }
 
     async fn commit(store: &MySqlStore, commit: &Commit) -> Result<Head, StoreError> {

@@ -8,6 +8,7 @@ use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use trade_core::store::StoreErrorKind;
 
 const UNIQUE_VIOLATION: &str = "23505";
+const TOO_MANY_CONNECTIONS: &str = "53300";
 const STATEMENT_COMPLETION_UNKNOWN: &str = "40003";
 
 pub(super) fn meaning(error: &sqlx::Error) -> (StoreErrorKind, &'static str) {
@@ -33,6 +34,7 @@ fn meaning_of_code(code: &str) -> (StoreErrorKind, &'static str) {
         // What a commit's own statement does where it finds fewer rows than it should: see `batch`.
         "22012" => (Conflict, "a row was not as the commit expects it"),
         "55P03" => (Conflict, "another process holds the head of the log for too long"),
+        TOO_MANY_CONNECTIONS => (Unavailable, "the server has no connection left"),
         "57014" => (Unavailable, "the statement took too long"),
         "25P03" => (Unavailable, "the transaction was idle for too long"),
         "25006" => (Unavailable, "the server takes no writes: it is a replica, or was set read-only"),
@@ -42,7 +44,7 @@ fn meaning_of_code(code: &str) -> (StoreErrorKind, &'static str) {
         "42P01" | "42703" | "XX001" | "XX002" => (Corrupt, "tables are missing, altered or damaged"),
         _ => match code.get(..2).unwrap_or_default() {
             "08" | "57" => (Unavailable, "the server is shutting down, starting, or out of reach"),
-            "53" => (Unavailable, "the server is out of connections, memory or disk space"),
+            "53" => (Unavailable, "the server is out of memory or disk space"),
             "54" => (TooLarge, "a statement is more than the server takes"),
             "58" => (Unavailable, "the server's machine failed it"),
             "28" => {
@@ -72,6 +74,11 @@ fn is_definite_answer(error: &dyn DatabaseError) -> bool {
     let code = error.code();
     let ends = ["08", "57P", "58", "XX"].iter().any(|class| code.starts_with(class));
     error.severity() == PgSeverity::Error && !ends && code != STATEMENT_COMPLETION_UNKNOWN
+}
+
+/// Whether the server, the database or the role has no connection left.
+pub(super) fn is_full(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(DatabaseError::code).as_deref() == Some(TOO_MANY_CONNECTIONS)
 }
 
 /// The table in which a row of the same key stands already.

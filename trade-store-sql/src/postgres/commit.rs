@@ -67,11 +67,10 @@ pub(super) async fn lock(store: &PostgresStore) -> Result<WriteLock<'_>, StoreEr
         }
         Err(error) => error,
     };
-    match lease.renew_after(error).await.map(drop) {
-        Ok(()) => {}
+    match lease.renew_after(error).await {
+        Ok(renewed) => lease = renewed,
         // The lock can be had without asking; this connection may have it.
         Err(StoreError { kind: StoreErrorKind::Internal | StoreErrorKind::Unsupported, .. }) => {
-            drop(lease);
             lease = store.lanes.writer.lease(OPERATION).await?;
         }
         Err(error) => return Err(error),
@@ -86,7 +85,10 @@ async fn locked<'s>(
     let lock = LOCK.of(Postgres::DIALECT);
     let found = match lease.fetch(lock, &[]).await {
         // Nothing was written: on another connection it is asked for once more.
-        Err(error) => lease.renew_after(error).await?.fetch(lock, &[]).await?,
+        Err(error) => {
+            lease = lease.renew_after(error).await?;
+            lease.fetch(lock, &[]).await?
+        }
         Ok(found) => found,
     };
     WriteLock::new(store, lease, &found)

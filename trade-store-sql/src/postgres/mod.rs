@@ -33,7 +33,7 @@ mod wake;
 use crate::dialect::{Dialect, Rendered};
 use crate::engine::{Engine, Param};
 use crate::rows::Columns;
-use crate::server::{ServerOptions, try_replica};
+use crate::server::{ServerOptions, open_first, try_replica};
 use crate::store::SqlStore;
 use batch::Texts;
 use migrate::Server;
@@ -89,8 +89,9 @@ impl PostgresStore {
         let server = migrate::migrate(&mut lease.connection, options.migrate).await?;
         let seal = Seal::of(&mut lease.connection).await?;
         lease.give_back();
+        open_first(&lanes).await?;
         try_replica(&lanes).await?;
-        let wake = Wake::start(primary, seal, options.poll_interval);
+        let wake = Wake::start(primary, lanes.readers.places(), seal, options.poll_interval);
         let table_once = server == Server::Cockroach;
         Ok(Self::new(lanes, State { wake, table_once, texts: Texts::default() }))
     }
@@ -151,6 +152,10 @@ impl Engine for Postgres {
 
     fn meaning(error: &sqlx::Error) -> (StoreErrorKind, &'static str) {
         classify::meaning(error)
+    }
+
+    fn is_full(error: &sqlx::Error) -> bool {
+        classify::is_full(error)
     }
 
     async fn commit(store: &SqlStore<Self>, commit: &Commit) -> Result<Head, StoreError> {

@@ -3,15 +3,17 @@
 //! A hint, and no more: whoever waits looks at the end of the log at every interval as well, so a notification that is
 //! lost costs that long. It is sent after the commit and outside its transaction, where it would make all commits of the
 //! database wait for each other once more; and many commits share one. What is about to be written is sent beside it
-//! (see [`ahead`](super::ahead)). One connection a store listens and tells; where it is cut, it is made again. A server
-//! that does not know LISTEN is not asked twice.
+//! (see [`ahead`](super::ahead)). One connection a store listens and tells; where it is cut, it is made again, and where
+//! the server has no room for it, readers give up one of theirs. A server that does not know LISTEN is not asked twice.
 
-use super::PostgresStore;
 use super::ahead::{Ahead, RECORDS_MIN};
 use super::seal::Seal;
 use super::session::PostgresOptions;
 use super::told::{Hearing, Stretch};
+use super::{Postgres, PostgresStore, classify};
+use crate::places::Places;
 use crate::read::log;
+use sqlx::ConnectOptions;
 use sqlx::postgres::{PgListener, PgNotification, PgPoolOptions, PgQueryResult};
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,14 +57,19 @@ impl Drop for Wake {
 }
 
 impl Wake {
-    /// Begins to listen.
-    pub(super) fn start(options: PostgresOptions, seal: Option<Seal>, poll_interval: Duration) -> Self {
+    /// Begins to listen, beside these readers.
+    pub(super) fn start(
+        options: PostgresOptions,
+        readers: Arc<Places<Postgres>>,
+        seal: Option<Seal>,
+        poll_interval: Duration,
+    ) -> Self {
         let (own, written) = watch::channel(0);
         let (planned, plans) = mpsc::channel(PLANS_MAX);
         let (newest, heard) = watch::channel(0);
         let ahead = Arc::new(Ahead::default());
         let ear = Ear { newest, ahead: ahead.clone(), hearing: Hearing::default(), seal: seal.clone() };
-        let task = tokio::spawn(listen(options, Mouth { written, plans, seal }, ear));
+        let task = tokio::spawn(listen(options, readers, Mouth { written, plans, seal }, ear));
         Self { own, planned, heard, ahead, poll_interval, task }
     }
 
@@ -151,16 +158,28 @@ enum End {
     Cut { listened: bool },
 }
 
-async fn listen(options: PostgresOptions, mut mouth: Mouth, mut ear: Ear) {
+async fn listen(options: PostgresOptions, readers: Arc<Places<Postgres>>, mut mouth: Mouth, mut ear: Ear) {
     let mut pause = RETRY_FIRST;
     loop {
         match listen_once(&options, &mut mouth, &mut ear).await {
             End::Store | End::Unknown => return,
             End::Cut { listened: true } => pause = RETRY_FIRST,
-            End::Cut { listened: false } => pause = (pause * 2).min(RETRY_MAX),
+            End::Cut { listened: false } => {
+                pause = (pause * 2).min(RETRY_MAX);
+                // They need one themselves.
+                if is_full(&options).await && !readers.is_single() {
+                    readers.make_room().await;
+                }
+            }
         }
         sleep(pause).await;
     }
+}
+
+/// Whether the server has no room for a connection; the pool in which listeners come does not tell.
+async fn is_full(options: &PostgresOptions) -> bool {
+    let opened = timeout(ANSWER_MAX, options.driver_options().connect()).await;
+    matches!(opened, Ok(Err(error)) if classify::is_full(&error))
 }
 
 async fn listen_once(options: &PostgresOptions, mouth: &mut Mouth, ear: &mut Ear) -> End {

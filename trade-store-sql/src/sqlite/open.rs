@@ -3,7 +3,8 @@
 use super::classify::is_busy;
 use super::{Sqlite, SqliteStore, migrate};
 use crate::engine::{Engine, classify};
-use crate::lane::{Lane, Patience};
+use crate::lane::{Lane, Patience, Rank};
+use crate::places::Places;
 use crate::store::Lanes;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteSynchronous};
@@ -39,7 +40,7 @@ pub(super) async fn open(url: &str) -> Result<SqliteStore, StoreError> {
     // An upsert of many rows journals the pages it touches, to undo itself alone: not by way of a file.
     let writer_options =
         writer_options.pragma("temp_store", "MEMORY").statement_cache_capacity(WRITER_STATEMENTS);
-    let writer = Lane::new(writer_options, 1, Patience::BOUNDLESS);
+    let writer = Lane::new(writer_options, Patience::BOUNDLESS, Places::new(1), Rank::Equal);
     let mut lease = writer.lease(OPERATION).await?;
     migrate::refuse_newer(&mut lease.connection).await?;
     switch_to_write_ahead_log(&mut lease.connection).await?;
@@ -50,7 +51,9 @@ pub(super) async fn open(url: &str) -> Result<SqliteStore, StoreError> {
         .read_only(true)
         .pragma("cache_size", READER_CACHE)
         .row_buffer_size(256);
-    let lane = |connections_max| Lane::new(reader_options.clone(), connections_max, Patience::BOUNDLESS);
+    let lane = |connections_max| {
+        Lane::new(reader_options.clone(), Patience::BOUNDLESS, Places::new(connections_max), Rank::Equal)
+    };
     let (loader, watcher, readers) = (lane(1), lane(1), lane(READERS_MAX));
     Ok(SqliteStore::new(Lanes { writer, loader, watcher, readers, replica: None }, ()))
 }
