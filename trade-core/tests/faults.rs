@@ -146,6 +146,46 @@ async fn an_unavailable_store_is_told_as_such_and_nothing_changes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_service_is_ready_again_once_something_could_be_stored() {
+    let is_away = |answer: Result<(), ServiceError>| matches!(answer, Err(ServiceError::Store(error)) if error.kind == StoreErrorKind::Unavailable);
+    let (store, service) = start().await;
+    service.ready().await.expect("nothing failed yet");
+    // A commit may fail where all that can be asked beforehand goes well.
+    store.fail_commits([Some(Fault::Unavailable)]);
+    service.submit(sell_all()).await.expect_err("the store is away");
+    assert!(is_away(service.ready().await));
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    service.ready().await.expect("another one may land, though nobody tried");
+    store.fail_commits([Some(Fault::Unavailable)]);
+    service.submit(sell_all()).await.expect_err("the store is away");
+    assert!(is_away(service.ready().await));
+    service.submit(sell_all()).await.expect("it is back");
+    service.ready().await.expect("at once");
+    // It can be read, and the head of its log cannot be had.
+    store.fall_silent(Duration::from_millis(100));
+    service.submit(Request::new(adjust("a", &[("tea", 1)]))).await.expect_err("the store is silent");
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        assert!(is_away(service.ready().await));
+    }
+    store.heal();
+    service.ready().await.expect("the head can be held again");
+    // What one command is refused for says nothing of the next.
+    store.take_at_most(0);
+    service.submit(Request::new(adjust("a", &[("tea", 1)]))).await.expect_err("it is too large");
+    service.ready().await.expect("the store is there");
+    store.heal();
+    store.fail_loads_as([Some(StoreErrorKind::Unsupported)]);
+    service.submit(Request::new(adjust("a", &[("tea", 1)]))).await.expect_err("it may not be written");
+    assert!(matches!(service.ready().await, Err(ServiceError::Store(_))));
+    taken(&service, adjust("a", &[("tea", 1)])).await;
+    store.set_offline(true);
+    assert!(is_away(service.ready().await));
+    service.shutdown().await;
+    assert!(matches!(service.ready().await, Err(ServiceError::Stopped)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn conflicts_past_the_bound_are_overload() {
     let (store, service) = start().await;
     store.fail_commits([Some(Fault::Conflict); 10]);

@@ -114,6 +114,17 @@ async fn a_server_whose_store_was_exchanged_is_not_ready() {
 }
 
 #[tokio::test]
+async fn a_server_that_stores_nothing_is_not_ready_though_it_can_be_read() {
+    static END: AtomicU64 = AtomicU64::new(10);
+    let network = broken(Broken::Ending(&END), HttpOptions::default()).await;
+    network.get("/health/ready").await.expect(200);
+    network.post("/api/inventory", json!({"stationId": "x"})).await.problem(503, "store-unavailable");
+    let got = network.get("/health/ready").await;
+    got.problem(503, "store-unavailable");
+    assert!(!got.text.contains("secret"), "{}", got.text);
+}
+
+#[tokio::test]
 async fn a_server_that_commits_nothing_any_more_is_not_ready() {
     let network = Network::new().await;
     network.get("/health/ready").await.expect(200);

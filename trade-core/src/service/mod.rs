@@ -3,6 +3,7 @@
 mod committer;
 mod keys;
 mod maintenance;
+mod readiness;
 
 use crate::bus::EventBus;
 use crate::clock::{Clock, IdSource, SystemClock, UuidV7};
@@ -12,6 +13,7 @@ use crate::rules;
 use crate::store::{Store, StoreError, StoreErrorKind};
 use crate::values::Timestamp;
 use committer::{Committer, Pending};
+use readiness::Readiness;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -117,6 +119,7 @@ struct Inner {
     queue: Mutex<Option<mpsc::UnboundedSender<Pending>>>,
     room: Arc<Semaphore>,
     running: Arc<Mutex<HashSet<RequestId>>>,
+    readiness: Arc<Readiness>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -148,8 +151,15 @@ impl TradeService {
     ) -> Result<Self, StoreError> {
         let bus = EventBus::new(store.clone(), store.head().await?);
         let (sender, receiver) = mpsc::unbounded_channel();
-        let committer =
-            Committer::new(store.clone(), bus.clone(), clock.clone(), ids.clone(), options.clone());
+        let readiness = Arc::new(Readiness::default());
+        let committer = Committer::new(
+            store.clone(),
+            bus.clone(),
+            clock.clone(),
+            ids.clone(),
+            options.clone(),
+            readiness.clone(),
+        );
         let inner = Arc::new(Inner {
             store,
             bus: bus.clone(),
@@ -159,6 +169,7 @@ impl TradeService {
             options,
             queue: Mutex::new(Some(sender)),
             running: Arc::default(),
+            readiness,
             tasks: Mutex::default(),
         });
         let service = Self { inner };
@@ -209,6 +220,20 @@ impl TradeService {
     pub fn is_working(&self) -> bool {
         let tasks = self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         tasks.first().is_some_and(|committer| !committer.is_finished())
+    }
+
+    /// Whether the store takes commands now, as far as that shows without one: not while it cannot be read, nor after
+    /// commands failed, until something was stored, or some seconds have passed and the head of the log can be held
+    /// ([`Store::hold`]). To be asked now and then, by whoever sends requests here or elsewhere.
+    ///
+    /// # Errors
+    /// [`ServiceError::Stopped`] where no command is taken ([`TradeService::is_working`]), [`ServiceError::Store`] where
+    /// the store would not store it.
+    pub async fn ready(&self) -> Result<(), ServiceError> {
+        if !self.is_working() {
+            return Err(ServiceError::Stopped);
+        }
+        self.inner.readiness.check(&*self.inner.store).await.map_err(ServiceError::Store)
     }
 
     /// The store, for reading.

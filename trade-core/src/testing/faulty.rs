@@ -332,6 +332,7 @@ impl Store for FaultyStore {
     }
 
     async fn hold(&self) -> Result<Box<dyn Held + '_>, StoreError> {
+        self.before_read("hold")?;
         self.heard("hold", StoreErrorKind::Unavailable).await?;
         Ok(Box::new(HeldBy { store: self, _head: self.head.clone().lock_owned().await }))
     }

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use serde_json::json;
+use std::error::Error;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -31,11 +32,11 @@ pub(crate) async fn ready(State(app): State<App>) -> Reply {
         let detail = "the store was exchanged beneath the server, which has to be started again";
         return Err(Problem::new("store-unavailable", detail));
     }
-    match timeout(STORE_TIME_MAX, app.store().head()).await {
-        Ok(Ok(_)) => reply::json(StatusCode::OK, &json!({ "status": "ready" })),
+    match timeout(STORE_TIME_MAX, app.service.ready()).await {
+        Ok(Ok(())) => reply::json(StatusCode::OK, &json!({ "status": "ready" })),
         Ok(Err(error)) => {
-            tracing::warn!(%error, "not ready");
-            Err(Problem::new("store-unavailable", "the store cannot be reached"))
+            tracing::warn!(cause = error.source(), %error, "not ready");
+            Err(Problem::new("store-unavailable", "the store cannot be reached, or takes nothing new"))
         }
         Err(_) => Err(Problem::new("store-unavailable", "the store did not answer in time")),
     }

@@ -1,6 +1,6 @@
 //! What an error of the store means for a group, and who is told.
 
-use super::Pending;
+use super::{Committer, Pending};
 use crate::service::ServiceError;
 use crate::store::{Head, Store, StoreError, StoreErrorKind};
 use std::sync::Arc;
@@ -27,11 +27,17 @@ pub(super) fn outcome(
     })
 }
 
-/// Tells everyone of a group that it was not stored, as far as is known.
-pub(super) fn fail(group: Vec<Pending>, error: Arc<StoreError>) {
-    if group.is_empty() {
-        return;
+impl Committer {
+    /// Tells everyone of a group that it was not stored, as far as is known.
+    pub(super) fn fail(&self, group: Vec<Pending>, error: Arc<StoreError>) {
+        if !group.is_empty() {
+            self.readiness.failed(&error);
+            tell(group, error);
+        }
     }
+}
+
+fn tell(group: Vec<Pending>, error: Arc<StoreError>) {
     tracing::error!(%error, source = error.source.as_deref(), commands = group.len(), "a group was not committed");
     for pending in group {
         let answer = match error.kind {

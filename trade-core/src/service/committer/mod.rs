@@ -40,11 +40,12 @@ mod turn;
 pub(super) use pending::Pending;
 
 use super::ServiceOptions;
+use super::readiness::Readiness;
 use crate::bus::EventBus;
 use crate::clock::{Clock, IdSource};
 use crate::command::RequestId;
 use crate::store::{Head, Held, Store, StoreError, StoreErrorKind};
-use failure::{fail, is_away, may_be_of_one, outcome};
+use failure::{is_away, may_be_of_one, outcome};
 use group::{Closed, Group};
 use novelty::Novelty;
 use queue::{gather, waiting};
@@ -75,6 +76,7 @@ pub(super) struct Committer {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     options: ServiceOptions,
+    readiness: Arc<Readiness>,
     /// Where the log ended when it was last known to be as the view has it; none where the view knows nothing.
     landed: Option<Head>,
     /// When the store last said that it ends there.
@@ -119,6 +121,7 @@ impl Committer {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdSource>,
         options: ServiceOptions,
+        readiness: Arc<Readiness>,
     ) -> Self {
         let open = Group::new(RequestId(ids.next().into_bytes()));
         Self {
@@ -127,6 +130,7 @@ impl Committer {
             clock,
             ids,
             options,
+            readiness,
             landed: None,
             heard_at: Instant::now(),
             open,
@@ -203,7 +207,7 @@ impl Committer {
                 group.extend(left);
                 self.settle(group, Some(error)).await;
             }
-            Err((left, error)) => fail(left, Arc::new(error)),
+            Err((left, error)) => self.fail(left, Arc::new(error)),
         }
     }
 
@@ -326,7 +330,7 @@ impl Committer {
                 let group = closed.undecided(error.kind == StoreErrorKind::OutcomeUnknown);
                 match self.settle(group, Some(error)).await {
                     // What was never tried need not wait as long to hear the same.
-                    Some(away) => fail(again, away),
+                    Some(away) => self.fail(again, away),
                     None => drop(self.settle(again, None).await),
                 }
             }
@@ -335,6 +339,7 @@ impl Committer {
 
     /// A group is stored, the log ending at `head`. Answers what was decided since, and must be decided again.
     fn stored(&mut self, closed: Closed, head: Head) -> Vec<Pending> {
+        self.readiness.stored();
         let expected = closed.newest;
         let (records, decided) = closed.landed(head);
         self.bus.publish(records);
@@ -373,13 +378,13 @@ impl Committer {
         let (group, error) = settled.err()?;
         if group.len() == 1 || !may_be_of_one(&error) {
             let error = Arc::new(error);
-            fail(group, error.clone());
+            self.fail(group, error.clone());
             return Some(error).filter(|error| error.kind == StoreErrorKind::Unavailable);
         }
         // One command of the group may be what the store cannot take; the others shall not suffer for it.
         for pending in group {
             if let Err((group, error)) = self.settle_together(vec![pending], None).await {
-                fail(group, Arc::new(error));
+                self.fail(group, Arc::new(error));
             }
         }
         None
