@@ -39,6 +39,8 @@ pub struct DatabaseServer {
     port: u16,
     /// The ports of all members of its replica set; none where it stands alone.
     members: Vec<u16>,
+    /// Variables that `tests/servers` reads.
+    settings: Vec<(&'static str, &'static str)>,
     process: Option<Child>,
 }
 
@@ -46,6 +48,22 @@ impl DatabaseServer {
     /// Makes and starts an empty server on a free port of the loopback interface.
     pub fn start(product: Product) -> Self {
         Self::prepare(product, &[]).started()
+    }
+
+    /// The same, of a MongoDB whose cache is so small, in gigabytes.
+    pub fn start_with_cache(gigabytes: &'static str) -> Self {
+        Self::start_set(("MONGODB_CACHE_GB", gigabytes))
+    }
+
+    /// The same, of a MongoDB that takes so many connections.
+    pub fn start_with_connections(most: &'static str) -> Self {
+        Self::start_set(("MONGODB_CONNECTIONS_MAX", most))
+    }
+
+    fn start_set(setting: (&'static str, &'static str)) -> Self {
+        let mut server = Self::prepare(Product::Mongodb, &[]);
+        server.settings.push(setting);
+        server.started()
     }
 
     /// The same, of a server that talks TLS: PostgreSQL or MariaDB.
@@ -83,7 +101,7 @@ impl DatabaseServer {
             .args(how)
             .status();
         assert!(status.expect("tests/servers runs").success(), "{} cannot be prepared", product.name());
-        Self { product, folder, port: 0, members: Vec::new(), process: None }
+        Self { product, folder, port: 0, members: Vec::new(), settings: Vec::new(), process: None }
     }
 
     /// Starts members of one replica set.
@@ -137,9 +155,14 @@ impl DatabaseServer {
 
     /// Starts it again, at the same port, on what is stored.
     pub fn restart(&mut self) {
+        self.restart_unawaited();
+        assert!(self.await_ready(), "{} does not start again:\n{}", self.product.name(), self.log());
+    }
+
+    /// The same, without waiting for it: it may have no connection left for who asks.
+    pub fn restart_unawaited(&mut self) {
         assert!(self.process.is_none(), "it was killed before");
         self.launch();
-        assert!(self.await_ready(), "{} does not start again:\n{}", self.product.name(), self.log());
     }
 
     /// Starts the process.
@@ -150,7 +173,8 @@ impl DatabaseServer {
         let log = self.folder.path().join("log");
         std::fs::write(&log, "").expect("the log can be emptied");
         let mut command = script(arguments);
-        let process = command.args(self.members.iter().map(u16::to_string)).spawn();
+        let command = command.args(self.members.iter().map(u16::to_string));
+        let process = command.envs(self.settings.iter().copied()).spawn();
         self.process = Some(process.expect("tests/servers runs"));
     }
 

@@ -21,6 +21,7 @@ const APP_NAME: &str = "trade-network";
 const APP_NAME_BYTES_MAX: usize = 128;
 /// What MongoDB 6.0 answers as `maxWireVersion`.
 const WIRE_VERSION_MIN: i32 = 17;
+const WRITERS: u32 = 4;
 /// How often each server is asked for its role, where it does not tell by itself. The driver's 10 s are longer than an
 /// operation waits: a server that refused one command as not the primary, and is, would be lost for all of them.
 const HEARTBEAT: Duration = Duration::from_secs(2);
@@ -43,7 +44,8 @@ pub(crate) async fn open_by(
 ) -> Result<MongoStore, StoreError> {
     let name = client_options.default_database.clone().unwrap_or_else(|| DATABASE.into());
     let app_name = client_options.app_name.clone().unwrap_or_default();
-    let client = Client::with_options(client_options).map_err(classify(OPERATION))?;
+    let readers = Client::with_options(of_readers(&client_options, options)).map_err(classify(OPERATION))?;
+    let client = Client::with_options(of_writers(client_options)).map_err(classify(OPERATION))?;
     let answer_max = options.connect_timeout.saturating_add(OUTWAIT);
     // More than one round trip may be needed, each of which has its own bound.
     let hello = async { client.database("admin").run_command(doc! { "hello": 1 }).await };
@@ -55,11 +57,13 @@ pub(crate) async fn open_by(
     let migrating = migrate::run(&migrated, options.migrate);
     let most = options.operation_timeout.max(MIGRATION_TIMEOUT);
     tokio::time::timeout(most, migrating).await.map_err(|_| silent())??;
+    // Where there is no room for all of them they are made later.
+    let _ = tokio::time::timeout(options.connect_timeout, client.warm_connection_pool()).await;
     let database = client.database(&name);
     let wake = Wake::start(database.clone(), options.poll_interval);
     let store = MongoStore {
-        client,
         database,
+        reading: readers.database(&name),
         app_name,
         is_sharded,
         options: options.clone(),
@@ -106,8 +110,25 @@ pub(crate) async fn client_options(url: &str, options: &MongoOptions) -> Result<
     parsed.server_selection_timeout.get_or_insert(options.connect_timeout);
     parsed.connect_timeout.get_or_insert(options.connect_timeout);
     parsed.heartbeat_freq.get_or_insert(HEARTBEAT);
-    parsed.max_pool_size.get_or_insert(options.connections_max.max(1));
     Ok(parsed)
+}
+
+/// Connections that are made first, and kept: one that commits, one that loads what commands touch, one that looks where
+/// the log ends, one that listens.
+fn of_writers(mut options: ClientOptions) -> ClientOptions {
+    options.max_pool_size = Some(WRITERS);
+    options.min_pool_size = Some(WRITERS);
+    options.max_idle_time = None;
+    options
+}
+
+/// Connections that are made as needed, and closed when nobody uses them. Where a server refuses one, the driver gives up
+/// all that its client has there: so these have a client of their own.
+fn of_readers(of_address: &ClientOptions, options: &MongoOptions) -> ClientOptions {
+    let mut readers = of_address.clone();
+    readers.max_pool_size.get_or_insert(options.connections_max.max(1));
+    readers.max_idle_time.get_or_insert(options.idle_timeout);
+    readers
 }
 
 /// Refuses a server that cannot do what a store needs, and answers whether it is one of a sharded cluster.
@@ -154,7 +175,7 @@ impl MongoStore {
         let mut session = self.session(operation).await?;
         let ping = self.database.run_command(doc! { "ping": 1 }).session(&mut session);
         self.answered(operation, ping).await?.map_err(classify(operation))?;
-        self.seen.advance(session.operation_time());
+        self.seen.learn(&session);
         Ok(())
     }
 }
@@ -195,7 +216,10 @@ mod tests {
         let options = client_options(url, &MongoOptions::default()).await.unwrap();
         assert!(options.write_concern.is_none() && options.read_concern.is_none());
         assert!(options.selection_criteria.is_none());
-        assert_eq!(options.max_pool_size, Some(3));
+        let readers = of_readers(&options, &MongoOptions::default());
+        assert_eq!((readers.max_pool_size, readers.min_pool_size), (Some(3), None));
+        let writers = of_writers(options.clone());
+        assert_eq!((writers.max_pool_size, writers.min_pool_size), (Some(WRITERS), Some(WRITERS)));
         assert_eq!(options.app_name.as_deref(), Some("trade-network/x"));
     }
 }

@@ -6,8 +6,12 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct MongoOptions {
-    /// The most connections to each server, from 1; the address may name another number (`maxPoolSize`).
+    /// The most connections that read from each server, from 1; the address may name another number (`maxPoolSize`).
+    /// Four more write, load what commands touch, and watch the log: these are made first, and kept.
     pub connections_max: u32,
+    /// After so long without use a connection that reads is closed; the address may name another time
+    /// (`maxIdleTimeMS`).
+    pub idle_timeout: Duration,
     /// How long an operation waits for a server that can serve it, and for a new connection; the address may name other
     /// times (`serverSelectionTimeoutMS`, `connectTimeoutMS`).
     pub connect_timeout: Duration,
@@ -27,6 +31,7 @@ impl Default for MongoOptions {
     fn default() -> Self {
         Self {
             connections_max: 16,
+            idle_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(5),
             operation_timeout: Duration::from_secs(10),
             lock_timeout: Duration::from_secs(5),

@@ -7,7 +7,7 @@ use crate::read::{cargo, inventory, ledger, load, log, trades};
 use crate::wake::Wake;
 use crate::{classify, commit};
 use async_trait::async_trait;
-use mongodb::{Client, ClientSession, Database};
+use mongodb::{ClientSession, Database};
 use std::fmt;
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -21,8 +21,10 @@ use trade_core::values::{ShipmentId, StationId, Timestamp, TransactionId};
 
 /// Keeps a network in a database of a MongoDB replica set or sharded cluster.
 pub struct MongoStore {
-    pub(crate) client: Client,
+    /// By the connections of those who write, load what commands touch, or look where the log ends.
     pub(crate) database: Database,
+    /// By those of everybody else: however many read, the others have theirs.
+    pub(crate) reading: Database,
     /// What this store's connections are known by at the server.
     pub(crate) app_name: String,
     /// Whether the servers are `mongos`, each of which knows the transactions that go through it.
@@ -72,16 +74,17 @@ impl MongoStore {
         // Whoever writes ends first; a head that is held for longer is let go of by the server.
         let patience = self.options.lock_timeout;
         let _turn = tokio::time::timeout(patience, self.turn.lock()).await;
-        let client = self.client.clone();
-        if tokio::time::timeout(patience, client.clone().shutdown()).await.is_err() {
-            client.shutdown().immediate(true).await;
+        for client in [self.reading.client(), self.database.client()] {
+            if tokio::time::timeout(patience, client.clone().shutdown()).await.is_err() {
+                client.clone().shutdown().immediate(true).await;
+            }
         }
     }
 
     /// A session for commands that belong together.
     pub(crate) async fn session(&self, operation: &'static str) -> Result<ClientSession, StoreError> {
         // What a read must have seen is said in the command itself.
-        let session = self.client.start_session().causal_consistency(false).await;
+        let session = self.database.client().start_session().causal_consistency(false).await;
         session.map_err(classify::classify(operation))
     }
 }
@@ -169,7 +172,7 @@ impl EventLog for MongoStore {
         records_max: usize,
         bytes_max: usize,
     ) -> Result<Vec<LogRecord>, StoreError> {
-        log::read(self, after, records_max, bytes_max).await
+        log::read(self, after, records_max, bytes_max, false).await
     }
 
     async fn read_to_commit(
@@ -178,7 +181,7 @@ impl EventLog for MongoStore {
         records_max: usize,
         bytes_max: usize,
     ) -> Result<Vec<LogRecord>, StoreError> {
-        self.read(after, records_max, bytes_max).await
+        log::read(self, after, records_max, bytes_max, true).await
     }
 
     async fn foretold(&self, _after: Sequence) -> Vec<LogRecord> {

@@ -95,6 +95,51 @@ async fn a_write_conflict_at_any_command_is_a_conflict_and_lands_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "TRADE_TEST_MONGODB_URL"]
+async fn what_the_server_takes_only_in_parts_is_told_as_such_and_lands_nothing() {
+    let place = Place::make().await;
+    for (command, code) in [("insert", 388), ("update", 388), ("insert", 257), ("insert", 10334)] {
+        place.fail(command, 1, error(code, &[])).await;
+        let (commit, outcome) = place.commit("A").await;
+        assert_eq!(outcome.unwrap_err().kind, StoreErrorKind::TooLarge, "{command} {code}");
+        assert_eq!(place.store.head().await.unwrap(), commit.base);
+    }
+    assert!(!place.has_landed("A").await);
+    // At the end it is not certain.
+    place.fail("commitTransaction", 100, error(257, &[])).await;
+    assert_eq!(place.commit("A").await.1.unwrap_err().kind, StoreErrorKind::OutcomeUnknown);
+    assert!(!place.has_landed("A").await);
+    place.commit("A").await.1.unwrap();
+    place.store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "TRADE_TEST_MONGODB_URL"]
+async fn however_long_somebody_reads_who_writes_has_a_connection() {
+    let mut options = MongoOptions::default();
+    options.connections_max = 1;
+    let place = Place::make_with(options).await;
+    let commit = decided(&place.store, &sales("A", 1, 2)).await;
+    place.fail("find", 1, doc! { "blockConnection": true, "blockTimeMS": 3_000 }).await;
+    let id = trade_id("A-00000");
+    let mut reading = std::pin::pin!(place.store.trade(&id));
+    let writing = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        place.store.commit(&commit).await.unwrap();
+        decided(&place.store, &sales("B", 1, 2)).await;
+        place.store.read_to_commit(0, 10, usize::MAX).await.unwrap();
+        place.store.head().await.unwrap()
+    };
+    tokio::select! {
+        biased;
+        read = &mut reading => panic!("it is not answered so soon: {read:?}"),
+        head = writing => assert_eq!(head.sequence, commit.base.sequence + commit.event_count()),
+    }
+    reading.await.unwrap();
+    place.store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "TRADE_TEST_MONGODB_URL"]
 async fn a_write_conflict_at_the_head_is_waited_out() {
     let place = Place::make().await;
     place.fail("findAndModify", 5, error(112, TRANSIENT)).await;

@@ -71,7 +71,7 @@ async fn finish(mut turn: Turn<'_>, commit: &Commit) -> Result<Head, StoreError>
         }
     };
     end(&mut turn).await?;
-    turn.store.seen.advance(turn.session.operation_time());
+    turn.store.seen.learn(&turn.session);
     Ok(head)
 }
 

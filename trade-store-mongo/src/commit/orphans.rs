@@ -61,7 +61,7 @@ async fn end_idle(store: &MongoStore) -> Result<(), Error> {
         } },
         doc! { "$project": { "id": "$lsid.id" } },
     ];
-    let admin = store.client.database("admin");
+    let admin = store.database.client().database("admin");
     let reply =
         admin.run_command(doc! { "aggregate": 1, "pipeline": pipeline.to_vec(), "cursor": {} }).await?;
     let found = reply.get_document("cursor").and_then(|cursor| cursor.get_array("firstBatch"));

@@ -61,7 +61,7 @@ pub(super) async fn take<'s>(store: &'s MongoStore, commit: Option<&Commit>) -> 
         let touched = store.answered(OPERATION, touch(store, &mut session, commit)).await?;
         match touched {
             Ok(reply) => {
-                store.seen.advance(session.operation_time());
+                store.seen.learn(&session);
                 let stored_head = found(&reply)?;
                 return Ok(Turn { store, session, stored_head, is_moved: commit.is_some(), _turn: turn });
             }

@@ -51,7 +51,7 @@ pub(crate) fn query(keys: &Keys, moment: Moment) -> Result<Query, StoreError> {
         pipeline.push(rawdoc! { "$unionWith": { "coll": STATIONS, "pipeline": stages } });
     }
     find(&mut pipeline, RECEIPTS, cstr!("receipt"), keys.requests.iter().map(|id| receipt::binary(&id.0)));
-    Ok(Query::aggregate_raw(OPERATION, HEAD, pipeline, moment))
+    Ok(Query::aggregate_raw(OPERATION, HEAD, pipeline, moment).for_commit())
 }
 
 /// Adds the documents of some ids to a pipeline, under a name.
@@ -142,7 +142,7 @@ async fn rows(store: &MongoStore, keys: &Keys) -> Result<Vec<Row>, StoreError> {
     }
     // The newest moment: what was seen last may be so long ago that the server no longer remembers it.
     store.see_now(OPERATION).await?;
-    let moment = store.seen.newest().map_or(Moment::One, Moment::At);
+    let moment = store.seen.operation().map_or(Moment::One, Moment::At);
     let mut rows = Vec::new();
     for part in &parts {
         rows.extend(query(part, moment)?.fetch(store, row).await?);
@@ -160,7 +160,7 @@ async fn put_together(
         (0..*pieces).for_each(|piece| keys.push(receipt::piece_key(request, piece)));
     }
     let filter = rawdoc! { "_id": { "$in": keys } };
-    let query = Query::find(OPERATION, PIECES, filter, rawdoc! { "_id": 1 }, usize::MAX);
+    let query = Query::find(OPERATION, PIECES, filter, rawdoc! { "_id": 1 }, usize::MAX).for_commit();
     for (request, bytes) in query.fetch(store, receipt::read_piece).await? {
         if let Some((receipt, pieces)) = receipts.get_mut(&request) {
             receipt.answer.get_or_insert_default().extend(bytes);

@@ -37,6 +37,8 @@ pub(crate) struct Query {
     pub(crate) moment: Moment,
     /// No further document is read once those read are so large.
     pub(crate) bytes_max: usize,
+    /// Whether it goes by the connections of those who write: it waits for no other reader then.
+    pub(crate) for_commit: bool,
 }
 
 impl Query {
@@ -64,7 +66,7 @@ impl Query {
         // One answer of up to 16 MB, and no second request for what follows the first 101 documents.
         let command =
             rawdoc! { "aggregate": collection, "pipeline": pipeline, "cursor": { "batchSize": i32::MAX } };
-        Self { operation, command, moment, bytes_max: usize::MAX }
+        Self { operation, command, moment, bytes_max: usize::MAX, for_commit: false }
     }
 
     /// The documents of a collection that pass a filter.
@@ -83,12 +85,18 @@ impl Query {
             "limit": limit,
             "batchSize": i32::MAX,
         };
-        Self { operation, command, moment: Moment::Any, bytes_max: usize::MAX }
+        Self { operation, command, moment: Moment::Any, bytes_max: usize::MAX, for_commit: false }
     }
 
     /// By the index of this name, whatever the server thinks of it.
     pub(crate) fn by_index(mut self, name: &str) -> Self {
         self.command.append(cstr!("hint"), name);
+        self
+    }
+
+    /// By the connections of those who write.
+    pub(crate) fn for_commit(mut self) -> Self {
+        self.for_commit = true;
         self
     }
 
@@ -123,15 +131,17 @@ impl Query {
         let mut command = self.command.clone();
         command.append(cstr!("readConcern"), self.concern(store));
         command.append(cstr!("maxTimeMS"), store.millis_max());
-        let mut session = store.client.start_session().causal_consistency(false).await?;
-        let cursor = store.database.run_raw_cursor_command(command).session(&mut session);
+        let database = if self.for_commit { &store.database } else { &store.reading };
+        let mut session = database.client().start_session().causal_consistency(false).await?;
+        store.seen.tell(&mut session);
+        let cursor = database.run_raw_cursor_command(command).session(&mut session);
         let mut cursor = cursor.await?;
         let (mut rows, mut bytes) = (Vec::new(), 0);
         while bytes < self.bytes_max && cursor.advance(&mut session).await? {
             bytes += cursor.current().as_bytes().len();
             rows.push(read(cursor.current()));
         }
-        store.seen.advance(session.operation_time());
+        store.seen.learn(&session);
         Ok(rows)
     }
 
@@ -142,7 +152,7 @@ impl Query {
             Moment::At(time) => return rawdoc! { "level": "snapshot", "atClusterTime": time },
         };
         let mut concern = rawdoc! { "level": level };
-        if let Some(time) = store.seen.newest() {
+        if let Some(time) = store.seen.operation() {
             concern.append(cstr!("afterClusterTime"), time);
         }
         concern
