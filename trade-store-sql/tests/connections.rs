@@ -329,7 +329,7 @@ async fn who_writes_takes_the_place_of_who_reads_where_there_is_no_other<L: Limi
 
 async fn a_store_needs_four_connections_and_makes_do_with_them<L: Limited>() {
     let user = L::make(3).await;
-    let refused = user.open_with(&ServerOptions::default()).await.err().expect("they are too few");
+    let refused = user.open_with(&ServerOptions::default()).await.expect_err("they are too few");
     assert_eq!(refused.kind, StoreErrorKind::Unavailable);
     assert!(refused.detail.contains("needs 4"), "{refused}");
     let (user, store) = network::<L>(4).await;

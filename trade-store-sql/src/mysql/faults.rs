@@ -134,6 +134,19 @@ async fn a_statement_that_takes_too_long_is_ended() {
 
 #[tokio::test]
 #[ignore = "TRADE_TEST_MYSQL_URL"]
+async fn a_row_that_is_longer_than_a_message_is_too_large_and_lands_not() {
+    let database = Database::create().await;
+    let mut store = store_in(&database).await;
+    let commit = opening(&store, "ceres", 1_000).await;
+    let packet_bytes_max = std::mem::replace(&mut store.state.packet_bytes_max, 1_000);
+    assert_eq!(store.commit(&commit).await.unwrap_err().kind, StoreErrorKind::TooLarge);
+    assert_eq!(store.head().await.unwrap().sequence, 0);
+    store.state.packet_bytes_max = packet_bytes_max;
+    assert_eq!(store.commit(&commit).await.unwrap().sequence, 1);
+}
+
+#[tokio::test]
+#[ignore = "TRADE_TEST_MYSQL_URL"]
 async fn rows_past_the_head_are_damage_not_a_conflict() {
     let database = Database::create().await;
     let store = store_in(&database).await;

@@ -1,7 +1,9 @@
 //! What a store does where rows are not as its log says.
 
-use super::PostgresStore;
 use super::query_plans::database::Database;
+use super::{Postgres, PostgresStore};
+use crate::dialect::Rendered;
+use crate::engine::Engine;
 use sqlx::Executor;
 use trade_core::command::{AdjustInventory, Adjustment, Command, CreateStation, Precondition};
 use trade_core::event::Actor;
@@ -85,4 +87,14 @@ async fn a_row_that_names_what_is_not_stored_is_a_defect() {
     row.row.station_id = "luna".try_into().unwrap();
     commit.stock.push(row);
     assert_refused(&store, &commit, StoreErrorKind::Internal).await;
+}
+
+#[tokio::test]
+#[ignore = "TRADE_TEST_POSTGRES_URL"]
+async fn what_is_past_a_limit_of_the_server_is_too_large() {
+    let database = Database::create().await;
+    let store = PostgresStore::connect(&database.url()).await.unwrap();
+    let mut lease = store.lanes.writer.lease("test").await.unwrap();
+    let sql = Rendered::new(Postgres::DIALECT, "SELECT repeat('x', 2000000000)");
+    assert_eq!(lease.fetch(&sql, &[]).await.unwrap_err().kind, StoreErrorKind::TooLarge);
 }

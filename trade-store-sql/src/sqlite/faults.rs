@@ -1,9 +1,11 @@
 //! What a store does when SQLite fails under it.
 
-use super::SqliteStore;
 use super::commit::write_at_once;
 use super::open::READERS_MAX;
+use super::{Sqlite, SqliteStore};
 use crate::commit::keys::RowKeys;
+use crate::dialect::Rendered;
+use crate::engine::Engine;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Executor};
 use std::sync::Arc;
@@ -136,4 +138,12 @@ async fn many_readers_wait_for_each_other_and_for_no_writer() {
     for reader in readers.collect::<Vec<_>>() {
         assert_eq!(reader.await.unwrap(), 0);
     }
+}
+
+#[tokio::test]
+async fn what_is_past_a_limit_of_sqlite_is_too_large() {
+    let (_folder, store) = store().await;
+    let mut lease = store.lanes.writer.lease("test").await.unwrap();
+    let sql = Rendered::new(Sqlite::DIALECT, "SELECT zeroblob(2000000000)");
+    assert_eq!(lease.fetch(&sql, &[]).await.unwrap_err().kind, StoreErrorKind::TooLarge);
 }
