@@ -4,6 +4,7 @@ use crate::feed::Live;
 use crate::metrics::Metrics;
 use crate::options::HttpOptions;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use trade_core::service::TradeService;
 use trade_core::store::Store;
 
@@ -14,12 +15,20 @@ pub(crate) struct App {
     pub(crate) options: Arc<HttpOptions>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) live: Arc<Live>,
+    /// Whether the newest probe was told that the server is not ready.
+    pub(crate) hindrance: Arc<AtomicBool>,
 }
 
 impl App {
     pub(crate) fn new(service: TradeService, options: HttpOptions) -> Self {
         let live = Arc::new(Live::new(service.bus().clone(), &options));
-        Self { service, options: Arc::new(options), metrics: Arc::new(Metrics::new()), live }
+        Self {
+            service,
+            options: Arc::new(options),
+            metrics: Arc::new(Metrics::new()),
+            live,
+            hindrance: Arc::default(),
+        }
     }
 
     /// The store, for reading.

@@ -294,10 +294,14 @@ fn of_store(error: &StoreError) -> Problem {
     }
 }
 
-/// What a client is not told.
+/// What a client is not told. An outage, which every request of its time meets, is told by the service, once.
 fn log(error: &StoreError) {
+    use StoreErrorKind::{Conflict, OutcomeUnknown, Unavailable};
     let cause = error.source.as_deref().map(|source| source as &(dyn Error + 'static));
-    tracing::error!(%error, cause, "the store failed");
+    match error.kind {
+        Unavailable | OutcomeUnknown | Conflict => tracing::debug!(%error, cause, "the store failed"),
+        _ => tracing::error!(%error, cause, "the store failed"),
+    }
 }
 
 #[cfg(test)]
@@ -317,10 +321,10 @@ mod tests {
         let error = StoreError::new(StoreErrorKind::TooLarge, "mongodb", "commit", "/var/db: secret");
         let problem = Problem::from(error);
         assert_eq!(
-            (problem.code, problem.status()),
+            (problem.code.0, problem.status()),
             ("too-large-for-store", StatusCode::UNPROCESSABLE_ENTITY)
         );
-        let document = problem.document(&Context::new("r", "/x")).to_string();
+        let document = serde_json::to_string(&problem.document(&Context::new("r", "/x"))).unwrap();
         assert!(!document.contains("secret") && !document.contains("mongodb"), "{document}");
     }
 

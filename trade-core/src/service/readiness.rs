@@ -1,5 +1,6 @@
 //! Whether commands are stored, as far as that shows without one.
 
+use crate::outage::Outage;
 use crate::store::{Store, StoreError, StoreErrorKind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,10 +11,17 @@ use tokio::time::Instant;
 const DOUBT: Duration = Duration::from_secs(5);
 
 /// What became of the newest commands.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Readiness {
     /// The newest failure, where nothing was stored since.
     failure: Mutex<Option<Failure>>,
+    outage: Outage,
+}
+
+impl Default for Readiness {
+    fn default() -> Self {
+        Self { failure: Mutex::default(), outage: Outage::new("commit") }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -26,6 +34,7 @@ impl Readiness {
     /// Something was stored.
     pub(super) fn stored(&self) {
         *self.failure() = None;
+        self.outage.worked();
     }
 
     /// Commands were not stored.
@@ -35,8 +44,11 @@ impl Readiness {
         };
         match error.kind {
             // Others may be.
-            Conflict | TooLarge | Internal => {}
+            Conflict | TooLarge | Internal => tracing::error!(
+                %error, source = error.source.as_deref(), "commands were not committed"
+            ),
             OutcomeUnknown | Unavailable | Corrupt | Unsupported => {
+                self.outage.failed(error);
                 *self.failure() = Some(Failure { at: Instant::now(), error: error.clone() });
             }
         }
@@ -53,7 +65,9 @@ impl Readiness {
         }
         drop(store.hold().await.map_err(Arc::new)?);
         // Nothing failed meanwhile.
-        self.failure().take_if(|newest| newest.at == at);
+        if self.failure().take_if(|newest| newest.at == at).is_some() {
+            self.outage.worked();
+        }
         Ok(())
     }
 

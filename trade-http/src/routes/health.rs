@@ -8,6 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use serde_json::json;
 use std::error::Error;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -22,23 +23,35 @@ pub(crate) async fn ready(State(app): State<App>) -> Reply {
     if app.options.shutdown.has_begun() {
         return Err(Problem::shutdown());
     }
+    let hindrance = hindrance(&app).await;
+    // Probes come all the time: what they are told is news only where it changes.
+    if app.hindrance.swap(hindrance.is_some(), Ordering::Relaxed) != hindrance.is_some() {
+        match hindrance {
+            Some(detail) => tracing::warn!("not ready: {detail}"),
+            None => tracing::info!("ready again"),
+        }
+    }
+    match hindrance {
+        None => reply::json(StatusCode::OK, &json!({ "status": "ready" })),
+        Some(detail) => Err(Problem::new("store-unavailable", detail)),
+    }
+}
+
+/// What keeps the server from its work.
+async fn hindrance(app: &App) -> Option<&'static str> {
     if !app.service.is_working() {
-        tracing::warn!("not ready: nothing is committed any more");
-        let detail = "the server no longer commits anything to its store, and has to be started again";
-        return Err(Problem::new("store-unavailable", detail));
+        return Some("the server no longer commits anything to its store, and has to be started again");
     }
     if app.service.bus().is_closed() {
-        tracing::warn!("not ready: the log is another than it was");
-        let detail = "the store was exchanged beneath the server, which has to be started again";
-        return Err(Problem::new("store-unavailable", detail));
+        return Some("the store was exchanged beneath the server, which has to be started again");
     }
     match timeout(STORE_TIME_MAX, app.service.ready()).await {
-        Ok(Ok(())) => reply::json(StatusCode::OK, &json!({ "status": "ready" })),
+        Ok(Ok(())) => None,
         Ok(Err(error)) => {
-            tracing::warn!(cause = error.source(), %error, "not ready");
-            Err(Problem::new("store-unavailable", "the store cannot be reached, or takes nothing new"))
+            tracing::debug!(cause = error.source(), %error, "not ready");
+            Some("the store cannot be reached, or takes nothing new")
         }
-        Err(_) => Err(Problem::new("store-unavailable", "the store did not answer in time")),
+        Err(_) => Some("the store did not answer in time"),
     }
 }
 

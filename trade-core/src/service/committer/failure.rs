@@ -38,7 +38,6 @@ impl Committer {
 }
 
 fn tell(group: Vec<Pending>, error: Arc<StoreError>) {
-    tracing::error!(%error, source = error.source.as_deref(), commands = group.len(), "a group was not committed");
     for pending in group {
         let answer = match error.kind {
             _ if pending.may_have_landed() => ServiceError::Unknown(error.clone()),
