@@ -5,11 +5,12 @@ mod serve;
 mod settings;
 mod verify;
 
-use examples::store::{Missing, OpenError, Opened, StoreOptions};
+use examples::store::{OpenError, Opened, StoreOptions};
 use settings::Task;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
+use trade_core::store::Access;
 
 /// What became of the program: its exit code, and for a failure the one line that says why.
 type Ended = Result<(), Failure>;
@@ -74,6 +75,6 @@ fn run(task: impl Future<Output = Ended>) -> Ended {
 }
 
 /// Opens the store of a setting.
-async fn open(url: &str, missing: Missing, options: &StoreOptions) -> Result<Opened, Failure> {
-    Ok(Opened::open(url, missing, options).await?)
+async fn open(url: &str, access: Access, options: &StoreOptions) -> Result<Opened, Failure> {
+    Ok(Opened::open(url, access, options).await?)
 }

@@ -6,7 +6,7 @@
 use crate::settings::{LogFormat, Settings};
 use crate::{Ended, Failure, open, say};
 use axum::Router;
-use examples::store::{Missing, Opened, causes};
+use examples::store::{Opened, causes};
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use trade_core::clock::{SystemClock, UuidV7};
 use trade_core::service::{ServiceOptions, TradeService};
+use trade_core::store::Access;
 use trade_http::HttpOptions;
 
 /// Connections the system may hold for us while we are busy.
@@ -45,7 +46,7 @@ pub(crate) async fn run(settings: Settings) -> Ended {
     let mut stopped = pin!(stop_signal()?);
     let listener = bind(&listen)?;
     let start = async {
-        let opened = open(&store, Missing::Create, &store_options).await?;
+        let opened = open(&store, Access::Migrate, &store_options).await?;
         let one_processor =
             opened.is_embedded() && available_parallelism().is_ok_and(|count| count.get() == 1);
         let options = ServiceOptions { one_processor, ..ServiceOptions::default() };

@@ -1,6 +1,6 @@
 //! What the server is told: flag, then environment variable, then default.
 
-use examples::store::{StoreOptions, names_no_file};
+use examples::store::{StoreOptions, names_no_file, names_no_server, why_no_replica};
 use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
@@ -91,6 +91,7 @@ struct Setting {
 struct Value {
     origin: &'static str,
     text: String,
+    is_default: bool,
 }
 
 impl Setting {
@@ -100,14 +101,14 @@ impl Setting {
 
     fn value(&self, environment: &impl Fn(&str) -> Option<OsString>) -> Result<Value, String> {
         if let Some(text) = &self.given {
-            return Ok(Value { origin: self.flag, text: text.clone() });
+            return Ok(Value { origin: self.flag, text: text.clone(), is_default: false });
         }
         // A variable that is set to nothing counts as not set: that is how compose files and shells leave one out.
         match environment(self.variable).filter(|text| !text.is_empty()) {
-            None => Ok(Value { origin: self.flag, text: self.default.into() }),
+            None => Ok(Value { origin: self.flag, text: self.default.into(), is_default: true }),
             Some(text) => {
                 let text = text.into_string().map_err(|_| format!("{}: is not UTF-8", self.variable))?;
-                Ok(Value { origin: self.variable, text })
+                Ok(Value { origin: self.variable, text, is_default: false })
             }
         }
     }
@@ -198,11 +199,12 @@ fn task(
         None => {
             let listen = addresses(&listen.value(environment)?)?;
             access(&auth.value(environment)?, &listen)?;
+            let store = address(store.value(environment)?)?;
             Ok(Task::Serve(Box::new(Settings {
                 listen,
                 allowed_hosts: allowed_hosts(&allowed.value(environment)?)?,
-                store: address(store.value(environment)?)?,
-                store_options: store_options(options, environment)?,
+                store_options: store_options(&store, options, environment)?,
+                store,
                 log: filter(&log.value(environment)?)?,
                 log_format: format_of(&log_format.value(environment)?)?,
             })))
@@ -218,24 +220,29 @@ fn task(
     }
 }
 
-/// How a store of a server connects.
+/// How a store of a server connects. What the store has no use for is refused, not passed over.
 fn store_options(
+    store: &str,
     [read, connections, poll]: &[Setting; 3],
     environment: &impl Fn(&str) -> Option<OsString>,
 ) -> Result<StoreOptions, String> {
     let mut options = StoreOptions::default();
     let read = read.value(environment)?;
     if !read.text.is_empty() {
-        if !["postgres:", "postgresql:", "mysql:", "mariadb:"]
-            .iter()
-            .any(|scheme| read.text.starts_with(scheme))
-        {
-            return Err(format!("{}: must be an address of postgres:// or mysql://", read.origin));
+        // The text may hold a password.
+        if let Some(reason) = why_no_replica(store, &read.text) {
+            return Err(format!("{}: {reason}", read.origin));
         }
         options.read_url = Some(read.text);
     }
-    options.connections_max = number(&connections.value(environment)?, 1..=1_000)?;
-    options.poll_interval = Duration::from_millis(number(&poll.value(environment)?, 1..=60_000)? as u64);
+    let (connections, poll) = (connections.value(environment)?, poll.value(environment)?);
+    for unused in [&connections, &poll] {
+        if !unused.is_default && names_no_server(store) {
+            return Err(format!("{}: a store in a file or in memory has no use for it", unused.origin));
+        }
+    }
+    options.connections_max = number(&connections, 1..=1_000)?;
+    options.poll_interval = Duration::from_millis(number(&poll, 1..=60_000)? as u64);
     Ok(options)
 }
 
@@ -359,11 +366,17 @@ mod tests {
             ("verify --store sqlite://", "--store"),
             ("--log-format xml", "--log-format"),
             ("--auth maybe", "--auth"),
-            ("--store-read sqlite://a.db", "--store-read"),
-            ("--store-read mongodb://a/x", "--store-read"),
-            ("--store-connections 0", "--store-connections"),
-            ("--store-connections many", "--store-connections"),
-            ("--store-poll 0", "--store-poll"),
+            ("--store postgres://h/x --store-read sqlite://a.db", "--store-read"),
+            ("--store postgres://h/x --store-read mysql://a/x", "postgres://"),
+            ("--store mysql://h/x --store-read postgres://a/x", "mysql://"),
+            ("--store mongodb://h/x --store-read mongodb://a/x", "--store-read"),
+            ("--store sqlite://a.db --store-read postgres://a/x", "--store-read"),
+            ("--store memory: --store-read postgres://a/x", "--store-read"),
+            ("--store sqlite://a.db --store-connections 9", "--store-connections"),
+            ("--store memory: --store-poll 9", "--store-poll"),
+            ("--store postgres://h/x --store-connections 0", "--store-connections"),
+            ("--store postgres://h/x --store-connections many", "--store-connections"),
+            ("--store mongodb://h/x --store-poll 0", "--store-poll"),
             ("verify --store-poll 5", "--store-poll"),
             ("--auth required", "not available"),
             ("--allowed-host trade.example:80", "without a port"),
@@ -389,6 +402,8 @@ mod tests {
         assert!(error.contains("TRADE_LISTEN"), "{error}");
         let error = read_with("", &[("TRADE_LOG", "foo")]).unwrap_err();
         assert!(error.contains("TRADE_LOG") && error.contains("foo"), "{error}");
+        let error = read_with("", &[("TRADE_STORE_POLL", "9")]).unwrap_err();
+        assert!(error.contains("TRADE_STORE_POLL"), "{error}");
         let error = read_with("", &[("TRADE_STORE", "sqlite://")]).unwrap_err();
         assert!(error.contains("TRADE_STORE"), "{error}");
     }
@@ -432,12 +447,11 @@ mod tests {
         assert_eq!((options.connections_max, options.read_url), (8, None));
         assert_eq!(options.poll_interval, Duration::from_millis(100));
         let replica = "postgres://ada:s3cret@replica/x";
-        let options =
-            served(&format!("--store-read {replica} --store-poll 5"), &[("TRADE_STORE_CONNECTIONS", "3")])
-                .store_options;
+        let arguments = format!("--store postgres://h/x --store-read {replica} --store-poll 5");
+        let options = served(&arguments, &[("TRADE_STORE_CONNECTIONS", "3")]).store_options;
         assert_eq!((options.connections_max, options.read_url.as_deref()), (3, Some(replica)));
         assert_eq!(options.poll_interval, Duration::from_millis(5));
-        let error = read_with("--store-read redis://ada:s3cret@h", &[]).unwrap_err();
+        let error = read_with("--store postgres://h/x --store-read redis://ada:s3cret@h", &[]).unwrap_err();
         assert!(!error.contains("s3cret"), "{error}");
     }
 

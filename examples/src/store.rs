@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 use trade_core::memory::MemoryStore;
-use trade_core::store::{Store, StoreError};
+use trade_core::store::{Access, Store, StoreError};
 use trade_store_mongo::{MongoOptions, MongoStore};
 use trade_store_sql::{MySqlStore, PostgresStore, ServerOptions, SqliteStore};
 
@@ -60,34 +60,68 @@ impl std::fmt::Debug for StoreOptions {
 }
 
 impl StoreOptions {
-    fn sql(&self, missing: Missing) -> ServerOptions {
+    fn sql(&self, access: Access) -> ServerOptions {
         let mut options = ServerOptions::default();
         options.readers_max = self.connections_max;
         options.connect_timeout = self.connect_timeout;
         options.poll_interval = self.poll_interval;
         options.read_url.clone_from(&self.read_url);
-        options.migrate = missing == Missing::Create;
+        options.access = access;
         options
     }
 
-    fn mongo(&self, missing: Missing) -> MongoOptions {
+    fn mongo(&self, access: Access) -> MongoOptions {
         let mut options = MongoOptions::default();
         let connections_max = u32::try_from(self.connections_max).unwrap_or(u32::MAX);
         options.connections_max = connections_max.saturating_add(MONGO_OTHERS);
         options.connect_timeout = self.connect_timeout;
         options.poll_interval = self.poll_interval;
-        options.migrate = missing == Missing::Create;
+        options.access = access;
         options
     }
 }
 
-/// Whether a store that is not there yet is made.
+/// The kinds of stores, as their addresses begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Missing {
-    /// It is made, empty.
-    Create,
-    /// It is an error.
-    Refuse,
+enum Kind {
+    Memory,
+    Sqlite,
+    Postgres,
+    MySql,
+    Mongo,
+}
+
+impl Kind {
+    fn of(url: &str) -> Option<Self> {
+        match url.split_once(':')?.0 {
+            "memory" if url == "memory:" => Some(Self::Memory),
+            "sqlite" => Some(Self::Sqlite),
+            "postgres" | "postgresql" => Some(Self::Postgres),
+            "mysql" | "mariadb" => Some(Self::MySql),
+            "mongodb" => Some(Self::Mongo),
+            _ => None,
+        }
+    }
+
+    fn is_embedded(self) -> bool {
+        matches!(self, Self::Memory | Self::Sqlite)
+    }
+}
+
+/// Whether this is the address of a store without a server, which has no use for [`StoreOptions`].
+pub fn names_no_server(url: &str) -> bool {
+    Kind::of(url).is_some_and(Kind::is_embedded)
+}
+
+/// Why the lists of a store cannot be read at another address; `None` where they can.
+pub fn why_no_replica(url: &str, read_url: &str) -> Option<&'static str> {
+    match Kind::of(url) {
+        Some(kind) if kind.is_embedded() => Some("a store in a file or in memory has no replica"),
+        Some(Kind::Mongo) => Some("an address of mongodb:// has its replicas in itself"),
+        Some(kind) if Kind::of(read_url) == Some(kind) => None,
+        Some(Kind::MySql) => Some("must be an address of mysql://, as that of the store is"),
+        _ => Some("must be an address of postgres://, as that of the store is"),
+    }
 }
 
 /// Why there is no store. Each displays as one line, without the password of the address.
@@ -113,48 +147,40 @@ impl Opened {
     /// Opens the store at an address; `options` are for stores of a server.
     ///
     /// # Errors
-    /// [`OpenError::Address`] if this build has no such store, [`OpenError::Store`] if it cannot be opened.
-    pub async fn open(url: &str, missing: Missing, options: &StoreOptions) -> Result<Self, OpenError> {
+    /// [`OpenError::Address`] if this build has no such store, or none that can be read from a replica,
+    /// [`OpenError::Store`] if it cannot be opened.
+    pub async fn open(url: &str, access: Access, options: &StoreOptions) -> Result<Self, OpenError> {
         let address = without_password(url);
-        let unopened = |error: StoreError| {
-            OpenError::Store(format!("the store {address} cannot be opened: {}", causes(&error)))
-        };
-        match url.split_once(':').map(|(scheme, _)| scheme) {
-            Some("memory") if url == "memory:" => Ok(Self::Memory(Arc::new(MemoryStore::new()))),
-            Some("sqlite") if names_no_file(url) => Err(OpenError::Address(format!(
+        let Some(kind) = Kind::of(url) else { return Err(OpenError::Address(not_served(url, &address))) };
+        if kind == Kind::Sqlite && names_no_file(url) {
+            return Err(OpenError::Address(format!(
                 "the store {address} names no file; use sqlite://path/to/file.db, or memory:"
-            ))),
-            Some("sqlite") => {
-                let opened = match missing {
-                    Missing::Create => SqliteStore::open(url).await,
-                    Missing::Refuse => SqliteStore::open(&existing_only(url)).await,
-                };
-                opened.map(|store| Self::Sqlite(Arc::new(store))).map_err(unopened)
-            }
-            Some("postgres" | "postgresql") => {
-                let opened = PostgresStore::connect_with(url, &options.sql(missing)).await;
-                opened.map(|store| Self::Postgres(Arc::new(store))).map_err(unopened)
-            }
-            Some("mysql" | "mariadb") => {
-                let opened = MySqlStore::connect_with(url, &options.sql(missing)).await;
-                opened.map(|store| Self::MySql(Arc::new(store))).map_err(unopened)
-            }
-            Some("mongodb") if options.read_url.is_some() => Err(OpenError::Address(format!(
-                "the store {address} has its replicas in its own address: leave --store-read out"
-            ))),
-            Some("mongodb") => {
-                let opened = MongoStore::connect_with(url, &options.mongo(missing)).await;
-                opened.map(|store| Self::Mongo(Arc::new(store))).map_err(unopened)
-            }
-            Some("mongodb+srv") => Err(OpenError::Address(format!(
-                "the store {address} is not available: this build does not ask the DNS for the members of a replica \
-                 set; name them, as in mongodb://user:password@one,two,three/database?replicaSet=…"
-            ))),
-            _ => Err(OpenError::Address(format!(
-                "{address:?} is no store: use sqlite://path/to/file.db, postgres://…, mysql://…, mongodb://… \
-                 or memory:"
-            ))),
+            )));
         }
+        if let Some(reason) = options.read_url.as_deref().and_then(|read_url| why_no_replica(url, read_url)) {
+            return Err(OpenError::Address(format!("the replica of the store {address}: {reason}")));
+        }
+        let opened = match kind {
+            Kind::Memory => Ok(Self::Memory(Arc::new(MemoryStore::new()))),
+            Kind::Sqlite => {
+                SqliteStore::open_with(url, access).await.map(|store| Self::Sqlite(Arc::new(store)))
+            }
+            Kind::Postgres => {
+                let opened = PostgresStore::connect_with(url, &options.sql(access)).await;
+                opened.map(|store| Self::Postgres(Arc::new(store)))
+            }
+            Kind::MySql => {
+                let opened = MySqlStore::connect_with(url, &options.sql(access)).await;
+                opened.map(|store| Self::MySql(Arc::new(store)))
+            }
+            Kind::Mongo => {
+                let opened = MongoStore::connect_with(url, &options.mongo(access)).await;
+                opened.map(|store| Self::Mongo(Arc::new(store)))
+            }
+        };
+        opened.map_err(|error| {
+            OpenError::Store(format!("the store {address} cannot be opened: {}", causes(&error)))
+        })
     }
 
     /// The store, as the library takes it.
@@ -193,15 +219,17 @@ pub fn names_no_file(url: &str) -> bool {
     path.is_empty() || path == ":memory:" || query.split('&').any(|part| part == "mode=memory")
 }
 
-/// The address that opens a file only where there is one (<https://sqlite.org/uri.html>, `mode`).
-fn existing_only(url: &str) -> String {
-    let (file, query) = url.split_once('?').unwrap_or((url, ""));
-    let kept = query.split('&').filter(|part| !part.is_empty() && *part != "mode=rwc");
-    let mut query: Vec<_> = kept.collect();
-    if !query.iter().any(|part| part.starts_with("mode=")) {
-        query.push("mode=rw");
+/// Why an address is that of no store.
+fn not_served(url: &str, address: &str) -> String {
+    if url.starts_with("mongodb+srv:") {
+        return format!(
+            "the store {address} is not available: this build does not ask the DNS for the members of a replica set; \
+             name them, as in mongodb://user:password@one,two,three/database?replicaSet=…"
+        );
     }
-    format!("{file}?{}", query.join("&"))
+    format!(
+        "{address:?} is no store: use sqlite://path/to/file.db, postgres://…, mysql://…, mongodb://… or memory:"
+    )
 }
 
 /// An address as it may be printed: `user:***@host`, and nothing after a `?`, where drivers take passwords too.
@@ -237,7 +265,7 @@ mod tests {
 
     async fn refused(url: &str) -> OpenError {
         let options = StoreOptions { connect_timeout: Duration::from_millis(500), ..StoreOptions::default() };
-        Opened::open(url, Missing::Create, &options).await.unwrap_err()
+        Opened::open(url, Access::Migrate, &options).await.unwrap_err()
     }
 
     #[tokio::test]
@@ -261,12 +289,24 @@ mod tests {
             assert!(matches!(error, OpenError::Address(_)), "{error}");
             assert!(!error.to_string().contains("s3cret"), "{error}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_replica_is_of_the_kind_of_its_store_or_refused() {
         let read_url = Some("postgres://ada:s3cret@127.0.0.1:1/x".to_owned());
         let options = StoreOptions { read_url, ..StoreOptions::default() };
-        let error =
-            Opened::open("mongodb://ada:s3cret@127.0.0.1:1/x", Missing::Create, &options).await.unwrap_err();
-        assert!(matches!(&error, OpenError::Address(line) if line.contains("--store-read")), "{error}");
-        assert!(!format!("{error} {options:?}").contains("s3cret"), "{error}");
+        for url in [
+            "mongodb://ada:s3cret@127.0.0.1:1/x",
+            "mysql://ada:s3cret@127.0.0.1:1/x",
+            "memory:",
+            "sqlite://a.db",
+        ] {
+            let error = Opened::open(url, Access::Existing, &options).await.unwrap_err();
+            assert!(matches!(&error, OpenError::Address(line) if line.contains("replica")), "{error}");
+            assert!(!format!("{error} {options:?}").contains("s3cret"), "{error}");
+        }
+        assert_eq!(why_no_replica("postgresql://h/x", "postgres://h/x"), None);
+        assert_eq!(why_no_replica("mysql://h/x", "mariadb://h/x"), None);
     }
 
     #[test]
@@ -277,8 +317,8 @@ mod tests {
             poll_interval: Duration::from_millis(7),
             read_url: Some("postgres://h/x".into()),
         };
-        for missing in [Missing::Create, Missing::Refuse] {
-            let (sql, mongo) = (options.sql(missing), options.mongo(missing));
+        for access in [Access::Migrate, Access::Existing, Access::ReadOnly] {
+            let (sql, mongo) = (options.sql(access), options.mongo(access));
             assert_eq!((sql.readers_max, mongo.connections_max), (3, 3 + MONGO_OTHERS));
             assert_eq!(
                 (sql.connect_timeout, mongo.connect_timeout),
@@ -288,21 +328,9 @@ mod tests {
                 (sql.poll_interval, mongo.poll_interval),
                 (options.poll_interval, options.poll_interval)
             );
-            assert_eq!(
-                (sql.migrate, mongo.migrate),
-                (missing == Missing::Create, missing == Missing::Create)
-            );
+            assert_eq!((sql.access, mongo.access), (access, access));
             assert_eq!(sql.read_url, options.read_url);
         }
-    }
-
-    #[tokio::test]
-    async fn a_missing_file_is_not_made_where_it_is_refused() {
-        let path = std::env::temp_dir().join(format!("no-such-store-{}.db", std::process::id()));
-        let url = format!("sqlite://{}?mode=rwc", path.display());
-        let error = Opened::open(&url, Missing::Refuse, &StoreOptions::default()).await.unwrap_err();
-        assert!(matches!(error, OpenError::Store(_)), "{error}");
-        assert!(!path.exists());
     }
 
     #[test]
@@ -320,15 +348,5 @@ mod tests {
         }
         assert_eq!(without_password("sqlite://a.db?mode=rw"), "sqlite://a.db");
         assert_eq!(without_password("memory:"), "memory:");
-    }
-
-    #[test]
-    fn opening_only_what_exists_keeps_the_other_parameters() {
-        assert_eq!(existing_only("sqlite://a.db"), "sqlite://a.db?mode=rw");
-        assert_eq!(
-            existing_only("sqlite://a.db?mode=rwc&cache=private"),
-            "sqlite://a.db?cache=private&mode=rw"
-        );
-        assert_eq!(existing_only("sqlite://a.db?mode=ro"), "sqlite://a.db?mode=ro");
     }
 }

@@ -1,17 +1,18 @@
 //! `verify`: proves that the log and the tables of a store agree.
 
 use crate::{Ended, Failure, open, say};
-use examples::store::{Missing, StoreOptions, causes};
+use examples::store::{StoreOptions, causes};
+use trade_core::store::Access;
 use trade_core::verify::{Report, VerifyError, verify};
 
-/// Checks the store, and prints what was looked at.
+/// Checks the store, which is only read, and prints what was looked at.
 pub(crate) async fn run(url: String) -> Ended {
     if url == "memory:" {
         return Err(Failure::Usage(
             "memory: holds nothing once its process has ended; name another --store".into(),
         ));
     }
-    let opened = open(&url, Missing::Refuse, &StoreOptions::default()).await?;
+    let opened = open(&url, Access::ReadOnly, &StoreOptions::default()).await?;
     let verified = verify(&*opened.store()).await;
     opened.close().await;
     match verified {

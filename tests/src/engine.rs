@@ -3,9 +3,9 @@
 use crate::database::Database;
 use crate::world::World;
 use async_trait::async_trait;
-use examples::store::{Missing, Opened, StoreOptions};
+use examples::store::{Opened, StoreOptions};
 use std::sync::{Arc, Mutex, PoisonError};
-use trade_core::store::Store;
+use trade_core::store::{Access, Store};
 use trade_core::testing::conformance::{StoreFactory, server_url};
 
 /// What keeps a network, and can be opened by several processes.
@@ -81,7 +81,7 @@ impl Site {
 
 /// Opens a store as the server does.
 pub async fn open(url: &str) -> Opened {
-    Opened::open(url, Missing::Create, &StoreOptions::default())
+    Opened::open(url, Access::Migrate, &StoreOptions::default())
         .await
         .unwrap_or_else(|error| panic!("{error}"))
 }

@@ -43,6 +43,7 @@ pub(crate) async fn open_by(
     options: &MongoOptions,
 ) -> Result<MongoStore, StoreError> {
     let name = client_options.default_database.clone().unwrap_or_else(|| DATABASE.into());
+    let is_direct = client_options.direct_connection == Some(true);
     let app_name = client_options.app_name.clone().unwrap_or_default();
     let readers = Client::with_options(of_readers(&client_options, options)).map_err(classify(OPERATION))?;
     let client = Client::with_options(of_writers(client_options)).map_err(classify(OPERATION))?;
@@ -50,11 +51,15 @@ pub(crate) async fn open_by(
     // More than one round trip may be needed, each of which has its own bound.
     let hello = async { client.database("admin").run_command(doc! { "hello": 1 }).await };
     let hello = tokio::time::timeout(answer_max, hello).await.map_err(|_| silent())?;
-    let is_sharded = check(&hello.map_err(classify(OPERATION))?)?;
+    let hello = hello.map_err(classify(OPERATION))?;
+    let is_sharded = check(&hello)?;
+    if options.access.may_write() {
+        check_primary(&hello, is_direct)?;
+    }
     let majority = WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build();
     let durable = mongodb::options::DatabaseOptions::builder().write_concern(majority).build();
     let migrated = client.database_with_options(&name, durable);
-    let migrating = migrate::run(&migrated, options.migrate);
+    let migrating = migrate::run(&migrated, options.access);
     let most = options.operation_timeout.max(MIGRATION_TIMEOUT);
     tokio::time::timeout(most, migrating).await.map_err(|_| silent())??;
     // Where there is no room for all of them they are made later.
@@ -91,7 +96,9 @@ pub(crate) async fn client_options(url: &str, options: &MongoOptions) -> Result<
     let mut parsed = parsed.map_err(|error| {
         // What the driver says of an address may repeat a part of it, and so of a password.
         let detail = match url.contains('@') {
-            true => "the address is not one of MongoDB, or has an option that is not known".into(),
+            true => "the address is not one of MongoDB, or has an option that is not known; a password (or a user name) \
+                     must be percent-encoded, as %25 for %, %23 for #, %2F for /, %3F for ? and %40 for @"
+                .into(),
             false => format!("the address is not one of MongoDB: {}", error.kind),
         };
         refused(detail)
@@ -143,6 +150,20 @@ fn check(hello: &Document) -> Result<bool, StoreError> {
         return Err(refused("the server is too old: use MongoDB 6.0 or newer"));
     }
     Ok(is_sharded)
+}
+
+/// Refuses a server that takes no writes. The driver asks the primary, unless the address says to ask this one server.
+fn check_primary(hello: &Document, is_direct: bool) -> Result<(), StoreError> {
+    match hello.get_bool("isWritablePrimary") {
+        Ok(true) => Ok(()),
+        _ if is_direct => Err(refused(
+            "the server is a secondary, which takes no writes: leave directConnection out of the address",
+        )),
+        _ => {
+            let detail = "the server is no longer the primary";
+            Err(StoreError::new(StoreErrorKind::Unavailable, NAME, OPERATION, detail))
+        }
+    }
 }
 
 impl MongoStore {
@@ -202,6 +223,8 @@ mod tests {
             "mongodb://ada:s3cret@h:port/x",
             "mongodb://ada:p/s3cret@h/x",
             "mongodb://ada:s3cret@h/x?replicaSt=rs0",
+            "mongodb://ada:p#s3cret@h/x",
+            "mongodb://ada:12?s3cret@h/x",
             "mysql://ada:s3cret@h/x",
         ] {
             let error = client_options(url, &options).await.unwrap_err();

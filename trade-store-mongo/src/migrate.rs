@@ -11,9 +11,10 @@ use crate::schema::{self, Collection, HEAD, Index, MIGRATIONS};
 use futures::TryStreamExt;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::error::Error;
+use mongodb::options::{Acknowledgment, WriteConcern};
 use mongodb::{Collection as Documents, Database};
 use std::time::Duration;
-use trade_core::store::{StoreError, StoreErrorKind};
+use trade_core::store::{Access, StoreError, StoreErrorKind};
 
 const OPERATION: &str = "migrate";
 /// The newest version this program knows.
@@ -26,22 +27,24 @@ fn refused(detail: impl Into<String>) -> StoreError {
     StoreError::new(StoreErrorKind::Unsupported, NAME, OPERATION, detail)
 }
 
-/// Brings a database up to date, or finds that it is.
+/// Brings a database up to date, or finds that it is; one that is to be written to shows that it can be.
 ///
 /// # Errors
-/// `Unsupported` where it is newer than this program, where it is older and must not be changed, and where it holds
-/// another application's documents.
-pub(crate) async fn run(database: &Database, migrate: bool) -> Result<(), StoreError> {
+/// `Unsupported` where it is newer than this program, where it is older and must not be changed, where the user may not
+/// change documents, and where it holds another application's documents.
+pub(crate) async fn run(database: &Database, access: Access) -> Result<(), StoreError> {
     let failed = classify(OPERATION);
     for look in 1..=LOOKS_MAX {
         match version(database).await? {
+            VERSION if access.may_write() => return touch(database).await.map_err(failed),
             VERSION => return Ok(()),
             newer @ VERSION.. => {
                 return Err(refused(format!(
                     "the database has version {newer}, this program knows versions up to {VERSION}: use a newer one"
                 )));
             }
-            older if !migrate => {
+            0 if !access.may_migrate() => return Err(refused("it holds no trade network")),
+            older if !access.may_migrate() => {
                 return Err(refused(format!(
                     "the database has version {older}, this program needs {VERSION}, and is not to change it"
                 )));
@@ -119,6 +122,14 @@ async fn apply(database: &Database) -> Result<(), Error> {
         "appliedAt": DateTime::now(),
     };
     insert(&migrations(database), note).await
+}
+
+/// Changes nothing, and is refused to whoever may not change anything.
+async fn touch(database: &Database) -> Result<(), Error> {
+    let (nobody, change) = (doc! { "_id": 0 }, doc! { "$set": { "commits": 0_i64 } });
+    // There is nothing that a majority would have to confirm.
+    let at_once = WriteConcern::builder().w(Acknowledgment::Nodes(1)).build();
+    database.collection::<Document>(HEAD).update_one(nobody, change).write_concern(at_once).await.map(drop)
 }
 
 fn index(Index { name, key, only }: Index) -> Document {

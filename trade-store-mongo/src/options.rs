@@ -1,6 +1,7 @@
 //! How a store connects, and how long it waits.
 
 use std::time::Duration;
+use trade_core::store::Access;
 
 /// How a store connects, and how long it waits.
 #[derive(Debug, Clone)]
@@ -22,9 +23,8 @@ pub struct MongoOptions {
     pub lock_timeout: Duration,
     /// How often the end of the log is looked at for what other processes wrote, while no change stream tells of it.
     pub poll_interval: Duration,
-    /// Whether collections and indexes that are missing or older are brought up to date. Otherwise they are refused as
-    /// `Unsupported`: for users who may change documents, and no collections.
-    pub migrate: bool,
+    /// What the store is opened for.
+    pub access: Access,
 }
 
 impl Default for MongoOptions {
@@ -36,7 +36,7 @@ impl Default for MongoOptions {
             operation_timeout: Duration::from_secs(10),
             lock_timeout: Duration::from_secs(5),
             poll_interval: Duration::from_millis(100),
-            migrate: true,
+            access: Access::default(),
         }
     }
 }

@@ -15,7 +15,7 @@ use trade_core::resource::{Cargo, Inventory, LedgerEntry, Sequence, Trade};
 use trade_core::store::{
     CargoQuery, CargoRepository, Commit, EventLog, Head, Held, InventoryPage, InventoryQuery,
     InventoryRepository, Keys, LedgerPosition, LedgerQuery, Loaded, LogRecord, Page, Store, StoreError,
-    TradeQuery, TradeRepository,
+    StoreErrorKind, TradeQuery, TradeRepository,
 };
 use trade_core::values::{ShipmentId, StationId, Timestamp, TransactionId};
 
@@ -63,7 +63,7 @@ impl MongoStore {
     /// As [`Self::connect`], with options.
     ///
     /// # Errors
-    /// As [`Self::connect`]; `Unsupported` as well where collections are missing or older and must not be made.
+    /// As [`Self::connect`]; `Unsupported` as well where there is no network, or an older one, and must not be changed.
     pub async fn connect_with(url: &str, options: &MongoOptions) -> Result<Self, StoreError> {
         connect::open(url, options).await
     }
@@ -79,6 +79,15 @@ impl MongoStore {
                 client.clone().shutdown().immediate(true).await;
             }
         }
+    }
+
+    /// Refuses to write where the store was opened to be read.
+    fn refuse_unwritable(&self, operation: &'static str) -> Result<(), StoreError> {
+        if self.options.access.may_write() {
+            return Ok(());
+        }
+        let detail = "the store was opened to be read alone";
+        Err(StoreError::new(StoreErrorKind::Unsupported, classify::NAME, operation, detail))
     }
 
     /// A session for commands that belong together.
@@ -204,14 +213,17 @@ impl Store for MongoStore {
     }
 
     async fn commit(&self, commit: &Commit) -> Result<Head, StoreError> {
+        self.refuse_unwritable(commit::OPERATION)?;
         commit::commit(self, commit).await
     }
 
     async fn hold(&self) -> Result<Box<dyn Held + '_>, StoreError> {
+        self.refuse_unwritable(commit::OPERATION)?;
         Ok(Box::new(commit::hold(self).await?))
     }
 
     async fn prune_receipts(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        self.refuse_unwritable("prune receipts")?;
         commit::receipts::prune(self, before, limit).await
     }
 }

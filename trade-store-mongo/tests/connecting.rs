@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
-use trade_core::store::{EventLog, Head, Store, StoreError, StoreErrorKind};
+use trade_core::store::{Access, EventLog, Head, Store, StoreError, StoreErrorKind};
 use trade_store_mongo::{MongoOptions, MongoStore};
 
 async fn refused(url: &str) -> StoreError {
@@ -155,7 +155,7 @@ async fn documents_of_another_application_are_not_mixed_with() {
 async fn another_version_is_refused() {
     let database = Database::new();
     let mut options = brief();
-    options.migrate = false;
+    options.access = Access::Existing;
     let error = MongoStore::connect_with(&database.url(), &options).await.unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Unsupported, "{error}");
     assert!(database.driver().await.list_collection_names().await.unwrap().is_empty());

@@ -83,6 +83,11 @@ pub trait Engine: Debug + Send + Sync + Sized + 'static {
         after: Sequence,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
+    /// Whether what was read holds, as far as the engine does not see to that by itself; asked beside the head of the log.
+    fn check(_state: &Self::State) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Stops what the state keeps running, when the store is closed.
     fn stop(state: &Self::State) -> impl Future<Output = ()> + Send;
 }

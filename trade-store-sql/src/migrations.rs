@@ -34,17 +34,18 @@ impl<const N: usize> Migrations<N> {
         Ok(applied.len())
     }
 
-    /// Refuses a schema that lacks a step.
+    /// Refuses a schema that lacks a step, for whoever is not to add it.
     ///
     /// # Errors
     /// `Unsupported` where it does.
-    #[cfg(any(feature = "postgres", feature = "mysql"))]
     pub(crate) fn refuse_older<E: Engine>(&self, known: usize) -> Result<(), StoreError> {
-        if known == N {
-            return Ok(());
-        }
-        let detail =
-            format!("the schema has version {known}, this program needs {N}, and is not to change it");
+        let detail = match known {
+            0 => "it holds no trade network".to_owned(),
+            known if known < N => {
+                format!("the schema has version {known}, this program needs {N}, and is not to change it")
+            }
+            _ => return Ok(()),
+        };
         Err(StoreError::new(StoreErrorKind::Unsupported, E::NAME, OPERATION, detail))
     }
 

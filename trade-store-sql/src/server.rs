@@ -7,7 +7,7 @@ use crate::store::Lanes;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-use trade_core::store::{StoreError, StoreErrorKind};
+use trade_core::store::{Access, StoreError, StoreErrorKind};
 #[cfg(feature = "mysql")]
 use {crate::read::log, crate::store::SqlStore, trade_core::resource::Sequence};
 
@@ -33,9 +33,8 @@ pub struct ServerOptions {
     /// The address of a replica that may lag behind, from which lists are read: never single resources, the feed, or
     /// what commands are decided on.
     pub read_url: Option<String>,
-    /// Whether a schema that is missing or older is brought up to date. Otherwise it is refused as `Unsupported`: for
-    /// users who may change rows, and no tables.
-    pub migrate: bool,
+    /// What the store is opened for.
+    pub access: Access,
 }
 
 /// Without the replica's address, which may hold a password.
@@ -49,7 +48,7 @@ impl fmt::Debug for ServerOptions {
             lock_timeout,
             poll_interval,
             read_url,
-            migrate,
+            access,
         } = self;
         f.debug_struct("ServerOptions")
             .field("readers_max", readers_max)
@@ -59,7 +58,7 @@ impl fmt::Debug for ServerOptions {
             .field("lock_timeout", lock_timeout)
             .field("poll_interval", poll_interval)
             .field("reads_elsewhere", &read_url.is_some())
-            .field("migrate", migrate)
+            .field("access", access)
             .finish()
     }
 }
@@ -74,44 +73,49 @@ impl Default for ServerOptions {
             lock_timeout: Duration::from_secs(5),
             poll_interval: Duration::from_millis(100),
             read_url: None,
-            migrate: true,
+            access: Access::default(),
         }
     }
 }
 
-/// Refuses an address with a parameter that its driver does not know, and would pass over: one that is misspelt may be
-/// one that TLS depends on.
+const CUT_SHORT: &str = "a character in it ends the address early: a password (or a user name) must be percent-encoded, \
+                         as %25 for %, %23 for #, %2F for /, %3F for ? and %40 for @";
+
+/// Refuses an address that its driver would take for another: one with a parameter that is not known, and would be passed
+/// over (one that is misspelt may be one that TLS depends on); one whose password has a character in it that ends it.
 ///
 /// # Errors
 /// `Unsupported`, with the parameter's name.
-pub(crate) fn refuse_unknown_parameters<E: Engine>(url: &str, known: &[&str]) -> Result<(), StoreError> {
-    let query = url.split_once('?').map_or("", |(_, query)| query);
+pub(crate) fn refuse_misread<E: Engine>(url: &str, known: &[&str]) -> Result<(), StoreError> {
+    let refused = |detail| Err(StoreError::new(StoreErrorKind::Unsupported, E::NAME, "connect", detail));
+    let address = url.split_once("://").map_or(url, |(_, address)| address);
+    let (server, query) = address.split_once('?').unwrap_or((address, ""));
+    let path = server.split_once('/').map_or("", |(_, path)| path);
     let names =
         query.split('&').filter(|part| !part.is_empty()).map(|part| part.split('=').next().unwrap_or(part));
+    // What follows such a character is no name, and not to be told.
+    if url.contains('#') || path.contains('@') || names.clone().any(|name| name.contains('@')) {
+        return refused(CUT_SHORT.to_owned());
+    }
     for name in names {
         let name_known = if name.starts_with("options[") { "options" } else { name };
         if !known.contains(&name_known) {
-            // What follows a `?` in a password that is not encoded is no name, and not to be told.
-            let shown = if name.contains('@') { "one" } else { name };
-            let detail = format!("the address has a parameter that is not known: {shown}");
-            return Err(StoreError::new(StoreErrorKind::Unsupported, E::NAME, "connect", detail));
+            return refused(format!("the address has a parameter that is not known: {name}"));
         }
     }
     Ok(())
 }
 
-/// Refuses a replica that will never serve; one that cannot be reached is tried again by each list.
+/// Refuses a replica that will never serve, by what trying it came to; one that cannot be reached is tried again by each
+/// list.
 ///
 /// # Errors
-/// Those of a connection to it, but `Unavailable`.
-pub(crate) async fn try_replica<E: Engine>(lanes: &Lanes<E>) -> Result<(), StoreError> {
-    let Some(replica) = &lanes.replica else { return Ok(()) };
-    match replica.lease("connect to the replica").await {
-        Ok(lease) => lease.give_back(),
-        Err(error) if error.kind == StoreErrorKind::Unavailable => {}
-        Err(error) => return Err(error),
+/// That of the trial, but `Unavailable`.
+pub(crate) fn judge_replica(tried: Result<(), StoreError>) -> Result<(), StoreError> {
+    match tried {
+        Err(error) if error.kind == StoreErrorKind::Unavailable => Ok(()),
+        tried => tried,
     }
-    Ok(())
 }
 
 pub(crate) const NO_TLS: &str =
@@ -207,11 +211,25 @@ mod tests {
     #[test]
     fn a_parameter_that_is_not_known_is_refused_by_its_name() {
         use crate::postgres::Postgres;
-        let refused = |url| refuse_unknown_parameters::<Postgres>(url, &["sslmode", "options"]);
-        refused("postgres://h/d?sslmode=require&options[a]=b").unwrap();
-        refused("postgres://h/d").unwrap();
+        let refused = |url| refuse_misread::<Postgres>(url, &["sslmode", "options"]);
+        refused("postgres://h/d?sslmode=require&options[a]=b@c").unwrap();
+        refused("postgres://u:p%23%2F%3F%40@h/d").unwrap();
+        refused("postgres://h").unwrap();
         let detail = refused("postgres://h/d?sslmod=require").unwrap_err().detail;
         assert!(detail.contains("sslmod") && !detail.contains("require"), "{detail}");
-        assert!(!refused("postgres://u:a?s3cret@h/d").unwrap_err().detail.contains("s3cret"));
+    }
+
+    #[cfg(feature = "postgres")]
+    #[test]
+    fn a_password_that_ends_its_address_is_told_how_to_be_written() {
+        use crate::postgres::Postgres;
+        // With digits before that character, the rest of it is a port, and the user the server.
+        for password in
+            ["s3cret#", "#s3cret", "12#s3cret", "s3c/ret", "12/s3cret", "a?s3cret", "12?s3cret", "a@b/s3cret"]
+        {
+            let url = format!("postgres://ada:{password}@h/d?sslmode=require");
+            let detail = refuse_misread::<Postgres>(&url, &["sslmode"]).unwrap_err().detail;
+            assert!(detail.contains("percent-encoded") && !detail.contains("s3c"), "{password}: {detail}");
+        }
     }
 }

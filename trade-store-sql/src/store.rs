@@ -1,6 +1,6 @@
 //! A network in a database: the traits of the core, over any engine.
 
-use crate::commit::keys::StationKeys;
+use crate::commit::{self, keys::StationKeys};
 use crate::engine::Engine;
 use crate::lane::Lane;
 use crate::read::{cargo, inventory, ledger, load, log, trades};
@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use std::sync::Arc;
 use trade_core::resource::{Cargo, Inventory, LedgerEntry, Sequence, Trade};
 use trade_core::store::{
-    CargoQuery, CargoRepository, Commit, EventLog, Head, Held, InventoryPage, InventoryQuery,
+    Access, CargoQuery, CargoRepository, Commit, EventLog, Head, Held, InventoryPage, InventoryQuery,
     InventoryRepository, Keys, LedgerPosition, LedgerQuery, Loaded, LogRecord, Page, Store, StoreError,
-    TradeQuery, TradeRepository,
+    StoreErrorKind, TradeQuery, TradeRepository,
 };
 use trade_core::values::{ShipmentId, StationId, Timestamp, TransactionId};
 
@@ -20,6 +20,7 @@ pub struct SqlStore<E: Engine> {
     pub(crate) lanes: Lanes<E>,
     pub(crate) stations: StationKeys,
     pub(crate) state: E::State,
+    access: Access,
 }
 
 /// Connections, by what they are for.
@@ -44,8 +45,17 @@ impl<E: Engine> Lanes<E> {
 }
 
 impl<E: Engine> SqlStore<E> {
-    pub(crate) fn new(lanes: Lanes<E>, state: E::State) -> Self {
-        Self { lanes, stations: StationKeys::default(), state }
+    pub(crate) fn new(lanes: Lanes<E>, state: E::State, access: Access) -> Self {
+        Self { lanes, stations: StationKeys::default(), state, access }
+    }
+
+    /// Refuses to write where the store was opened to be read.
+    fn refuse_unwritable(&self, operation: &'static str) -> Result<(), StoreError> {
+        if self.access.may_write() {
+            return Ok(());
+        }
+        let detail = "the store was opened to be read alone";
+        Err(StoreError::new(StoreErrorKind::Unsupported, E::NAME, operation, detail))
     }
 
     /// Closes every connection. Operations that run end in order, those that come after are refused as `Unavailable`.
@@ -133,7 +143,9 @@ impl<E: Engine> InventoryRepository for SqlStore<E> {
 #[async_trait]
 impl<E: Engine> EventLog for SqlStore<E> {
     async fn head(&self) -> Result<Head, StoreError> {
-        log::head(&self.lanes.watcher, "head").await
+        let head = log::head(&self.lanes.watcher, "head").await?;
+        E::check(&self.state)?;
+        Ok(head)
     }
 
     async fn read(
@@ -174,14 +186,17 @@ impl<E: Engine> Store for SqlStore<E> {
     }
 
     async fn commit(&self, commit: &Commit) -> Result<Head, StoreError> {
+        self.refuse_unwritable(commit::OPERATION)?;
         E::commit(self, commit).await
     }
 
     async fn hold(&self) -> Result<Box<dyn Held + '_>, StoreError> {
+        self.refuse_unwritable(commit::OPERATION)?;
         E::hold(self).await
     }
 
     async fn prune_receipts(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        self.refuse_unwritable("prune receipts")?;
         log::prune_receipts(&self.lanes.writer, before, limit).await
     }
 }

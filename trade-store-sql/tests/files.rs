@@ -8,8 +8,13 @@ mod common;
 
 use common::*;
 use sqlx::{Connection, Executor};
+use std::collections::BTreeMap;
 use std::fs;
-use trade_core::store::{EventLog, Store, StoreErrorKind};
+use std::path::Path;
+use std::sync::Arc;
+use trade_core::command::Command;
+use trade_core::store::{Access, EventLog, InventoryQuery, InventoryRepository, Store, StoreErrorKind};
+use trade_core::verify::verify;
 use trade_store_sql::SqliteStore;
 
 async fn refused(url: &str) -> StoreErrorKind {
@@ -161,4 +166,124 @@ async fn several_handles_may_make_the_same_new_file_at_once() {
     for store in opened {
         assert_eq!(store.unwrap().head().await.unwrap().sequence, 0);
     }
+}
+
+/// Every file of a folder, with what is in it.
+fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files = files.filter(|path| path.is_file());
+    files
+        .map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(&path).unwrap()))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_file_that_is_only_read_is_left_as_it_was_with_all_beside_it() {
+    let folder = Folder::new();
+    let place = folder.file().parent().unwrap().to_owned();
+    let store = folder.open().await;
+    store.commit(&opened(&store, at(0), &["ceres", "luna"], &["tea"]).await).await.unwrap();
+    // As a process that was killed leaves it: with a write-ahead log that holds everything.
+    for suffix in ["", "-wal", "-shm"] {
+        fs::copy(place.join(format!("network.db{suffix}")), place.join(format!("killed 100%.db{suffix}")))
+            .unwrap();
+    }
+    // A copy of some of the files, which SQLite cannot read without making the one that is missing.
+    for suffix in ["", "-wal"] {
+        fs::copy(place.join(format!("network.db{suffix}")), place.join(format!("half.db{suffix}"))).unwrap();
+    }
+    let vacuumed = format!("VACUUM INTO '{}'", place.join("vacuumed.db").display());
+    folder.connection().await.execute(sqlx::AssertSqlSafe(vacuumed)).await.unwrap();
+    store.close().await;
+    fs::write(place.join("empty.db"), "").unwrap();
+    let before = contents(&place);
+    assert!(!before.contains_key("network.db-wal"), "closed in order, it stands alone");
+    for (name, told) in [
+        ("network.db", None),
+        ("network.db?mode=ro", None),
+        ("killed 100%25.db", None),
+        ("vacuumed.db", None),
+        ("half.db", Some("-shm")),
+        ("empty.db", Some("holds no trade network")),
+        ("missing.db", Some("no such file")),
+    ] {
+        let url = format!("sqlite://{}/{name}", place.display());
+        let opened = SqliteStore::open_with(&url, Access::ReadOnly).await;
+        match told {
+            None => {
+                let store = opened.unwrap();
+                assert_eq!(verify(&store).await.unwrap().events, 2, "{name}");
+                store.close().await;
+            }
+            Some(told) => {
+                let error = opened.unwrap_err();
+                assert!(error.detail.contains(told), "{name}: {error}");
+            }
+        }
+        assert!(contents(&place) == before, "{name} was left as it was");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_another_opens_while_it_is_read_is_told_of() {
+    let folder = Folder::new();
+    folder.open().await.close().await;
+    let reader = SqliteStore::open_with(&folder.url(), Access::ReadOnly).await.unwrap();
+    assert_eq!(reader.head().await.unwrap().sequence, 0);
+    let store = folder.open().await;
+    store.commit(&opened(&store, at(0), &["ceres"], &["tea"]).await).await.unwrap();
+    assert_eq!(reader.head().await.unwrap_err().kind, StoreErrorKind::Unavailable);
+    // It has been closed again, and stands alone as before.
+    store.close().await;
+    assert_eq!(reader.head().await.unwrap_err().kind, StoreErrorKind::Unavailable);
+    // One who reads beside whoever writes sees all of it.
+    let store = folder.open().await;
+    let reader = SqliteStore::open_with(&folder.url(), Access::ReadOnly).await.unwrap();
+    for n in 1..4 {
+        store.commit(&opened(&store, at(n), &[&format!("luna-{n}")], &["tea"]).await).await.unwrap();
+        assert_eq!(reader.head().await.unwrap(), store.head().await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn why_a_file_cannot_be_opened_is_told() {
+    let folder = Folder::new();
+    let place = folder.file().parent().unwrap().display().to_string();
+    fs::create_dir(folder.file()).unwrap();
+    fs::write(format!("{place}/file"), "").unwrap();
+    for access in [Access::Migrate, Access::Existing, Access::ReadOnly] {
+        for (name, told) in [
+            ("network.db", "a folder stands where the file should be"),
+            ("missing/network.db", "its folder is not there"),
+            ("file/network.db", "what should be its folder is none"),
+        ] {
+            let error =
+                SqliteStore::open_with(&format!("sqlite://{place}/{name}"), access).await.unwrap_err();
+            assert!(error.detail.contains(told), "{name}, {access:?}: {error:?}");
+        }
+    }
+    let error =
+        SqliteStore::open_with(&format!("sqlite://{place}/new.db"), Access::Existing).await.unwrap_err();
+    assert!(error.detail.contains("no such file"), "{error:?}");
+    let error = SqliteStore::open(&format!("{}?cache=shared", folder.url())).await.unwrap_err();
+    assert!(error.detail.contains("cache=shared"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_file_of_another_encoding_keeps_every_character() {
+    let folder = Folder::new();
+    let mut host = folder.connection().await;
+    host.execute("PRAGMA encoding = 'UTF-16'; CREATE TABLE host (note TEXT)").await.unwrap();
+    let store = Arc::new(folder.open().await);
+    let (service, _) = service(store.clone()).await;
+    let name = "Łódź \u{1f680}";
+    let mut create = open_station("ceres", &[("tea", 1), ("Tea", 1), ("t:e", 1)]);
+    if let Command::CreateStation(create) = &mut create {
+        create.name = Some(name.try_into().unwrap());
+    }
+    submit(&service, create).await;
+    let query = InventoryQuery { items: Vec::new(), after: None, limit: 10 };
+    let found = store.inventory(&station("ceres"), &query).await.unwrap().unwrap();
+    assert_eq!(found.inventory.name.as_ref().map(|name| name.as_str()), Some(name));
+    assert_eq!(verify(&*store).await.unwrap().levels, 3);
 }

@@ -3,7 +3,7 @@
 use super::plan::Opening;
 use super::target::{Failure, Made, Reply, Target};
 use async_trait::async_trait;
-use examples::store::{Missing, OpenError, Opened, StoreOptions, causes};
+use examples::store::{OpenError, Opened, StoreOptions, causes};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use trade_core::command::{
 use trade_core::rejection::Rejection;
 use trade_core::resource::{Inventory, LedgerEntry, Place};
 use trade_core::service::{Answer, ServiceError, TradeService};
-use trade_core::store::{InventoryQuery, LedgerQuery, Store, StoreError, StoreErrorKind};
+use trade_core::store::{Access, InventoryQuery, LedgerQuery, Store, StoreError, StoreErrorKind};
 use trade_core::values::{ItemId, StationId, TransactionId};
 
 const LEDGER_PAGE: usize = 5_000;
@@ -29,7 +29,7 @@ pub(crate) struct Library {
 
 impl Library {
     pub(crate) async fn open(url: &str) -> Result<Self, OpenError> {
-        let opened = Opened::open(url, Missing::Create, &StoreOptions::default()).await?;
+        let opened = Opened::open(url, Access::Migrate, &StoreOptions::default()).await?;
         let store = opened.store();
         let service = TradeService::start(store.clone()).await;
         let service = service.map_err(|error| OpenError::Store(causes(&error)))?;

@@ -24,7 +24,7 @@ mod walk;
 
 use crate::{Ended, Failure, open, say};
 use deal::Deal;
-use examples::store::{Missing, Opened, without_password};
+use examples::store::{Opened, without_password};
 use finding::{Collection, Odd, Oddity, Refusal, Refused};
 use levels::{Levels, StationPlan};
 use report::Report;
@@ -36,6 +36,7 @@ use std::time::{Duration, Instant};
 use target::Target;
 use times::network_time;
 use trade_core::clock::{Clock, SystemClock};
+use trade_core::store::Access;
 use trade_core::values::{ShipmentId, Timestamp};
 use walk::{Moment, MomentKind, Shared, Walk};
 
@@ -67,7 +68,7 @@ pub(crate) async fn run(import: Import) -> Ended {
         return Err(Failure::Usage("--store names the database of --from, which must not change".into()));
     }
     let report = Report::new(import.report.as_deref())?;
-    let opened: Opened = open(&import.store, Missing::Create, &Default::default()).await?;
+    let opened: Opened = open(&import.store, Access::Migrate, &Default::default()).await?;
     let ended = match Target::start(&opened).await {
         Err(failure) => Err(failure),
         Ok(target) => {

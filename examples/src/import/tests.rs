@@ -6,11 +6,12 @@ use super::levels::{Levels, StationPlan};
 use super::source::Joined;
 use super::station::{Holding, inventory};
 use super::times::note;
-use examples::store::{Missing, Opened};
+use examples::store::Opened;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use std::collections::BTreeMap;
 use trade_core::command::Command;
 use trade_core::resource::CargoStatus;
+use trade_core::store::Access;
 use trade_core::values::Timestamp;
 
 fn older_trade(status: &str) -> Document {
@@ -320,7 +321,7 @@ fn deal(id: &str, items: &str, fate: &str) -> Deal {
 fn played(plans: &[StationPlan], history: &[(bool, &Deal)]) -> BTreeMap<String, u64> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let opened = Opened::open("memory:", Missing::Create, &Default::default()).await.unwrap();
+        let opened = Opened::open("memory:", Access::Migrate, &Default::default()).await.unwrap();
         let target = super::Target::start(&opened).await.map_err(|_| "a target").unwrap();
         for corrections in [false, true] {
             for plan in plans {

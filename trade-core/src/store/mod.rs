@@ -1,10 +1,12 @@
 //! What a store must do. The text of these traits is the contract; the conformance suite
 //! (`testing::conformance`, feature `testing`) proves it.
 
+mod access;
 mod commit;
 mod error;
 mod query;
 
+pub use access::Access;
 pub use commit::{Commit, Head, Keys, LedgerWrite, Loaded, LogRecord, Receipt, StockRow, StockWrite, Write};
 pub use error::{StoreError, StoreErrorKind};
 pub use query::{

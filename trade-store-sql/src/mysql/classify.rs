@@ -42,6 +42,9 @@ fn meaning_of_number(number: u16) -> (StoreErrorKind, &'static str) {
         1_153 => (TooLarge, "a message is larger than the server's max_allowed_packet"),
         1_197 => (TooLarge, "the transaction is larger than the server's max_binlog_cache_size"),
         1_206 => (TooLarge, "the transaction takes more locks than the server's buffer pool has room for"),
+        1_461 => {
+            (Unavailable, "the server keeps no more prepared statements: raise its max_prepared_stmt_count")
+        }
         _ if NO_CONNECTION_LEFT.contains(&number) => (Unavailable, "the server has no connection left"),
         1_053 | 1_077 | 1_079 => (Unavailable, "the server is shutting down"),
         1_927 | 3_169 | 4_031 | 1_317 => (Unavailable, "the server ended the connection or the statement"),
@@ -52,14 +55,21 @@ fn meaning_of_number(number: u16) -> (StoreErrorKind, &'static str) {
         1_129 | 1_152 | 1_158..=1_161 | 1_184 | 2_002 | 2_003 | 2_006 | 2_013 => {
             (Unavailable, "the server cannot be reached")
         }
-        1_290 | 1_836 => (Unavailable, "the server takes no writes: it is a replica, or was set read-only"),
+        1_290 | 1_792 | 1_836 | 1_874 => {
+            (Unavailable, "the server takes no writes: it is a replica, or was set read-only")
+        }
+        1_665 => (
+            Unsupported,
+            "the server's binary log takes no such transactions: set its binlog_format to ROW or MIXED",
+        ),
         1_044 | 1_049 | 1_046 => (
             Unsupported,
             "there is no such database on the server, or the user has no right to it: create it first",
         ),
-        1_045 | 1_130 | 1_251 | 1_524 | 1_698 | 1_862 | 3_118 => {
-            (Unsupported, "the server does not let this user in: check name, password and host")
-        }
+        1_045 | 1_130 | 1_251 | 1_524 | 1_698 | 1_862 | 3_118 => (
+            Unsupported,
+            "the server does not let this user in: check name, password (percent-encoded in the address) and host",
+        ),
         1_142 | 1_143 | 1_227 | 1_370 => {
             (Unsupported, "the user lacks a privilege on the database or its tables")
         }

@@ -10,7 +10,7 @@ use crate::engine::Engine;
 use crate::lane::Lease;
 use crate::migrations::{Migrations, OPERATION};
 use crate::rows::{self, Decoded};
-use trade_core::store::{StoreError, StoreErrorKind};
+use trade_core::store::{Access, StoreError, StoreErrorKind};
 
 static MIGRATIONS: Migrations<1> =
     Migrations([include_str!("../../migrations/mysql/0001_trade_network.sql")]);
@@ -32,12 +32,16 @@ static NOTE: Template = Template::new("INSERT INTO tn_schema (version, checksum)
 // It changes nothing, and is refused to whoever may not change anything.
 static TOUCH: Template = Template::new("DELETE FROM tn_schema WHERE version < 0");
 
-/// Applies what is missing, one process at a time; where nothing is to be changed, it only reads.
-pub(super) async fn migrate(lease: &mut Lease<'_, MySql>, may_change: bool) -> Result<(), StoreError> {
+/// Applies what is missing, where it may, one process at a time. A server that is to be read alone is not written to; one
+/// that is to be written to shows that it can be.
+pub(super) async fn migrate(lease: &mut Lease<'_, MySql>, access: Access) -> Result<(), StoreError> {
     // A schema of a later program is refused by reading alone.
     let known = applied(lease).await?;
-    if !may_change {
-        return MIGRATIONS.refuse_older::<MySql>(known);
+    if !access.may_migrate() {
+        MIGRATIONS.refuse_older::<MySql>(known)?;
+    }
+    if !access.may_write() {
+        return Ok(());
     }
     if known < MIGRATIONS.0.len() {
         lock(lease).await?;

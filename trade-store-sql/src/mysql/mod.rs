@@ -22,8 +22,9 @@ mod session;
 
 use crate::dialect::{Dialect, Rendered};
 use crate::engine::{Engine, Param};
+use crate::lane::Lease;
 use crate::rows::Columns;
-use crate::server::{ServerOptions, open_first, poll, try_replica};
+use crate::server::{ServerOptions, judge_replica, open_first, poll};
 use crate::store::SqlStore;
 use session::MySqlOptions;
 use sqlx::mysql::{MySqlArguments, MySqlConnection, MySqlRow};
@@ -82,16 +83,18 @@ impl MySqlStore {
     /// # Errors
     /// As [`Self::connect`]. A replica that cannot be reached is tried again by each list.
     pub async fn connect_with(url: &str, options: &ServerOptions) -> Result<Self, StoreError> {
-        let primary = MySqlOptions::new(url, options, false)?;
+        let primary = MySqlOptions::new(url, options, !options.access.may_write())?;
         let replica = options.read_url.as_deref().map(|url| MySqlOptions::new(url, options, true));
         let lanes = options.lanes(&primary, replica.transpose()?);
         let mut lease = lanes.writer.lease(session::OPERATION).await?;
         let state = session::examine(&mut lease, options).await?;
-        migrate::migrate(&mut lease, options.migrate).await?;
+        migrate::migrate(&mut lease, options.access).await?;
         lease.give_back();
         open_first(&lanes).await?;
-        try_replica(&lanes).await?;
-        Ok(Self::new(lanes, state))
+        if let Some(replica) = &lanes.replica {
+            judge_replica(replica.lease("connect to the replica").await.map(Lease::give_back))?;
+        }
+        Ok(Self::new(lanes, state, options.access))
     }
 }
 

@@ -5,7 +5,7 @@ use crate::dialect::Rendered;
 use crate::engine::{Engine, classify};
 use crate::lane::Lease;
 use crate::rows::{self, Columns};
-use crate::server::{ServerOptions, refuse_unknown_parameters};
+use crate::server::{ServerOptions, refuse_misread};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions};
 use std::fmt;
@@ -67,7 +67,7 @@ impl MySqlOptions {
         let address = ["mysql://", "mariadb://"].iter().find_map(|scheme| url.strip_prefix(scheme));
         let address =
             address.ok_or_else(|| refused("the address does not begin with mysql:// or mariadb://"))?;
-        refuse_unknown_parameters::<MySql>(url, &PARAMETERS)?;
+        refuse_misread::<MySql>(url, &PARAMETERS)?;
         let connect: MySqlConnectOptions =
             format!("mysql://{address}").parse().map_err(classify::<MySql>(OPERATION))?;
         if connect.get_database().is_none_or(str::is_empty) {
@@ -91,7 +91,8 @@ impl MySqlOptions {
     }
 }
 
-/// Timeouts, and all that the statements are made for, whatever the server's own defaults.
+/// Timeouts, and all that the statements are made for, whatever the server's own defaults: some of them leave rows out
+/// of an answer, refuse a statement, or pass over what the schema demands.
 ///
 /// What only one of the two servers knows stands in a comment that the other one does not read: MariaDB passes over
 /// those of MySQL's versions from 5.7 on.
@@ -103,8 +104,11 @@ fn session(options: &ServerOptions, read_only: bool) -> String {
     let read_only = if read_only { ", READ ONLY" } else { "" };
     format!(
         "SET NAMES utf8mb4, SESSION autocommit = 1, SESSION completion_type = 0, \
-         SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', SESSION innodb_lock_wait_timeout = {lock} \
-         /*M! , SESSION max_statement_time = {}.{:03}, SESSION idle_transaction_timeout = {silence} */ \
+         SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', SESSION unique_checks = 1, \
+         SESSION sql_select_limit = 18446744073709551615, SESSION sql_big_selects = 1, SESSION sql_safe_updates = 0, \
+         SESSION sort_buffer_size = GREATEST(@@sort_buffer_size, {SORT_BYTES_MIN}), \
+         SESSION innodb_lock_wait_timeout = {lock} \
+         /*M! , SESSION check_constraint_checks = 1, SESSION max_statement_time = {}.{:03}, SESSION idle_transaction_timeout = {silence} */ \
          /*!80000 , SESSION max_execution_time = {millis}, SESSION wait_timeout = {silence} */; \
          SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED{read_only}",
         millis / 1_000,
@@ -112,13 +116,22 @@ fn session(options: &ServerOptions, read_only: bool) -> String {
     )
 }
 
+/// What the longest rows need to be sorted. It is MySQL's default; MariaDB's is more.
+const SORT_BYTES_MIN: usize = 256 * 1024;
+
+/// What the largest request needs of `max_allowed_packet`: the text of its longest row, or of a list of keys. It is
+/// MariaDB's default; MySQL's is more.
+const PACKET_BYTES_MIN: u64 = 16 * 1024 * 1024;
+
 /// Finds out whether the server can keep what this store promises.
 pub(super) async fn examine(
     lease: &mut Lease<'_, MySql>,
     options: &ServerOptions,
 ) -> Result<State, StoreError> {
-    let sql = "SELECT @@max_allowed_packet, @@innodb_flush_log_at_trx_commit, version()";
-    let found = lease.fetch(&Rendered::new(MySql::DIALECT, sql), &[]).await?;
+    // Prepared, as most that is read is, which a server can have no room for.
+    let sql =
+        "SELECT @@max_allowed_packet, @@innodb_flush_log_at_trx_commit, version() FROM (SELECT ?1) prepared";
+    let found = lease.fetch(&Rendered::new(MySql::DIALECT, sql), &[1.into()]).await?;
     let refused = |detail| Err(StoreError::new(StoreErrorKind::Unsupported, MySql::NAME, OPERATION, detail));
     let damaged = rows::corrupt::<MySql>(OPERATION);
     let Some(row) = found.first() else { return refused("the server tells nothing of itself".to_owned()) };
@@ -127,7 +140,13 @@ pub(super) async fn examine(
     if !is_supported(version) {
         return refused(format!("the server is {version}: MySQL 8.0.19 or MariaDB 10.6 is the least"));
     }
-    if matches!(flush, 0 | 2) {
+    let to_write = options.access.may_write();
+    if to_write && packet < PACKET_BYTES_MIN {
+        return refused(format!(
+            "the server takes too small messages: max_allowed_packet is {packet}, and must be {PACKET_BYTES_MIN} at least"
+        ));
+    }
+    if to_write && matches!(flush, 0 | 2) {
         return refused(format!(
             "the server acknowledges what is not durable: innodb_flush_log_at_trx_commit is {flush}, and must be 1"
         ));

@@ -43,13 +43,16 @@ fn meaning_of_code(code: &str) -> (StoreErrorKind, &'static str) {
         "42501" => (Unsupported, "the user lacks a privilege on the database or its tables"),
         "42P01" | "42703" | "XX001" | "XX002" => (Corrupt, "tables are missing, altered or damaged"),
         _ => match code.get(..2).unwrap_or_default() {
-            "08" | "57" => (Unavailable, "the server is shutting down, starting, or out of reach"),
+            "57" => (Unavailable, "the server is shutting down, starting, or out of reach"),
+            // A pooler says so of all that it refuses, lasting or not.
+            "08" => (Unavailable, "the connection is refused, by the server or by a pooler in front of it"),
             "53" => (Unavailable, "the server is out of memory or disk space"),
             "54" => (TooLarge, "a statement is more than the server takes"),
             "58" => (Unavailable, "the server's machine failed it"),
-            "28" => {
-                (Unsupported, "the server does not let this user in: check name, password and pg_hba.conf")
-            }
+            "28" => (
+                Unsupported,
+                "the server does not let this user in: check name, password (percent-encoded in the address) and pg_hba.conf",
+            ),
             "0A" => (Unsupported, "the server does not support a statement of this store"),
             _ => (Internal, "a statement failed"),
         },

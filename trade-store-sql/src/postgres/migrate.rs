@@ -11,7 +11,7 @@ use crate::migrations::{Migrations, OPERATION};
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 use std::time::Duration;
-use trade_core::store::{StoreError, StoreErrorKind};
+use trade_core::store::{Access, StoreError, StoreErrorKind};
 
 static MIGRATIONS: Migrations<2> = Migrations([
     include_str!("../../migrations/postgres/0001_trade_network.sql"),
@@ -39,19 +39,22 @@ impl Server {
     }
 }
 
-/// Applies what is missing, each step whole or not at all. Where nothing is, or nothing is to be changed, it only reads.
-/// Answers who the server is.
+/// Applies what is missing, where it may, each step whole or not at all. Answers who the server is.
+///
+/// A server that is to be read alone is not written to; one that is to be written to shows that it can be.
 ///
 /// # Errors
 /// `Unsupported` where the schema is of another program, where it is older and not to be changed, or where the server
 /// takes no writes.
-pub(super) async fn migrate(connection: &mut PgConnection, may_change: bool) -> Result<Server, StoreError> {
+pub(super) async fn migrate(connection: &mut PgConnection, access: Access) -> Result<Server, StoreError> {
     let server = Server::of(connection).await.map_err(classified)?;
     let mut tries = 0;
     loop {
         let known = MIGRATIONS.known::<Postgres>(&applied(connection).await?)?;
-        if !may_change {
+        if !access.may_migrate() {
             MIGRATIONS.refuse_older::<Postgres>(known)?;
+        }
+        if !access.may_write() {
             return Ok(server);
         }
         refuse_read_only(connection).await?;

@@ -18,6 +18,7 @@ mod ahead;
 mod batch;
 mod classify;
 mod commit;
+mod examine;
 #[cfg(test)]
 mod faults;
 mod migrate;
@@ -33,7 +34,7 @@ mod wake;
 use crate::dialect::{Dialect, Rendered};
 use crate::engine::{Engine, Param};
 use crate::rows::Columns;
-use crate::server::{ServerOptions, open_first, try_replica};
+use crate::server::{ServerOptions, judge_replica, open_first};
 use crate::store::SqlStore;
 use batch::Texts;
 use migrate::Server;
@@ -72,7 +73,8 @@ impl PostgresStore {
     /// # Errors
     /// [`StoreError`], with the database left as it was: `Unavailable` where the server cannot be reached,
     /// `Unsupported` where the address is of another kind, the server refuses the user, there is no such database, it
-    /// may not be written, or its schema is of a newer program, `Corrupt` where its tables are damaged.
+    /// may not be written or lacks characters, a pooler in front keeps no sessions, or its schema is of a newer program,
+    /// `Corrupt` where its tables are damaged.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         Self::connect_with(url, &ServerOptions::default()).await
     }
@@ -82,18 +84,26 @@ impl PostgresStore {
     /// # Errors
     /// As [`connect`](Self::connect).
     pub async fn connect_with(url: &str, options: &ServerOptions) -> Result<Self, StoreError> {
-        let primary = PostgresOptions::new(url, options, false)?;
-        let replica = options.read_url.as_deref().map(|url| PostgresOptions::new(url, options, true));
-        let lanes = options.lanes::<Postgres>(&primary, replica.transpose()?);
-        let mut lease = lanes.writer.lease("connect").await?;
-        let server = migrate::migrate(&mut lease.connection, options.migrate).await?;
-        let seal = Seal::of(&mut lease.connection).await?;
+        let ServerOptions { access, read_url, .. } = options;
+        let primary = PostgresOptions::new(url, options, !access.may_write())?;
+        let replica = read_url.as_deref().map(|url| PostgresOptions::new(url, options, true)).transpose()?;
+        let lanes = options.lanes::<Postgres>(&primary, replica.clone());
+        examine::sessions(&lanes).await?;
+        let mut lease = lanes.writer.lease(examine::OPERATION).await?;
+        if access.may_write() {
+            examine::encoding(&mut lease).await?;
+        }
+        let server = migrate::migrate(&mut lease.connection, *access).await?;
+        let seal = Seal::of(&mut lease.connection, access.may_write()).await?;
         lease.give_back();
         open_first(&lanes).await?;
-        try_replica(&lanes).await?;
+        if let Some(replica) = replica {
+            let lanes = options.lanes::<Postgres>(&replica, None);
+            judge_replica(examine::sessions(&lanes).await)?;
+        }
         let wake = Wake::start(primary, lanes.readers.places(), seal, options.poll_interval);
         let table_once = server == Server::Cockroach;
-        Ok(Self::new(lanes, State { wake, table_once, texts: Texts::default() }))
+        Ok(Self::new(lanes, State { wake, table_once, texts: Texts::default() }, *access))
     }
 }
 

@@ -21,12 +21,13 @@ const KEY_BYTES: usize = 32;
 pub(super) struct Seal(Prk);
 
 impl Seal {
-    /// That of a network, whose secret is made by whoever first may. None for a user who may not read it.
+    /// That of a network, whose secret is made by whoever first may, and is `to_make` it. None for a user who may not
+    /// read it.
     ///
     /// # Errors
     /// [`StoreError`] where the server cannot be asked.
-    pub(super) async fn of(connection: &mut PgConnection) -> Result<Option<Self>, StoreError> {
-        for may_make in [true, false] {
+    pub(super) async fn of(connection: &mut PgConnection, to_make: bool) -> Result<Option<Self>, StoreError> {
+        for may_make in [to_make, false] {
             let read = sqlx::query_scalar("SELECT secret FROM tn_secret WHERE one = 1");
             match read.fetch_optional(&mut *connection).await {
                 Ok(None) if may_make => {}

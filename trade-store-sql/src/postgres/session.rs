@@ -2,7 +2,7 @@
 
 use super::Postgres;
 use crate::engine::{Engine, classify};
-use crate::server::{ServerOptions, refuse_unknown_parameters};
+use crate::server::{ServerOptions, refuse_misread};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions};
 use std::fmt;
@@ -77,14 +77,18 @@ impl PostgresOptions {
             let detail = "the address does not begin with postgres://";
             return Err(StoreError::new(StoreErrorKind::Unsupported, Postgres::NAME, "connect", detail));
         }
-        refuse_unknown_parameters::<Postgres>(url, &PARAMETERS)?;
+        refuse_misread::<Postgres>(url, &PARAMETERS)?;
         let connect: PgConnectOptions = url.parse().map_err(classify::<Postgres>("connect"))?;
         let connect = match connect.get_application_name() {
             Some(_) => connect,
             None => connect.application_name("trade-network"),
         };
         Ok(Self {
-            connect: connect.statement_cache_capacity(STATEMENTS_MAX).disable_statement_logging(),
+            // No column is a float, and poolers refuse a startup that names a setting which they do not know.
+            connect: connect
+                .extra_float_digits(None)
+                .statement_cache_capacity(STATEMENTS_MAX)
+                .disable_statement_logging(),
             session: session(options, read_only).into(),
         })
     }

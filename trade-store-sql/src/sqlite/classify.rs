@@ -57,3 +57,8 @@ fn code(error: &sqlx::Error) -> Option<i32> {
 pub(super) fn is_busy(error: &sqlx::Error) -> bool {
     code(error).is_some_and(|code| matches!(code & 0xff, BUSY | LOCKED))
 }
+
+/// Whether the file, or one beside it, could not be opened.
+pub(super) fn is_unopened(error: &sqlx::Error) -> bool {
+    code(error).is_some_and(|code| code & 0xff == CANTOPEN)
+}

@@ -7,14 +7,18 @@ use super::Sqlite;
 use crate::engine::classify;
 use crate::migrations::{Migrations, OPERATION};
 use sqlx::sqlite::SqliteConnection;
-use trade_core::store::StoreError;
+use trade_core::store::{Access, StoreError};
 
 static MIGRATIONS: Migrations<1> =
     Migrations([include_str!("../../migrations/sqlite/0001_trade_network.sql")]);
 
-/// Refuses a schema of a later program, by reading alone.
-pub(super) async fn refuse_newer(connection: &mut SqliteConnection) -> Result<(), StoreError> {
-    applied(connection).await.map(drop)
+/// Refuses a schema of a later program, and an older one that is not to be changed, by reading alone.
+pub(super) async fn refuse_other(
+    connection: &mut SqliteConnection,
+    access: Access,
+) -> Result<(), StoreError> {
+    let known = applied(connection).await?;
+    if access.may_migrate() { Ok(()) } else { MIGRATIONS.refuse_older::<Sqlite>(known) }
 }
 
 /// Applies what is missing, all of it or nothing, and finds out whether the file can be written at all.

@@ -9,6 +9,7 @@ mod classify;
 mod commit;
 #[cfg(test)]
 mod faults;
+mod file;
 mod migrate;
 mod open;
 #[cfg(test)]
@@ -19,11 +20,12 @@ use crate::engine::{Engine, Param};
 use crate::read::log;
 use crate::rows::Columns;
 use crate::store::SqlStore;
+use file::AtRest;
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteQueryResult, SqliteRow};
 use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, Row, Sqlite as Driver};
 use std::time::Duration;
 use trade_core::resource::Sequence;
-use trade_core::store::{Commit, Head, Held, StoreError, StoreErrorKind};
+use trade_core::store::{Access, Commit, Head, Held, StoreError, StoreErrorKind};
 
 /// Keeps a network in an SQLite file.
 ///
@@ -54,8 +56,29 @@ impl SqliteStore {
     /// `Unsupported` where the address names no file, the file may not be written, or its schema is of a newer
     /// program, `Corrupt` where it is damaged or no database.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
-        open::open(url).await
+        Self::open_with(url, Access::default()).await
     }
+
+    /// The same, for what is said.
+    ///
+    /// To be read alone, a file is opened wherever it lies, on a read-only medium too, and neither it nor its folder is
+    /// changed. Where no process has it open it is taken for one that nobody writes to; once another opens it,
+    /// [`head`](trade_core::store::EventLog::head) fails as `Unavailable`, and what was read since the one before may be
+    /// of no one moment.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); `Unsupported` as well where the file holds no network, or an older schema, and must not
+    /// be changed.
+    pub async fn open_with(url: &str, access: Access) -> Result<Self, StoreError> {
+        open::open(url, access).await
+    }
+}
+
+/// What a store keeps beside its connections.
+#[derive(Debug)]
+pub struct State {
+    /// The file, where it was opened as one that nobody writes to.
+    at_rest: Option<AtRest>,
 }
 
 /// SQLite, as an engine.
@@ -69,7 +92,7 @@ impl Engine for Sqlite {
     type Connection = SqliteConnection;
     type Options = SqliteConnectOptions;
     type Row = SqliteRow;
-    type State = ();
+    type State = State;
 
     const NAME: &'static str = "sqlite";
     const DIALECT: Dialect = Dialect::Sqlite;
@@ -114,7 +137,11 @@ impl Engine for Sqlite {
         Ok(())
     }
 
-    async fn stop((): &()) {}
+    fn check(state: &State) -> Result<(), StoreError> {
+        state.at_rest.as_ref().map_or(Ok(()), AtRest::check)
+    }
+
+    async fn stop(_: &State) {}
 }
 
 fn query(

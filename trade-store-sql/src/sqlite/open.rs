@@ -1,15 +1,18 @@
 //! How a file is opened: looked at first, and changed only once it is known to be ours to change.
 
-use super::classify::is_busy;
-use super::{Sqlite, SqliteStore, migrate};
+use super::classify::{is_busy, is_unopened};
+use super::file::{AtRest, why_unopened};
+use super::{Sqlite, SqliteStore, State, migrate};
 use crate::engine::{Engine, classify};
 use crate::lane::{Lane, Patience, Rank};
 use crate::places::Places;
 use crate::store::Lanes;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteSynchronous};
+use std::fmt::Write;
+use std::path::Path;
 use std::time::Duration;
-use trade_core::store::{StoreError, StoreErrorKind};
+use trade_core::store::{Access, StoreError, StoreErrorKind};
 
 const OPERATION: &str = "open";
 /// How long a statement waits for another process to let go of the file.
@@ -32,41 +35,103 @@ const PAGE_BYTES: u32 = 2_048;
 /// and the more of them share one move, the less is written.
 const CHECKPOINT_PAGES: &str = "64000";
 
-/// Opens the file of an address, and brings its schema up to date.
-pub(super) async fn open(url: &str) -> Result<SqliteStore, StoreError> {
+/// Opens the file of an address.
+pub(super) async fn open(url: &str, access: Access) -> Result<SqliteStore, StoreError> {
     let options = options(url)?;
+    let path = options.get_filename().to_owned();
+    let opened = match access {
+        Access::ReadOnly => open_to_read(url, options).await,
+        Access::Existing => open_to_write(options.create_if_missing(false), access).await,
+        Access::Migrate => open_to_write(options, access).await,
+    };
+    opened.map_err(|mut error| {
+        let is_unopened =
+            error.source.as_deref().and_then(|source| source.downcast_ref()).is_some_and(is_unopened);
+        if is_unopened || path.is_dir() {
+            error.detail = why_unopened(&path, access.may_migrate()).into();
+        }
+        error
+    })
+}
+
+/// Opens a file as it is, without a trace.
+///
+/// SQLite would make files beside one that is in write-ahead-log mode. It does not where it is told that nobody writes
+/// to it, which is true of a file at rest for as long as nobody opens it; and not where the index of the write-ahead log
+/// is there, and only to be read: then it follows whoever writes, or makes an index of its own in memory.
+async fn open_to_read(url: &str, options: SqliteConnectOptions) -> Result<SqliteStore, StoreError> {
+    let path = options.get_filename().to_owned();
+    let options = options.create_if_missing(false).read_only(true);
+    let at_rest = AtRest::of(&path);
+    let options = match at_rest {
+        Some(_) => options.immutable(true),
+        // An address that says more of this than the mode is taken at its word.
+        None if ["vfs=", "immutable="].iter().any(|said| url.contains(said)) => options,
+        None => options.filename(format!("file:{}?readonly_shm=1", percent_encoded(&path)?)),
+    };
+    let lanes = lanes(options.clone(), options);
+    let mut lease = lanes.writer.lease(OPERATION).await?;
+    migrate::refuse_other(&mut lease.connection, Access::ReadOnly).await?;
+    lease.give_back();
+    Ok(SqliteStore::new(lanes, State { at_rest }, Access::ReadOnly))
+}
+
+/// A path as SQLite reads it in an address (<https://sqlite.org/uri.html>).
+fn percent_encoded(path: &Path) -> Result<String, StoreError> {
+    let path = path.to_str().ok_or_else(|| refused("the path is not UTF-8"))?;
+    let mut encoded = String::new();
+    for byte in path.bytes() {
+        // Writing to a string cannot fail.
+        let _ = match byte {
+            b'/' | b'.' | b'-' | b'_' => write!(encoded, "{}", char::from(byte)),
+            _ if byte.is_ascii_alphanumeric() => write!(encoded, "{}", char::from(byte)),
+            _ => write!(encoded, "%{byte:02X}"),
+        };
+    }
+    Ok(encoded)
+}
+
+/// Opens a file to be written to, and brings its schema up to date where that is asked for.
+async fn open_to_write(options: SqliteConnectOptions, access: Access) -> Result<SqliteStore, StoreError> {
     let writer_options =
         options.clone().pragma("cache_size", WRITER_CACHE).pragma("wal_autocheckpoint", CHECKPOINT_PAGES);
     // An upsert of many rows journals the pages it touches, to undo itself alone: not by way of a file.
     let writer_options =
         writer_options.pragma("temp_store", "MEMORY").statement_cache_capacity(WRITER_STATEMENTS);
-    let writer = Lane::new(writer_options, Patience::BOUNDLESS, Places::new(1), Rank::Equal);
-    let mut lease = writer.lease(OPERATION).await?;
-    migrate::refuse_newer(&mut lease.connection).await?;
+    let lanes = lanes(writer_options, options.create_if_missing(false).read_only(true));
+    let mut lease = lanes.writer.lease(OPERATION).await?;
+    migrate::refuse_other(&mut lease.connection, access).await?;
     switch_to_write_ahead_log(&mut lease.connection).await?;
     migrate::migrate(&mut lease.connection).await?;
     lease.give_back();
-    let reader_options = options
-        .create_if_missing(false)
-        .read_only(true)
-        .pragma("cache_size", READER_CACHE)
-        .row_buffer_size(256);
-    let lane = |connections_max| {
-        Lane::new(reader_options.clone(), Patience::BOUNDLESS, Places::new(connections_max), Rank::Equal)
+    Ok(SqliteStore::new(lanes, State { at_rest: None }, access))
+}
+
+fn lanes(writer: SqliteConnectOptions, readers: SqliteConnectOptions) -> Lanes<Sqlite> {
+    let readers = readers.pragma("cache_size", READER_CACHE).row_buffer_size(256);
+    let lane = |options: SqliteConnectOptions, connections_max| {
+        Lane::new(options, Patience::BOUNDLESS, Places::new(connections_max), Rank::Equal)
     };
+    let writer = lane(writer, 1);
+    let lane = |connections_max| lane(readers.clone(), connections_max);
     let (loader, watcher, readers) = (lane(1), lane(1), lane(READERS_MAX));
-    Ok(SqliteStore::new(Lanes { writer, loader, watcher, readers, replica: None }, ()))
+    Lanes { writer, loader, watcher, readers, replica: None }
+}
+
+fn refused(detail: &str) -> StoreError {
+    StoreError::new(StoreErrorKind::Unsupported, Sqlite::NAME, OPERATION, detail)
 }
 
 fn options(url: &str) -> Result<SqliteConnectOptions, StoreError> {
-    let refused =
-        |detail: &str| StoreError::new(StoreErrorKind::Unsupported, Sqlite::NAME, OPERATION, detail);
     let address =
         url.strip_prefix("sqlite:").ok_or_else(|| refused("the address does not begin with sqlite:"))?;
     let (path, query) = address.split_once('?').unwrap_or((address, ""));
     let path = path.trim_start_matches("//");
     if path.is_empty() || path == ":memory:" || query.contains("mode=memory") {
         return Err(refused("the address names no file; a store in memory is trade_core::memory's"));
+    }
+    if query.split('&').any(|part| part == "cache=shared") {
+        return Err(refused("each connection has a cache of its own: leave cache=shared out of the address"));
     }
     let options: SqliteConnectOptions = url.parse().map_err(classify::<Sqlite>(OPERATION))?;
     let options = if query.contains("mode=") { options } else { options.create_if_missing(true) };

@@ -18,7 +18,7 @@ use trade_core::command::{
 use trade_core::resource::{CargoStatus, Line, Lines, Settlement};
 use trade_core::rules::{Context, Draft};
 use trade_core::service::{ServiceOptions, TradeService};
-use trade_core::store::{Commit, Keys, Store};
+use trade_core::store::{Access, Commit, Keys, Store, StoreError};
 use trade_core::values::{Delta, ItemId, Quantity, ShipmentId, StationId, Timestamp, TransactionId};
 use trade_core::view::View;
 #[cfg(feature = "sqlite")]
@@ -30,8 +30,13 @@ pub(crate) trait Site: Sized {
 
     async fn make() -> Self;
 
-    /// The store, opened once more.
-    async fn open(&self) -> Self::Store;
+    /// The store, opened once more for what is said.
+    async fn open_as(&self, access: Access) -> Result<Self::Store, StoreError>;
+
+    /// The same, to be read and written.
+    async fn open(&self) -> Self::Store {
+        self.open_as(Access::default()).await.unwrap()
+    }
 
     async fn close(store: &Self::Store);
 
@@ -84,8 +89,8 @@ impl Site for Folder {
         Self::new()
     }
 
-    async fn open(&self) -> SqliteStore {
-        SqliteStore::open(&self.url()).await.unwrap()
+    async fn open_as(&self, access: Access) -> Result<SqliteStore, StoreError> {
+        SqliteStore::open_with(&self.url(), access).await
     }
 
     async fn close(store: &SqliteStore) {
@@ -118,6 +123,14 @@ impl Folder {
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.file()).create_if_missing(true);
         options.connect().await.unwrap()
     }
+}
+
+/// The usual settings, for what is said.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) fn options(access: Access) -> trade_store_sql::ServerOptions {
+    let mut options = trade_store_sql::ServerOptions::default();
+    options.access = access;
+    options
 }
 
 pub(crate) const START: i64 = 1_795_000_000_000;

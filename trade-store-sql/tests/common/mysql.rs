@@ -5,6 +5,7 @@ mod database;
 
 pub(crate) use database::Database;
 use sqlx::Executor;
+use trade_core::store::{Access, StoreError};
 use trade_store_sql::MySqlStore;
 
 impl super::Site for Database {
@@ -14,8 +15,8 @@ impl super::Site for Database {
         Self::create().await
     }
 
-    async fn open(&self) -> MySqlStore {
-        MySqlStore::connect(&self.url()).await.unwrap()
+    async fn open_as(&self, access: Access) -> Result<MySqlStore, StoreError> {
+        MySqlStore::connect_with(&self.url(), &super::options(access)).await
     }
 
     async fn close(store: &MySqlStore) {

@@ -46,6 +46,19 @@ impl Database {
         user.rsplit_once(':').unwrap().1.replace("%40", "@")
     }
 
+    /// Its name, as the server knows it.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its address for another user.
+    pub(crate) fn url_as(&self, user: &str, password: &str) -> String {
+        let url = self.url();
+        let (scheme, rest) = url.split_once("://").unwrap();
+        let (_, place) = rest.rsplit_once('@').unwrap();
+        format!("{scheme}://{user}:{password}@{place}")
+    }
+
     /// Where the server is.
     pub(crate) fn host(&self) -> String {
         let options = self.options();

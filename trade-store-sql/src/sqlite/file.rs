@@ -1,0 +1,100 @@
+//! What the file system tells of a file and of what lies beside it.
+//!
+//! No file is opened for it: closing one lets go of all the locks that this process has on it, SQLite's among them.
+
+use super::Sqlite;
+use crate::engine::Engine;
+use std::fs::{self, Metadata};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+use trade_core::store::{StoreError, StoreErrorKind};
+
+/// A file that nobody has open: all that was committed stands in it, and SQLite can read it without a file beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct AtRest {
+    file: PathBuf,
+    bytes: u64,
+    modified: Option<SystemTime>,
+}
+
+impl AtRest {
+    /// None where another process has it open, or left something beside it.
+    pub(super) fn of(path: &Path) -> Option<Self> {
+        // What lies beside it has the name that it has itself, not that of a link to it.
+        let file = fs::canonicalize(path).ok()?;
+        let metadata = fs::metadata(&file).ok()?;
+        let left =
+            [size(&file, "-shm"), size(&file, "-journal"), size(&file, "-wal").filter(|bytes| *bytes > 0)];
+        if !metadata.is_file() || left.iter().any(Option::is_some) {
+            return None;
+        }
+        Some(Self { file, bytes: metadata.len(), modified: metadata.modified().ok() })
+    }
+
+    /// # Errors
+    /// `Unavailable` where another process has opened it since.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        if Self::of(&self.file).as_ref() == Some(self) {
+            return Ok(());
+        }
+        let detail = "another process has opened the file while it was read: try again";
+        Err(StoreError::new(StoreErrorKind::Unavailable, Sqlite::NAME, "read", detail))
+    }
+}
+
+/// The size of what lies beside a file under its name and a suffix.
+fn size(file: &Path, suffix: &str) -> Option<u64> {
+    let mut name = file.as_os_str().to_owned();
+    name.push(suffix);
+    fs::metadata(name).ok().map(|metadata| metadata.len())
+}
+
+/// Why SQLite cannot open a file, which it does not tell itself.
+pub(super) fn why_unopened(path: &Path, may_create: bool) -> &'static str {
+    let missing = match may_create {
+        true => "the file cannot be made: the user may not write in its folder",
+        false => "there is no such file",
+    };
+    match fs::metadata(path) {
+        Ok(found) => why_unopened_though_there(path, &found),
+        Err(error) if error.kind() == ErrorKind::NotFound => match path.parent().map(of_folder) {
+            Some(Ok(())) | None => missing,
+            Some(Err(reason)) => reason,
+        },
+        Err(error) => of_error(&error),
+    }
+}
+
+fn why_unopened_though_there(path: &Path, found: &Metadata) -> &'static str {
+    if found.is_dir() {
+        return "a folder stands where the file should be";
+    }
+    let is_left = size(path, "-wal").is_some_and(|bytes| bytes > 0) && size(path, "-shm").is_none();
+    if found.is_file() && is_left {
+        return "beside the file lies a write-ahead log (-wal) without its index (-shm), which is not to be made where a \
+                store is only read: open it once where it may be written, or copy it by sqlite3's .backup";
+    }
+    "the user may not open the file, or what lies beside it"
+}
+
+fn of_folder(folder: &Path) -> Result<(), &'static str> {
+    // Of a name alone, the folder is that of the process.
+    if folder.as_os_str().is_empty() {
+        return Ok(());
+    }
+    match fs::metadata(folder) {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(_) => Err("what should be its folder is none"),
+        Err(error) => Err(of_error(&error)),
+    }
+}
+
+fn of_error(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::NotFound => "its folder is not there",
+        ErrorKind::NotADirectory => "what should be its folder is none",
+        ErrorKind::PermissionDenied => "the user may not enter its folder",
+        _ => "the file cannot be opened",
+    }
+}

@@ -1,0 +1,116 @@
+//! What a store is opened for: to make what is missing, to write to what is there, or to read alone.
+// A test that fails says so; so do its helpers.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::*;
+use trade_core::store::{Access, EventLog, Store, StoreErrorKind};
+use trade_core::verify::verify;
+
+on_every_engine!(
+    where_there_is_no_network_none_is_made_for_whoever_is_not_to_make_one,
+    what_is_only_read_can_be_audited_and_not_written,
+);
+
+async fn where_there_is_no_network_none_is_made_for_whoever_is_not_to_make_one<S: Site>() {
+    let site = S::make().await;
+    // What is somebody else's.
+    site.run("CREATE TABLE trade (id BIGINT PRIMARY KEY)").await.unwrap();
+    for access in [Access::ReadOnly, Access::Existing] {
+        let error = site.open_as(access).await.map(drop).unwrap_err();
+        assert_eq!(error.kind, StoreErrorKind::Unsupported, "{error:?}");
+        assert!(error.detail.contains("holds no trade network"), "{error}");
+        for table in ["SELECT 1 FROM tn_schema", "SELECT 1 FROM tn_head"] {
+            site.run(table).await.unwrap_err();
+        }
+    }
+    S::close(&site.open().await).await;
+    S::close(&site.open_as(Access::Existing).await.unwrap()).await;
+    S::close(&site.open_as(Access::ReadOnly).await.unwrap()).await;
+}
+
+async fn what_is_only_read_can_be_audited_and_not_written<S: Site>() {
+    let site = S::make().await;
+    let store = site.open().await;
+    store.commit(&opened(&store, at(0), &["ceres", "luna"], &["tea"]).await).await.unwrap();
+    let commit = decided(&store, at(1), &[sale("T-1", "ceres", "luna", &[("tea", 1)])]).await;
+    // While another writes, and once nobody does.
+    for is_written in [true, false] {
+        if !is_written {
+            S::close(&store).await;
+        }
+        let reader = site.open_as(Access::ReadOnly).await.unwrap();
+        assert_eq!(verify(&reader).await.unwrap().events, 2);
+        for refused in [
+            reader.commit(&commit).await.map(drop),
+            reader.hold().await.map(drop),
+            reader.prune_receipts(at(9), 9).await.map(drop),
+        ] {
+            assert_eq!(refused.unwrap_err().kind, StoreErrorKind::Unsupported);
+        }
+        assert_eq!(reader.head().await.unwrap().sequence, 2);
+        S::close(&reader).await;
+    }
+    let writer = site.open_as(Access::Existing).await.unwrap();
+    writer.commit(&commit).await.unwrap();
+    S::close(&writer).await;
+}
+
+/// A user who may only read has no need of more than that to audit, and is told at once where more is needed.
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "TRADE_TEST_POSTGRES_URL"]
+async fn a_user_of_postgres_who_may_only_read_audits() {
+    use common::postgres::Database;
+    use trade_store_sql::PostgresStore;
+    let database = Database::create().await;
+    let store = database.open().await;
+    store.commit(&opened(&store, at(0), &["ceres"], &["tea"]).await).await.unwrap();
+    let user = format!("reader_of_{}", database.name());
+    let run = async |sql: String| {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut database.connection().await).await.unwrap();
+    };
+    run(format!(
+        "CREATE ROLE {user} LOGIN PASSWORD 'pa55w0rd'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {user}"
+    ))
+    .await;
+    let url = database.url_as(&user, "pa55w0rd");
+    let audited = async {
+        let reader = PostgresStore::connect_with(&url, &options(Access::ReadOnly)).await.unwrap();
+        let report = verify(&reader).await.unwrap();
+        reader.close().await;
+        report
+    };
+    let audited = audited.await;
+    let refused = PostgresStore::connect_with(&url, &options(Access::Existing)).await.unwrap_err();
+    run(format!("DROP OWNED BY {user}; DROP ROLE {user}")).await;
+    assert_eq!(audited.events, 1);
+    assert!(refused.detail.contains("lacks a privilege"), "{refused:?}");
+}
+
+/// The same on MySQL or MariaDB.
+#[cfg(feature = "mysql")]
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "TRADE_TEST_MYSQL_URL"]
+async fn a_user_of_mysql_who_may_only_read_audits() {
+    use common::mysql::Database;
+    use trade_store_sql::MySqlStore;
+    let database = Database::create().await;
+    let store = database.open().await;
+    store.commit(&opened(&store, at(0), &["ceres"], &["tea"]).await).await.unwrap();
+    let user = format!("{}r", database.name());
+    let run = async |sql: String| {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut database.connection().await).await.unwrap();
+    };
+    run(format!("CREATE USER '{user}'@'%' IDENTIFIED BY 'pa55w0rd'")).await;
+    run(format!("GRANT SELECT ON {}.* TO '{user}'@'%'", database.name())).await;
+    let url = database.url_as(&user, "pa55w0rd");
+    let reader = MySqlStore::connect_with(&url, &options(Access::ReadOnly)).await.unwrap();
+    let audited = verify(&reader).await.unwrap();
+    reader.close().await;
+    let refused = MySqlStore::connect_with(&url, &options(Access::Existing)).await.unwrap_err();
+    run(format!("DROP USER '{user}'@'%'")).await;
+    assert_eq!(audited.events, 1);
+    assert!(refused.detail.contains("lacks a privilege"), "{refused:?}");
+}
