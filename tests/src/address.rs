@@ -41,6 +41,11 @@ impl Address {
         (self.0.host_str().expect("it names a host").to_owned(), self.0.port().unwrap_or(port))
     }
 
+    /// The user.
+    pub fn user(&self) -> &str {
+        self.0.username()
+    }
+
     /// The password, as it stands in the URL.
     pub fn password(&self) -> Option<&str> {
         self.0.password()

@@ -9,6 +9,7 @@ pub mod database;
 pub mod database_server;
 pub mod engine;
 pub mod load;
+pub mod pooler;
 pub mod proxy;
 pub mod replica_set;
 pub mod server;

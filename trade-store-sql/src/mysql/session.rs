@@ -104,7 +104,7 @@ fn session(options: &ServerOptions, read_only: bool) -> String {
     let read_only = if read_only { ", READ ONLY" } else { "" };
     format!(
         "SET NAMES utf8mb4, SESSION autocommit = 1, SESSION completion_type = 0, \
-         SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', SESSION unique_checks = 1, \
+         SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', \
          SESSION sql_select_limit = 18446744073709551615, SESSION sql_big_selects = 1, SESSION sql_safe_updates = 0, \
          SESSION sort_buffer_size = GREATEST(@@sort_buffer_size, {SORT_BYTES_MIN}), \
          SESSION innodb_lock_wait_timeout = {lock} \
