@@ -13,7 +13,7 @@ pub(crate) const HELP: &str = "\
 A network of stations that trade: REST and Server-Sent Events over one store.
 
 usage: trade-network [OPTIONS]                 serves until SIGTERM or Ctrl-C
-       trade-network verify [--store URL]      proves that the log and the tables agree
+       trade-network verify [--store URL]      proves that the log and the tables agree; only reads
        trade-network import-legacy --from mongodb://user:password@host/database [--store URL] [--report FILE]
                                                takes over the collections trades, cargos and inventories of an older
                                                network, from which it only reads, and prints what was odd

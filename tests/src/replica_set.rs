@@ -33,6 +33,14 @@ impl ReplicaSet {
         &self.url
     }
 
+    /// The URL of the same database at one member alone, whatever it is.
+    pub fn url_of(&self, member: usize) -> String {
+        let (user, place) = self.url.rsplit_once('@').expect("it names a user");
+        let (_, database) = place.split_once('/').expect("it names a database");
+        let url = format!("{user}@127.0.0.1:{}/{database}", self.members[member].port());
+        url.replace("replicaSet=rs0", "directConnection=true")
+    }
+
     /// Which member is the primary, waiting for one.
     pub async fn primary(&self) -> usize {
         let begin = Instant::now();

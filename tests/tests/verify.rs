@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use tests::api::Api;
 use tests::engine::{Engine, Site};
+use tests::replica_set::ReplicaSet;
 use tests::server::{Server, assert_verified, binary, run};
 use tests::world::World;
 
@@ -33,6 +34,21 @@ async fn what_holds_no_network_is_told_so_and_stays_without(site: Site) {
 }
 
 tests::on_every_engine!(what_holds_no_network_is_told_so_and_stays_without);
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "starts MongoDB"]
+async fn a_secondary_is_verified_and_does_not_serve() {
+    let set = ReplicaSet::start(2);
+    let server = Server::start(set.url()).await;
+    Api::new(server.url()).station("ceres", "tea", 3).await;
+    server.stop("TERM").await;
+    let secondary = set.url_of(1 - set.primary().await);
+    assert_verified(&secondary).await;
+    let output = run(&["--listen", "127.0.0.1:0", "--store", &secondary]).await;
+    let error = String::from_utf8(output.stderr).expect("errors are text");
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("the server is a secondary"), "{error}");
+}
 
 fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");

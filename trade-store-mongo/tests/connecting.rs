@@ -11,6 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use trade_core::store::{Access, EventLog, Head, Store, StoreError, StoreErrorKind};
+use trade_core::testing::fixtures::start_time;
+use trade_core::verify::verify;
 use trade_store_mongo::{MongoOptions, MongoStore};
 
 async fn refused(url: &str) -> StoreError {
@@ -152,12 +154,35 @@ async fn documents_of_another_application_are_not_mixed_with() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "TRADE_TEST_MONGODB_URL"]
+async fn what_is_only_read_can_be_audited_and_not_written() {
+    let database = Database::new();
+    let store = database.open().await;
+    open_stations(&store, 2).await;
+    let commit = decided(&store, &sales("A", 1, 2)).await;
+    let mut options = MongoOptions::default();
+    options.access = Access::ReadOnly;
+    let reader = database.open_with(&options).await;
+    assert_eq!(verify(&reader).await.unwrap().events, 2);
+    for refused in [
+        reader.commit(&commit).await.map(drop),
+        reader.hold().await.map(drop),
+        reader.prune_receipts(start_time(), 9).await.map(drop),
+    ] {
+        assert_eq!(refused.unwrap_err().kind, StoreErrorKind::Unsupported);
+    }
+    store.commit(&commit).await.unwrap();
+    assert_eq!(reader.head().await.unwrap(), store.head().await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "TRADE_TEST_MONGODB_URL"]
 async fn another_version_is_refused() {
     let database = Database::new();
     let mut options = brief();
     options.access = Access::Existing;
     let error = MongoStore::connect_with(&database.url(), &options).await.unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Unsupported, "{error}");
+    assert!(error.detail.contains("holds no trade network"), "{error}");
     assert!(database.driver().await.list_collection_names().await.unwrap().is_empty());
     database.open().await.close().await;
     MongoStore::connect_with(&database.url(), &options).await.unwrap().close().await;
@@ -226,6 +251,10 @@ async fn a_user_needs_read_and_write_on_the_database_and_no_more() {
         let user = doc! { "createUser": name, "pwd": "s3cret", "roles": roles.to_vec() };
         admin.run_command(user).await.unwrap();
     }
+    let mut to_read = MongoOptions::default();
+    to_read.access = Access::ReadOnly;
+    let nothing = MongoStore::connect_with(&url("bob:s3cret"), &to_read).await.unwrap_err();
+    assert!(nothing.detail.contains("holds no trade network"), "{nothing}");
     for (user, remedy) in [("bob:s3cret", "readWrite"), ("ada:wr0ng", "password"), ("ada", "")] {
         let error = refused(&url(user)).await;
         assert_eq!(error.kind, StoreErrorKind::Unsupported, "{user}: {error:?}");
@@ -241,6 +270,12 @@ async fn a_user_needs_read_and_write_on_the_database_and_no_more() {
     );
     open_stations(&store, 2).await;
     assert!(!format!("{store:?}").contains("s3cret"), "{store:?}");
+    // Who may only read is told so at once, also where everything is made already; and reads.
+    let error = refused(&url("bob:s3cret")).await;
+    assert!(error.detail.contains("readWrite"), "{error}");
+    let reader = MongoStore::connect_with(&url("bob:s3cret"), &to_read).await.unwrap();
+    assert_eq!(verify(&reader).await.unwrap().events, 2);
+    reader.close().await;
     // The change stream is allowed: without it this would wait for a minute.
     let waiting = async {
         while other.head().await.unwrap().sequence < 6 {

@@ -47,8 +47,8 @@ use trade_core::store::{Commit, Head, Held, StoreError, StoreErrorKind};
 /// durable: a crash of the server within that moment can take back what a server that tails the log has seen, though
 /// never what was acknowledged. With the binary log and `sync_binlog = 1` it is durable first.
 ///
-/// `max_allowed_packet` bounds the largest row, or list of keys, as text: 16 MB are enough. Under load, a buffer pool
-/// and a redo log of 1 GB each keep the server from stalling.
+/// `max_allowed_packet` bounds the largest row, or list of keys, as text: a server with less than 16 MB is refused. Under
+/// load, a buffer pool and a redo log of 1 GB each keep the server from stalling.
 ///
 /// # The address
 /// `mysql://user:password@host:port/database`, or `mariadb://`. Parameters of the address choose TLS: `ssl-mode`
@@ -72,8 +72,8 @@ impl MySqlStore {
     ///
     /// # Errors
     /// [`StoreError`]: `Unavailable` where the server cannot be reached, or takes no writes for now, `Unsupported` where
-    /// the address names no database of it, the user is not let in or may not write, the server is too old or keeps
-    /// less than it acknowledges, or the schema is of a newer program.
+    /// the address names no database of it, the user is not let in or may not write, the server is too old, keeps less
+    /// than it acknowledges or takes too small messages, or the schema is of a newer program.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         Self::connect_with(url, &ServerOptions::default()).await
     }

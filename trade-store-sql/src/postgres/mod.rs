@@ -11,8 +11,8 @@
 //!   migrations leave out (`migrate`); it changes a table once a statement (`batch`). Its SERIALIZABLE is as good as the
 //!   READ COMMITTED that is asked for: what it refuses with 40001 is a conflict like any other.
 //! - YugabyteDB needs `yb_enable_read_committed_isolation`, without which it takes READ COMMITTED for a stronger level.
-//! - A pooler in front must keep a session for a client (PgBouncer's `pool_mode = session`): statements are prepared,
-//!   timeouts are set, and a held head is a transaction.
+//! - A pooler in front must keep a session for a client (PgBouncer's `pool_mode = session`), and is refused where it does
+//!   not (`examine`).
 
 mod ahead;
 mod batch;
