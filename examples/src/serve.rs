@@ -43,7 +43,7 @@ pub(crate) async fn run(settings: Settings) -> Ended {
         LogFormat::Json => subscriber.json().init(),
     }
     // Before anything that takes time, so that a signal is never met by the default action.
-    let mut stopped = pin!(stop_signal()?);
+    let mut signals = Signals::new()?;
     let listener = bind(&listen)?;
     let start = async {
         let opened = open(&store, Access::Migrate, &store_options).await?;
@@ -58,7 +58,7 @@ pub(crate) async fn run(settings: Settings) -> Ended {
     };
     let (opened, service) = tokio::select! {
         started = start => started?,
-        () = &mut stopped => return Ok(()),
+        () = signals.next() => return Ok(()),
     };
     let options = HttpOptions { allowed_hosts, ..HttpOptions::default() };
     let shutdown = options.shutdown.clone();
@@ -70,7 +70,7 @@ pub(crate) async fn run(settings: Settings) -> Ended {
     let mut connections = Connections::new(router);
     tokio::select! {
         never = connections.accept(&listener) => match never {},
-        () = &mut stopped => {}
+        () = signals.next() => {}
     }
     tracing::info!(open = connections.tasks.len(), "shutting down");
     let deadline = Instant::now() + SHUTDOWN_MAX;
@@ -80,8 +80,14 @@ pub(crate) async fn run(settings: Settings) -> Ended {
         drop(listener);
         drain_store(&service, &opened).await;
     };
-    if timeout_at(deadline, ending).await.is_err() {
-        tracing::warn!("not everything ended in time; what was acknowledged is stored");
+    tokio::select! {
+        ended = timeout_at(deadline, ending) => if ended.is_err() {
+            tracing::warn!("not everything ended in time; what was acknowledged is stored");
+        },
+        () = signals.next() => {
+            let line = "ended at once, before what was running had finished; what was acknowledged is stored";
+            return Err(Failure::Failed(line.into()));
+        }
     }
     tracing::info!("stopped");
     Ok(())
@@ -92,27 +98,43 @@ async fn drain_store(service: &TradeService, opened: &Opened) {
     opened.close().await;
 }
 
-/// Resolves once the process is asked to end.
-fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+/// What asks the process to end.
+struct Signals {
     #[cfg(unix)]
-    {
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn new() -> Result<Self, Failure> {
         use tokio::signal::unix::{SignalKind, signal};
         let failed = |error: std::io::Error| Failure::Failed(format!("signals cannot be received: {error}"));
-        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-        Ok(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        })
+        let terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt()).map_err(failed)? })
     }
+
+    /// Resolves once the process is asked to end, once more than before.
+    #[cfg(unix)]
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
     #[cfg(not(unix))]
-    Ok(async {
+    fn new() -> Result<Self, Failure> {
+        Ok(Self {})
+    }
+
+    #[cfg(not(unix))]
+    async fn next(&mut self) {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
-    })
+    }
 }
 
 /// Listens on the first address that can be had: a name may stand for several.
@@ -129,6 +151,12 @@ fn bind(addresses: &[SocketAddr]) -> Result<TcpListener, Failure> {
     for address in addresses {
         match listen(address) {
             Ok(listener) => return Ok(listener),
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+                failed = format!(
+                    "{address}: {error}; another program has this port, --listen {} picks a free one",
+                    SocketAddr::new(address.ip(), 0)
+                );
+            }
             Err(error) => failed = format!("{address}: {error}"),
         }
     }

@@ -12,7 +12,7 @@ use trade_http::AllowedHosts;
 pub(crate) const HELP: &str = "\
 A network of stations that trade: REST and Server-Sent Events over one store.
 
-usage: trade-network [OPTIONS]                 serves until SIGTERM or Ctrl-C
+usage: trade-network [OPTIONS]                 serves until SIGTERM or Ctrl-C; a second one ends it at once
        trade-network verify [--store URL]      proves that the log and the tables agree; only reads
        trade-network import-legacy --from mongodb://user:password@host/database [--store URL] [--report FILE]
                                                takes over the collections trades, cargos and inventories of an older
@@ -36,7 +36,8 @@ options (flag, else environment variable, else default):
   -h, --help
   -V, --version
 
-exit codes: 0 done, 1 failed (a store that cannot be opened, or does not agree), 2 bad usage
+exit codes: 0 done, 1 failed (a store that cannot be opened, or does not agree; most of a collection that cannot be
+taken over), 2 bad usage
 ";
 
 /// What the program is to do.
@@ -215,6 +216,7 @@ fn task(
                 None => Ok(Task::Verify { store: address(store.value(environment)?)? }),
             }
         }
+        Some("help") => Ok(Task::Help),
         Some(later @ "keys") => Err(format!("{later} is not available in this build")),
         Some(other) => Err(format!("unknown subcommand {other:?}; see --help")),
     }

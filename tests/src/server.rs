@@ -124,12 +124,16 @@ impl Server {
         self.child.kill().await.expect("it can be killed");
     }
 
+    /// Sends it a signal by name.
+    pub fn signal(&self, name: &str) {
+        let sent =
+            std::process::Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
+    }
+
     /// Sends it a signal by name, and waits for its end.
     pub async fn stop(mut self, signal: &str) -> ExitStatus {
-        let sent = std::process::Command::new("kill")
-            .args([&format!("-{signal}"), &self.pid().to_string()])
-            .status();
-        assert!(sent.expect("kill runs").success());
+        self.signal(signal);
         let ended = tokio::time::timeout(STOP_MAX, self.child.wait()).await;
         ended.expect("it ends within 10 s").expect("its end can be awaited")
     }

@@ -25,6 +25,25 @@ async fn an_unknown_flag_or_a_bad_value_is_refused_in_one_line() {
 }
 
 #[tokio::test]
+async fn help_is_printed_by_any_of_its_names() {
+    let help = run(&["--help"]).await;
+    assert!(help.status.success() && !help.stdout.is_empty());
+    for name in ["-h", "help"] {
+        assert_eq!(run(&[name]).await.stdout, help.stdout, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_told_with_the_way_out() {
+    let server = Server::start("memory:").await;
+    let taken = server.url().trim_start_matches("http://");
+    let output = run(&["--listen", taken, "--store", "memory:"]).await;
+    let error = String::from_utf8(output.stderr).expect("errors are text");
+    assert_eq!((output.status.code(), error.lines().count()), (Some(1), 1), "{error}");
+    assert!(error.contains(taken) && error.contains("--listen 127.0.0.1:0"), "{error}");
+}
+
+#[tokio::test]
 async fn without_access_control_only_loopback_is_served() {
     refused(&["--listen", "0.0.0.0:0", "--store", "memory:"], "other machines").await;
     refused(&["--listen", "0.0.0.0:0", "--store", "memory:", "--auth", "off"], "other machines").await;

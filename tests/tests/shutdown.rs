@@ -1,10 +1,12 @@
 //! A server that is told to stop finishes what is running, and is gone within ten seconds.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tests::api::{Api, one_unit};
 use tests::server::{STOP_MAX, Server, assert_verified};
 use tests::sse::Stream;
 use tests::world::World;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 const PATH: &str = "/api/updates/real-time";
 const STREAMS: usize = 500;
@@ -71,4 +73,26 @@ async fn ctrl_c_during_writes_and_streams_ends_it_with_success() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_during_writes_and_streams_ends_it_with_success() {
     stops("TERM").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_it_at_once() {
+    let world = World::new();
+    let server = Server::start(&world.sqlite()).await;
+    let api = Api::new(server.url());
+    api.station("a", "fuel", 1).await;
+    // A request that never arrives whole keeps it waiting.
+    let mut request =
+        TcpStream::connect(server.url().trim_start_matches("http://")).await.expect("it listens");
+    request.write_all(b"POST /api/trades HTTP/1.1\r\nHost: localhost\r\n").await.expect("it can be sent");
+    server.signal("INT");
+    let begin = Instant::now();
+    while api.get("/health/ready").await.status != 503 {
+        assert!(begin.elapsed() < STOP_MAX, "the first signal is heard");
+    }
+    let begin = Instant::now();
+    let status = server.stop("INT").await;
+    assert_eq!(status.code(), Some(1), "it says that something may have been cut off");
+    assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
+    assert_verified(&world.sqlite()).await;
 }
