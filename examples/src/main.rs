@@ -1,5 +1,6 @@
 //! `trade-network`: the server as a program, with `verify` and `import-legacy` beside it.
 
+#[cfg(feature = "mongodb")]
 mod import;
 mod serve;
 mod settings;
@@ -47,7 +48,12 @@ fn main() -> ExitCode {
         }
         Ok(Task::Serve(settings)) => run(serve::run(*settings)),
         Ok(Task::Verify { store }) => run(verify::run(store)),
+        #[cfg(feature = "mongodb")]
         Ok(Task::Import(import)) => run(import::run(*import)),
+        #[cfg(not(feature = "mongodb"))]
+        Ok(Task::Import(_)) => {
+            Err(Failure::Usage("import-legacy is not in this build: it needs mongodb".into()))
+        }
     };
     let (line, code) = match ended {
         Ok(()) => return ExitCode::SUCCESS,

@@ -48,7 +48,7 @@ pub(crate) enum Task {
     /// Check the store at this address.
     Verify { store: String },
     /// Take over an older network's database.
-    Import(Box<crate::import::Import>),
+    Import(Box<Import>),
     /// Print [`HELP`].
     Help,
     /// Print the version.
@@ -64,6 +64,17 @@ pub(crate) struct Settings {
     pub(crate) store_options: StoreOptions,
     pub(crate) log: EnvFilter,
     pub(crate) log_format: LogFormat,
+}
+
+/// What to take over, and where to.
+#[derive(Debug)]
+pub(crate) struct Import {
+    /// The source's address.
+    pub(crate) from: String,
+    /// The target's.
+    pub(crate) store: String,
+    /// The file that every line of the report goes to.
+    pub(crate) report: Option<String>,
 }
 
 /// How a line of the log looks.
@@ -187,7 +198,7 @@ fn import_task(
     let report = Some(report.value(environment)?.text).filter(|path| !path.is_empty());
     let store = settings.iter().find(|setting| setting.flag == "--store");
     let store = store.ok_or("--store is unknown")?.value(environment)?;
-    Ok(Task::Import(Box::new(crate::import::Import { from: from.text, store: address(store)?, report })))
+    Ok(Task::Import(Box::new(Import { from: from.text, store: address(store)?, report })))
 }
 
 fn task(

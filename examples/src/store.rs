@@ -5,8 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use trade_core::memory::MemoryStore;
 use trade_core::store::{Access, Store, StoreError};
+#[cfg(feature = "mongodb")]
 use trade_store_mongo::{MongoOptions, MongoStore};
-use trade_store_sql::{MySqlStore, PostgresStore, ServerOptions, SqliteStore};
+#[cfg(feature = "mysql")]
+use trade_store_sql::MySqlStore;
+#[cfg(feature = "postgres")]
+use trade_store_sql::PostgresStore;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+use trade_store_sql::ServerOptions;
+use trade_store_sql::SqliteStore;
 
 /// An open store, to be closed once nobody uses it any more.
 #[derive(Debug, Clone)]
@@ -16,15 +23,15 @@ pub enum Opened {
     /// In an SQLite file.
     Sqlite(Arc<SqliteStore>),
     /// In a PostgreSQL database.
+    #[cfg(feature = "postgres")]
     Postgres(Arc<PostgresStore>),
     /// In a MySQL or MariaDB database.
+    #[cfg(feature = "mysql")]
     MySql(Arc<MySqlStore>),
     /// In a database of a MongoDB replica set or sharded cluster.
+    #[cfg(feature = "mongodb")]
     Mongo(Arc<MongoStore>),
 }
-
-/// The connections of MongoDB's store that do not serve reads: all of them come from one pool.
-const MONGO_OTHERS: u32 = 8;
 
 /// How a store of a server connects. A store in a file or in memory has no use for it.
 #[derive(Clone)]
@@ -41,8 +48,12 @@ pub struct StoreOptions {
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        let ServerOptions { readers_max, connect_timeout, poll_interval, .. } = ServerOptions::default();
-        Self { connections_max: readers_max, connect_timeout, poll_interval, read_url: None }
+        Self {
+            connections_max: 8,
+            connect_timeout: Duration::from_secs(5),
+            poll_interval: Duration::from_millis(100),
+            read_url: None,
+        }
     }
 }
 
@@ -60,6 +71,7 @@ impl std::fmt::Debug for StoreOptions {
 }
 
 impl StoreOptions {
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
     fn sql(&self, access: Access) -> ServerOptions {
         let mut options = ServerOptions::default();
         options.readers_max = self.connections_max;
@@ -70,10 +82,10 @@ impl StoreOptions {
         options
     }
 
+    #[cfg(feature = "mongodb")]
     fn mongo(&self, access: Access) -> MongoOptions {
         let mut options = MongoOptions::default();
-        let connections_max = u32::try_from(self.connections_max).unwrap_or(u32::MAX);
-        options.connections_max = connections_max.saturating_add(MONGO_OTHERS);
+        options.connections_max = u32::try_from(self.connections_max).unwrap_or(u32::MAX);
         options.connect_timeout = self.connect_timeout;
         options.poll_interval = self.poll_interval;
         options.access = access;
@@ -165,18 +177,23 @@ impl Opened {
             Kind::Sqlite => {
                 SqliteStore::open_with(url, access).await.map(|store| Self::Sqlite(Arc::new(store)))
             }
+            #[cfg(feature = "postgres")]
             Kind::Postgres => {
                 let opened = PostgresStore::connect_with(url, &options.sql(access)).await;
                 opened.map(|store| Self::Postgres(Arc::new(store)))
             }
+            #[cfg(feature = "mysql")]
             Kind::MySql => {
                 let opened = MySqlStore::connect_with(url, &options.sql(access)).await;
                 opened.map(|store| Self::MySql(Arc::new(store)))
             }
+            #[cfg(feature = "mongodb")]
             Kind::Mongo => {
                 let opened = MongoStore::connect_with(url, &options.mongo(access)).await;
                 opened.map(|store| Self::Mongo(Arc::new(store)))
             }
+            #[cfg(not(all(feature = "postgres", feature = "mysql", feature = "mongodb")))]
+            _ => return Err(OpenError::Address(format!("{address}: this build has no store of this kind"))),
         };
         opened.map_err(|error| {
             OpenError::Store(format!("the store {address} cannot be opened: {}", causes(&error)))
@@ -188,8 +205,11 @@ impl Opened {
         match self {
             Self::Memory(store) => store.clone(),
             Self::Sqlite(store) => store.clone(),
+            #[cfg(feature = "postgres")]
             Self::Postgres(store) => store.clone(),
+            #[cfg(feature = "mysql")]
             Self::MySql(store) => store.clone(),
+            #[cfg(feature = "mongodb")]
             Self::Mongo(store) => store.clone(),
         }
     }
@@ -204,8 +224,11 @@ impl Opened {
         match self {
             Self::Memory(_) => {}
             Self::Sqlite(store) => store.close().await,
+            #[cfg(feature = "postgres")]
             Self::Postgres(store) => store.close().await,
+            #[cfg(feature = "mysql")]
             Self::MySql(store) => store.close().await,
+            #[cfg(feature = "mongodb")]
             Self::Mongo(store) => store.close().await,
         }
     }
@@ -263,11 +286,13 @@ pub fn causes(error: &StoreError) -> String {
 mod tests {
     use super::*;
 
+    #[cfg(all(feature = "postgres", feature = "mysql", feature = "mongodb"))]
     async fn refused(url: &str) -> OpenError {
         let options = StoreOptions { connect_timeout: Duration::from_millis(500), ..StoreOptions::default() };
         Opened::open(url, Access::Migrate, &options).await.unwrap_err()
     }
 
+    #[cfg(all(feature = "postgres", feature = "mysql", feature = "mongodb"))]
     #[tokio::test]
     async fn what_cannot_be_opened_is_refused_without_its_password() {
         // Nobody listens on port 1.
@@ -309,6 +334,7 @@ mod tests {
         assert_eq!(why_no_replica("mysql://h/x", "mariadb://h/x"), None);
     }
 
+    #[cfg(all(feature = "postgres", feature = "mongodb"))]
     #[test]
     fn a_setting_means_the_same_to_every_store_of_a_server() {
         let options = StoreOptions {
@@ -317,9 +343,13 @@ mod tests {
             poll_interval: Duration::from_millis(7),
             read_url: Some("postgres://h/x".into()),
         };
+        let usual = (StoreOptions::default(), ServerOptions::default());
+        assert_eq!(usual.0.connections_max, usual.1.readers_max);
+        assert_eq!(usual.0.connect_timeout, usual.1.connect_timeout);
+        assert_eq!(usual.0.poll_interval, usual.1.poll_interval);
         for access in [Access::Migrate, Access::Existing, Access::ReadOnly] {
             let (sql, mongo) = (options.sql(access), options.mongo(access));
-            assert_eq!((sql.readers_max, mongo.connections_max), (3, 3 + MONGO_OTHERS));
+            assert_eq!((sql.readers_max, mongo.connections_max), (3, 3));
             assert_eq!(
                 (sql.connect_timeout, mongo.connect_timeout),
                 (options.connect_timeout, options.connect_timeout)

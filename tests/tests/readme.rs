@@ -95,8 +95,11 @@ async fn follows_without_a_gap(program: &str, arguments: &[&str], language: &str
     // What is written before it has subscribed is not new to it.
     let subscribed = async {
         let metrics = format!("{}/metrics", server.url());
-        while !reqwest::get(&metrics).await.unwrap().text().await.unwrap().contains("open_streams 1") {
-            tokio::task::yield_now().await;
+        loop {
+            let answer = reqwest::get(&metrics).await.expect("it answers");
+            if answer.text().await.expect("metrics are text").contains("open_streams 1") {
+                return;
+            }
         }
     };
     timeout(PATIENCE, subscribed).await.expect("it subscribes");

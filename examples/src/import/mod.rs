@@ -22,6 +22,7 @@ mod tests;
 mod times;
 mod walk;
 
+use crate::settings::Import;
 use crate::{Ended, Failure, open, say};
 use deal::Deal;
 use examples::store::{Opened, without_password};
@@ -44,17 +45,6 @@ use walk::{Moment, MomentKind, Shared, Walk};
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 /// How many contradictions are named before it is given up.
 const CONTRADICTIONS_MAX: usize = 10;
-
-/// What to take over, and where to.
-#[derive(Debug)]
-pub(crate) struct Import {
-    /// The source's address.
-    pub(crate) from: String,
-    /// The target's.
-    pub(crate) store: String,
-    /// The file that every line of the report goes to.
-    pub(crate) report: Option<String>,
-}
 
 /// Takes the source over, and prints the report.
 pub(crate) async fn run(import: Import) -> Ended {

@@ -1,5 +1,4 @@
-use crate::values::{Currency, ItemId, Money, MoneySum, Quantity, TotalOutOfRange};
-use rust_decimal::Decimal;
+use crate::values::{ItemId, Money, MoneySum, Quantity, TotalOutOfRange, Worth};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -102,10 +101,10 @@ impl Lines {
     }
 
     /// The units of each item at each price, by value.
-    fn content(&self) -> BTreeMap<(&ItemId, Option<(Currency, Decimal)>), u128> {
+    fn content(&self) -> BTreeMap<(&ItemId, Option<Worth>), u128> {
         let mut units = BTreeMap::new();
         for line in self.iter() {
-            let price = line.unit_price.as_ref().map(Money::value);
+            let price = line.unit_price.as_ref().map(Money::worth);
             *units.entry((&line.item_id, price)).or_default() += u128::from(line.quantity.units());
         }
         units

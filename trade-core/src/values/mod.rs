@@ -9,6 +9,7 @@ mod timestamp;
 pub(crate) use id::ascending;
 pub use id::{ItemId, ShipmentId, StationId, TransactionId};
 pub use label::Label;
+pub(crate) use money::Worth;
 pub use money::{Amount, Currency, Money, MoneySum, TotalOutOfRange};
 pub use quantity::{Delta, Quantity, UNITS_MAX};
 pub use timestamp::Timestamp;

@@ -7,8 +7,8 @@ use std::{borrow::Cow, fmt};
 
 /// A decimal number ≥ 0: a price of at most 12 integer and 6 fraction digits, or a sum of such.
 ///
-/// It keeps its scale: `2.50` is written back as `2.50`. So `==` tells `2.50` from `2.5`; two requests mean the same by
-/// [`Money::value`].
+/// It keeps its scale: `2.50` is written back as `2.50`. So `==` tells `2.50` from `2.5`; whether two requests mean the same
+/// is told by what they are worth.
 #[derive(Debug, Clone, Copy)]
 pub struct Amount(Decimal);
 
@@ -158,10 +158,13 @@ pub struct Money {
     pub currency: Currency,
 }
 
+/// What money is worth, however it is written: `2.5` and `2.50` of one currency are equal here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Worth(Currency, Decimal);
+
 impl Money {
-    /// What it is worth, however it is written: `2.5` and `2.50` of one currency are equal here.
-    pub(crate) fn value(&self) -> (Currency, Decimal) {
-        (self.currency, self.amount.0)
+    pub(crate) fn worth(&self) -> Worth {
+        Worth(self.currency, self.amount.0)
     }
 }
 
