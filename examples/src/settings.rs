@@ -68,6 +68,10 @@ pub(crate) struct Settings {
 
 /// What to take over, and where to.
 #[derive(Debug)]
+#[cfg_attr(
+    not(feature = "mongodb"),
+    expect(dead_code, reason = "nothing is taken over by a build without MongoDB")
+)]
 pub(crate) struct Import {
     /// The source's address.
     pub(crate) from: String,
