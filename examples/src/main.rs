@@ -51,9 +51,10 @@ fn main() -> ExitCode {
         #[cfg(feature = "mongodb")]
         Ok(Task::Import(import)) => run(import::run(*import)),
         #[cfg(not(feature = "mongodb"))]
-        Ok(Task::Import(_)) => {
-            Err(Failure::Usage("import-legacy is not in this build: it needs mongodb".into()))
-        }
+        Ok(Task::Import(import)) => Err(Failure::Usage(format!(
+            "import-legacy from {}: this build knows no MongoDB",
+            examples::store::without_password(&import.from)
+        ))),
     };
     let (line, code) = match ended {
         Ok(()) => return ExitCode::SUCCESS,

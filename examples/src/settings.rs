@@ -70,7 +70,7 @@ pub(crate) struct Settings {
 #[derive(Debug)]
 #[cfg_attr(
     not(feature = "mongodb"),
-    expect(dead_code, reason = "nothing is taken over by a build without MongoDB")
+    allow(dead_code, reason = "nothing is taken over by a build without MongoDB")
 )]
 pub(crate) struct Import {
     /// The source's address.
