@@ -134,8 +134,14 @@ pub(crate) fn is_tls(error: &sqlx::Error) -> bool {
 const OUTWAIT: Duration = Duration::from_secs(2);
 
 impl ServerOptions {
-    /// The connections of a store: all to one server, but lists to its replica.
-    pub(crate) fn lanes<E: Engine>(&self, primary: &E::Options, replica: Option<E::Options>) -> Lanes<E> {
+    /// The connections of a store: all to one server, but lists to its replica. The one that writes may be opened in
+    /// another way.
+    pub(crate) fn lanes<E: Engine>(
+        &self,
+        primary: &E::Options,
+        to_write: E::Options,
+        replica: Option<E::Options>,
+    ) -> Lanes<E> {
         let patience = Patience {
             connection: self.connect_timeout,
             answer: self.statement_timeout.saturating_add(OUTWAIT),
@@ -145,11 +151,11 @@ impl ServerOptions {
         let [writer, loader, watcher] = std::array::from_fn(|_| Places::new(1));
         let readers = Places::new(readers_max);
         let order = Order::new([&writer, &loader, &watcher].map(Arc::clone), readers.clone());
-        let first = |places| Lane::new(primary.clone(), patience, places, Rank::First(order.clone()));
+        let first = |options, places| Lane::new(options, patience, places, Rank::First(order.clone()));
         Lanes {
-            writer: first(writer),
-            loader: first(loader),
-            watcher: first(watcher),
+            writer: first(to_write, writer),
+            loader: first(primary.clone(), loader),
+            watcher: first(primary.clone(), watcher),
             readers: Lane::new(primary.clone(), patience, readers, Rank::Later(order.clone())),
             replica: replica
                 .map(|options| Lane::new(options, patience, Places::new(readers_max), Rank::Elsewhere)),

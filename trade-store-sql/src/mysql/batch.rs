@@ -43,8 +43,10 @@ struct Statement {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Does {
     Begin,
-    /// Moves the head from where it is expected.
+    /// Moves the head from where it is expected, before anything else.
     Move,
+    /// The same as the last thing, in a transaction that holds the head; or shows that it still is where it was moved.
+    Close,
     Write(RowSet),
 }
 
@@ -77,6 +79,17 @@ impl Script {
     pub(super) fn moving(state: &State, from: Head, to: Head) -> Self {
         let mut script = Self::new(state);
         script.statement(Statement { does: Does::Begin, rows: 0 }, "START TRANSACTION");
+        script.move_head(Does::Move, from, to);
+        script
+    }
+
+    /// Ends a script that has the head moved. Where the server ended the transaction half-way, and went on with the rest
+    /// of the text in another one, somebody else has moved the head: then this fails, and nothing of it is committed.
+    pub(super) fn close(&mut self, from: Head, to: Head) {
+        self.move_head(Does::Close, from, to);
+    }
+
+    fn move_head(&mut self, does: Does, from: Head, to: Head) {
         // In this order: what is set is seen by what is set after it. The table's check refuses a negative sequence.
         let sql = format!(
             "UPDATE tn_head SET sequence = CASE WHEN sequence = {} AND time = {} THEN {} ELSE -1 END, time = {} \
@@ -86,8 +99,7 @@ impl Script {
             to.sequence,
             to.time.millis()
         );
-        script.statement(Statement { does: Does::Move, rows: 1 }, &sql);
-        script
+        self.statement(Statement { does, rows: 1 }, &sql);
     }
 
     /// Runs it, and compares what each statement did with what it should have done.
@@ -253,6 +265,11 @@ impl Statement {
         let error = classify::<MySql>(OPERATION)(error);
         match statement.map(|statement| statement.does) {
             Some(Does::Move) if check => Failure::Moved(error),
+            Some(Does::Close) if check => Failure::Other(StoreError {
+                kind: StoreErrorKind::Conflict,
+                detail: "the server ended the transaction half-way".into(),
+                ..error
+            }),
             Some(Does::Write(set)) if duplicate && is_appended(set) => Failure::Other(no_conflict(error)),
             _ => Failure::Other(error),
         }

@@ -3,13 +3,15 @@
 //! Every commit locks the head of the log first, and holds it to its end. Most find it where they were loaded: then
 //! nothing was committed since, and every expectation holds. So a commit hopes for that, and is one text, which moves
 //! the head if it is there and runs no further if it is not, and a `COMMIT`, sent only once it is known what the text
-//! did. Where the head has moved, everything that the commit expects is checked under the lock, and its sequences move
+//! did. No session that writes commits by itself ([`session`](super::session)), and the text ends with a look at the head:
+//! so whatever a server, or a proxy that sends a text again, makes of a part of it, no part is committed alone. Where the
+//! head has moved, everything that the commit expects is checked under the lock, and its sequences move
 //! by as much.
 
 use super::batch::{Failure, Script};
 use super::{MySql, MySqlStore};
 use crate::commit::keys::RowKeys;
-use crate::commit::tables::{WriteTable, appended, guarded, moved};
+use crate::commit::tables::{appended, guarded};
 use crate::commit::{CommitRows, Defect, OPERATION, shift_to};
 use crate::dialect::Template;
 use crate::engine::Engine;
@@ -81,16 +83,12 @@ async fn write_at_once<'s>(
     // A key never changes, so it may be looked up before the lock is taken.
     let keys = match keys(store, &mut lease, commit, 0, true).await {
         Ok(keys) => keys,
-        Err(error) => {
-            if error.kind != StoreErrorKind::Unavailable {
-                lease.give_back();
-            }
-            return Err(error);
-        }
+        Err(error) => return Err(undo(lease, error).await),
     };
     let rows = CommitRows { commit, keys: &keys, shift: 0, head: commit.head_after(commit.base) };
     let script = Script::moving(&store.state, commit.base, rows.head);
-    match write(&mut lease, script, &rows, &[]).await {
+    // It stays where it was moved to.
+    match write(&mut lease, script, &rows, rows.head).await {
         Ok(()) => end(store, lease, commit, rows.head).await.map(AtOnce::Written),
         Err(Failure::Moved(_)) => Ok(AtOnce::Moved(lease)),
         Err(Failure::Other(error)) => Err(undo(lease, error).await),
@@ -126,7 +124,7 @@ async fn write_after(
     let shift = shift_to::<MySql>(stored_head, commit)?;
     let keys = keys(store, lease, commit, shift, shift == 0).await?;
     let rows = CommitRows { commit, keys: &keys, shift, head: commit.head_after(stored_head) };
-    write(lease, Script::new(&store.state), &rows, &moved()).await?;
+    write(lease, Script::new(&store.state), &rows, stored_head).await?;
     Ok(rows.head)
 }
 
@@ -143,16 +141,17 @@ async fn keys<'c>(
     RowKeys::resolve(lease, &store.stations, commit, shift, proven).await
 }
 
-/// Writes every table, and then `more`.
+/// Writes every table, and then the head, which is at `from` by then.
 async fn write(
     lease: &mut Lease<'_, MySql>,
     mut script: Script,
     rows: &CommitRows<'_, '_>,
-    more: &[WriteTable<Script>],
+    from: Head,
 ) -> Result<(), Failure> {
-    for table in guarded().iter().chain(&appended()).chain(more) {
+    for table in guarded().iter().chain(&appended()) {
         table(rows, &mut script).map_err(|defect: Defect| Failure::Other(defect.in_store::<MySql>()))?;
     }
+    script.close(from, rows.head);
     script.run(lease).await
 }
 

@@ -10,11 +10,15 @@ use crate::engine::Engine;
 use crate::lane::Lease;
 use crate::migrations::{Migrations, OPERATION};
 use crate::rows::{self, Decoded};
+use std::time::Duration;
 use trade_core::store::{Access, StoreError, StoreErrorKind};
 
 static MIGRATIONS: Migrations<1> =
     Migrations([include_str!("../../migrations/mysql/0001_trade_network.sql")]);
 
+/// How often the schema is brought up to date where another process is at it from another node.
+const TRIES: usize = 10;
+const RETRY_DELAY: Duration = Duration::from_millis(300);
 /// How often the lock is tried for, a second each: no longer, lest a statement's time runs out.
 const LOCK_TRIES: usize = 60;
 // A lock of the whole server, of at most 64 characters.
@@ -29,12 +33,29 @@ static CREATE: Template = Template::new(
 );
 static APPLIED: Template = Template::new("SELECT version, checksum FROM tn_schema ORDER BY version");
 static NOTE: Template = Template::new("INSERT INTO tn_schema (version, checksum) VALUES (?1, unhex(?2))");
+static COMMIT: Template = Template::new("COMMIT");
+static ROLLBACK: Template = Template::new("ROLLBACK");
 // It changes nothing, and is refused to whoever may not change anything.
 static TOUCH: Template = Template::new("DELETE FROM tn_schema WHERE version < 0");
 
-/// Applies what is missing, where it may, one process at a time. A server that is to be read alone is not written to; one
-/// that is to be written to shows that it can be.
-pub(super) async fn migrate(lease: &mut Lease<'_, MySql>, access: Access) -> Result<(), StoreError> {
+/// Applies what is missing, one process at a time; where nothing is to be changed, it only reads.
+///
+/// The lock is one of the server. Two nodes of a cluster have two of them, so that one of two processes may find what the
+/// other has just made, and looks again.
+pub(super) async fn migrate(mut lease: Lease<'_, MySql>, access: Access) -> Result<(), StoreError> {
+    for _ in 1..TRIES {
+        match bring_up_to_date(&mut lease, access).await {
+            Err(error) if error.kind == StoreErrorKind::Conflict => {
+                lease.execute(ROLLBACK.of(MySql::DIALECT), &[]).await?;
+                tokio::time::sleep(RETRY_DELAY).await;
+            }
+            done => return done.map(|()| lease.give_back()),
+        }
+    }
+    bring_up_to_date(&mut lease, access).await.map(|()| lease.give_back())
+}
+
+async fn bring_up_to_date(lease: &mut Lease<'_, MySql>, access: Access) -> Result<(), StoreError> {
     // A schema of a later program is refused by reading alone.
     let known = applied(lease).await?;
     if !access.may_migrate() {
@@ -50,7 +71,8 @@ pub(super) async fn migrate(lease: &mut Lease<'_, MySql>, access: Access) -> Res
         apply(lease, known).await?;
         lease.execute(UNLOCK.of(MySql::DIALECT), &[]).await?;
     }
-    lease.execute(TOUCH.of(MySql::DIALECT), &[]).await.map(drop)
+    lease.execute(TOUCH.of(MySql::DIALECT), &[]).await?;
+    lease.execute(COMMIT.of(MySql::DIALECT), &[]).await.map(drop)
 }
 
 /// Takes the lock, which ends with the connection, at the latest.
@@ -90,6 +112,7 @@ async fn apply(lease: &mut Lease<'_, MySql>, known: usize) -> Result<(), StoreEr
         let checksum: String = checksum.iter().map(|byte| format!("{byte:02x}")).collect();
         let parameters = [version.into(), checksum.as_str().into()];
         lease.execute(NOTE.of(MySql::DIALECT), &parameters).await?;
+        lease.execute(COMMIT.of(MySql::DIALECT), &[]).await?;
     }
     Ok(())
 }

@@ -85,11 +85,11 @@ impl MySqlStore {
     pub async fn connect_with(url: &str, options: &ServerOptions) -> Result<Self, StoreError> {
         let primary = MySqlOptions::new(url, options, !options.access.may_write())?;
         let replica = options.read_url.as_deref().map(|url| MySqlOptions::new(url, options, true));
-        let lanes = options.lanes(&primary, replica.transpose()?);
+        let writer = if options.access.may_write() { primary.to_write() } else { primary.clone() };
+        let lanes = options.lanes(&primary, writer, replica.transpose()?);
         let mut lease = lanes.writer.lease(session::OPERATION).await?;
         let state = session::examine(&mut lease, options).await?;
-        migrate::migrate(&mut lease, options.access).await?;
-        lease.give_back();
+        migrate::migrate(lease, options.access).await?;
         open_first(&lanes).await?;
         if let Some(replica) = &lanes.replica {
             judge_replica(replica.lease("connect to the replica").await.map(Lease::give_back))?;

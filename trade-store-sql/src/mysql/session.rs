@@ -7,7 +7,7 @@ use crate::lane::Lease;
 use crate::rows::{self, Columns};
 use crate::server::{ServerOptions, refuse_misread};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
-use sqlx::{AssertSqlSafe, ConnectOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions, Executor};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,17 +45,20 @@ const PARAMETERS: [&str; 13] = [
 pub struct MySqlOptions {
     connect: MySqlConnectOptions,
     session: Arc<str>,
+    /// Whether nothing is committed but by a `COMMIT`.
+    commits_itself: bool,
 }
 
 /// Without the password, and the other things that only the server should know.
 impl fmt::Debug for MySqlOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { connect, session } = self;
+        let Self { connect, session, commits_itself } = self;
         f.debug_struct("MySqlOptions")
             .field("host", &connect.get_host())
             .field("port", &connect.get_port())
             .field("database", &connect.get_database())
             .field("session", session)
+            .field("commits_itself", commits_itself)
             .finish_non_exhaustive()
     }
 }
@@ -81,12 +84,30 @@ impl MySqlOptions {
                 .statement_cache_capacity(STATEMENTS_MAX)
                 .disable_statement_logging(),
             session: session(options, read_only).into(),
+            commits_itself: false,
         })
+    }
+
+    /// The same for a session that writes, in which nothing is committed but by a `COMMIT`.
+    ///
+    /// A commit is one text of many statements. Where the server ends the transaction of such a text half-way, as a node
+    /// of a Galera cluster does for another node's commit, it may go on with the rest of the text. With `autocommit` on,
+    /// each of these statements would then be committed by itself.
+    pub(super) fn to_write(&self) -> Self {
+        Self { commits_itself: true, ..self.clone() }
     }
 
     pub(super) async fn open(&self) -> Result<MySqlConnection, sqlx::Error> {
         let mut connection = self.connect.connect().await?;
         sqlx::raw_sql(AssertSqlSafe(self.session.clone())).execute(&mut connection).await?;
+        if self.commits_itself {
+            connection.execute(sqlx::raw_sql("SET SESSION autocommit = 0")).await?;
+            let row = connection.fetch_one(sqlx::raw_sql("SELECT @@SESSION.autocommit")).await?;
+            if row.number(0)? != Some(0) {
+                let detail = "what stands before the server does not let a session turn autocommit off";
+                return Err(sqlx::Error::Configuration(detail.into()));
+            }
+        }
         Ok(connection)
     }
 }

@@ -87,7 +87,7 @@ impl PostgresStore {
         let ServerOptions { access, read_url, .. } = options;
         let primary = PostgresOptions::new(url, options, !access.may_write())?;
         let replica = read_url.as_deref().map(|url| PostgresOptions::new(url, options, true)).transpose()?;
-        let lanes = options.lanes::<Postgres>(&primary, replica.clone());
+        let lanes = options.lanes::<Postgres>(&primary, primary.clone(), replica.clone());
         examine::sessions(&lanes).await?;
         let mut lease = lanes.writer.lease(examine::OPERATION).await?;
         if access.may_write() {
@@ -98,7 +98,7 @@ impl PostgresStore {
         lease.give_back();
         open_first(&lanes).await?;
         if let Some(replica) = replica {
-            let lanes = options.lanes::<Postgres>(&replica, None);
+            let lanes = options.lanes::<Postgres>(&replica, replica.clone(), None);
             judge_replica(examine::sessions(&lanes).await)?;
         }
         let wake = Wake::start(primary, lanes.readers.places(), seal, options.poll_interval);

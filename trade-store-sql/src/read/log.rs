@@ -61,10 +61,14 @@ pub(crate) async fn prune_receipts<E: Engine>(
     before: Timestamp,
     limit: usize,
 ) -> Result<u64, StoreError> {
+    static BEGIN: Template = Template::new("BEGIN");
     static SQL: Template = Template::new("DELETE FROM tn_receipt WHERE {oldest}");
+    static COMMIT: Template = Template::new("COMMIT");
     let mut lease = writer.lease("prune receipts").await?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    lease.execute(BEGIN.of(E::DIALECT), &[]).await?;
     let removed = lease.execute(SQL.of(E::DIALECT), &[before.millis().into(), limit.into()]).await?;
+    lease.execute(COMMIT.of(E::DIALECT), &[]).await?;
     lease.give_back();
     Ok(removed)
 }
