@@ -34,16 +34,16 @@ async fn paste(script: &str) -> Vec<String> {
 
 /// Whether a text has the parts of a sample in order, with anything in place of each `…`.
 fn is_like(text: &str, sample: &str) -> bool {
-    let mut parts = sample.split('…');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = text.strip_prefix(first) else { return false };
-    for part in parts {
-        let Some(place) = (if part.is_empty() { Some(rest.len()) } else { rest.find(part) }) else {
-            return false;
-        };
-        rest = &rest[(place + part.len()).min(rest.len())..];
+    let Some((begin, sample)) = sample.split_once('…') else { return text == sample };
+    let (middle, end) = sample.rsplit_once('…').unwrap_or(("", sample));
+    let Some(mut rest) = text.strip_prefix(begin).and_then(|rest| rest.strip_suffix(end)) else {
+        return false;
+    };
+    for part in middle.split('…') {
+        let Some(place) = rest.find(part) else { return false };
+        rest = &rest[place + part.len()..];
     }
-    rest.is_empty() || sample.ends_with('…')
+    true
 }
 
 #[test]
