@@ -65,7 +65,7 @@ pub struct InitiateTrade {
 /// Initiates trades in order, all in one commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InitiateTrades {
-    /// 1 to 1 000 trades.
+    /// 1 to 1 000 trades, of at most 50 000 lines in all.
     pub trades: Vec<InitiateTrade>,
     /// All or none; otherwise each on its own.
     pub atomic: bool,
@@ -74,6 +74,8 @@ pub struct InitiateTrades {
 impl InitiateTrades {
     /// The most trades of one batch.
     pub const COUNT_MAX: usize = 1_000;
+    /// The most lines of all its trades together.
+    pub const LINES_MAX: usize = 50_000;
 }
 
 /// Completes or cancels a trade.

@@ -91,7 +91,7 @@ pub enum Rejection {
     },
     /// The step would take more than is available.
     #[error("insufficient stock: {}", shortages(.0))]
-    InsufficientStock(Vec<Shortage>),
+    InsufficientStock(Shortages),
     /// The step would lift on hand plus incoming past 2^53 − 1.
     #[error("the stock of item {item} would pass 9007199254740991 units{}", at_station(.station))]
     QuantityOutOfRange {
@@ -108,6 +108,45 @@ pub enum Rejection {
         /// Why.
         rejection: Box<Rejection>,
     },
+}
+
+/// All that is short: counted, and the first of it listed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shortages {
+    listed: Vec<Shortage>,
+    total: usize,
+}
+
+impl Shortages {
+    /// The most that are listed.
+    pub const LISTED_MAX: usize = 100;
+
+    /// Counts one more, and lists it if there is room.
+    pub(crate) fn add(&mut self, shortage: impl FnOnce() -> Shortage) {
+        self.total += 1;
+        if self.listed.len() < Self::LISTED_MAX {
+            self.listed.push(shortage());
+        }
+    }
+
+    /// The first ones, in the order in which a step touches stock: by station, then by item.
+    pub fn listed(&self) -> &[Shortage] {
+        &self.listed
+    }
+
+    /// How many there are.
+    pub fn total(&self) -> usize {
+        self.total
+    }
+}
+
+impl FromIterator<Shortage> for Shortages {
+    fn from_iter<I: IntoIterator<Item = Shortage>>(all: I) -> Self {
+        all.into_iter().fold(Self::default(), |mut shortages, shortage| {
+            shortages.add(|| shortage);
+            shortages
+        })
+    }
 }
 
 /// One item that is short at a station.
@@ -165,17 +204,18 @@ fn words<S: Copy + std::fmt::Display>(states: &[S]) -> String {
     }
 }
 
-fn shortages(lines: &[Shortage]) -> String {
+fn shortages(shortages: &Shortages) -> String {
     const SHOWN_MAX: usize = 3;
-    let mut text: Vec<_> = lines
+    let mut text: Vec<_> = shortages
+        .listed
         .iter()
         .take(SHOWN_MAX)
         .map(|s| {
             format!("{} of {} asked of {}, {} available", s.requested, s.item_id, s.station_id, s.available)
         })
         .collect();
-    if lines.len() > SHOWN_MAX {
-        text.push(format!("and {} more", lines.len() - SHOWN_MAX));
+    if shortages.total > SHOWN_MAX {
+        text.push(format!("and {} more", shortages.total - SHOWN_MAX));
     }
     text.join("; ")
 }

@@ -7,7 +7,7 @@ use std::fmt;
 use trade_core::values::InvalidValue;
 
 /// The most faults that one answer lists; more are only counted.
-const FAULTS_LISTED_MAX: usize = 1_000;
+const FAULTS_LISTED_MAX: usize = 100;
 /// The most characters of an unknown name that are repeated.
 const NAME_SHOWN_MAX: usize = 128;
 

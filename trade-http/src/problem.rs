@@ -150,7 +150,13 @@ impl Problem {
             Some(FieldFault { field, detail }) => format!("{field} {detail} (and {} more)", count - 1),
             None => "the request is not valid".into(),
         };
-        Self { errors, ..Self::new("invalid-request", detail) }
+        let listed = errors.len();
+        Self { errors, ..Self::new("invalid-request", detail) }.counting(count, listed)
+    }
+
+    /// The same with the number of what it lists, where that is not all.
+    fn counting(self, total: usize, listed: usize) -> Self {
+        if total > listed { self.with("total", total) } else { self }
     }
 
     /// A defect or damage that was logged where it was noticed.
@@ -229,7 +235,10 @@ impl From<Rejection> for Problem {
             Rejection::IllegalCargoTransition { from, to, allowed, .. } => {
                 transition(problem, from.as_str(), to.as_str(), allowed.iter().map(|to| to.as_str()))
             }
-            Rejection::InsufficientStock(shortages) => Self { shortages, ..problem },
+            Rejection::InsufficientStock(shortages) => {
+                let listed = shortages.listed().to_vec();
+                Self { shortages: listed, ..problem }.counting(shortages.total(), shortages.listed().len())
+            }
             Rejection::InBatch { index, rejection } => {
                 let mut inner = Self::from(*rejection);
                 for fault in &mut inner.errors {

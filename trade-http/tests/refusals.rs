@@ -286,7 +286,17 @@ async fn all_faults_are_told_at_once() {
     faults.sort();
     assert_eq!(faults, ["ETA", "Idempotency-Key", "shipmentId", "x", "y"]);
     let many = json!({"stationId": "x", "items": vec![0; 5_000]});
-    assert_eq!(network.post("/api/inventory", many).await.faults().len(), 1_000);
+    let many = network.post("/api/inventory", many).await;
+    assert_eq!((many.faults().len(), &many.json()["total"]), (100, &json!(5_000)));
+    let goods: Vec<_> = (0..250).map(|n| format!("none-{n}")).collect();
+    let body = json!({"buyer": "vesta", "seller": "ceres", "items": goods});
+    let short = network.post("/api/trades", body).await.problem(409, "insufficient-stock");
+    assert_eq!((short["shortages"].as_array().unwrap().len(), &short["total"]), (100, &json!(250)));
+    let line = |n| json!({"itemId": format!("i-{n}"), "quantity": 1});
+    let lines: Vec<_> = (0..2_501).map(line).collect();
+    let trades: Vec<_> =
+        (0..20).map(|_| json!({"buyer": "vesta", "seller": "ceres", "items": lines})).collect();
+    assert_eq!(network.post("/api/trades/batch", json!({ "trades": trades })).await.faults(), ["trades"]);
 }
 
 #[tokio::test]

@@ -61,6 +61,9 @@ pub fn check(command: &Command) -> Result<(), Rejection> {
             if trades.is_empty() || trades.len() > InitiateTrades::COUNT_MAX {
                 return Err(Rejection::invalid("trades", "must hold 1 to 1000 trades"));
             }
+            if trades.iter().map(|trade| trade.items.len()).sum::<usize>() > InitiateTrades::LINES_MAX {
+                return Err(Rejection::invalid("trades", "must hold at most 50000 lines in all"));
+            }
             Ok(())
         }
         Command::CreateTransfer(command) => cargo::check_transfer(command),

@@ -1,7 +1,7 @@
 //! Adding up what a step does to stock, and refusing it where a level would leave its range.
 
 use super::settlement::{Effect, End, Moment, effects};
-use crate::rejection::{Rejection, Shortage};
+use crate::rejection::{Rejection, Shortage, Shortages};
 use crate::resource::{Inventory, Lines, Place, Settlement, Station, StockItem, StockLevel};
 use crate::step::Movement;
 use crate::values::{ItemId, Quantity, StationId, Timestamp, UNITS_MAX};
@@ -85,9 +85,9 @@ impl<'a> StockChange<'a> {
 
     /// The stations after the change, each with the items that changed.
     ///
-    /// Every short line is named; only where none is, the first that passes the range.
+    /// Every short line is counted; only where none is, the first that passes the range.
     pub(super) fn apply(&self, view: &View, now: Timestamp) -> Result<Vec<Inventory>, Rejection> {
-        let mut shortages = Vec::new();
+        let mut shortages = Shortages::default();
         let mut refused = None;
         let mut after = Vec::with_capacity(2);
         for &(station_id, effect) in self.stations.iter().flatten() {
@@ -102,7 +102,7 @@ impl<'a> StockChange<'a> {
                         listed += u64::from(!is_listed);
                         items.push(StockItem { item_id: item_id.clone(), level: new });
                     }
-                    Err(Unfit::Short { requested, available }) => shortages.push(Shortage {
+                    Err(Unfit::Short { requested, available }) => shortages.add(|| Shortage {
                         station_id: station_id.clone(),
                         item_id: item_id.clone(),
                         requested,
@@ -124,7 +124,7 @@ impl<'a> StockChange<'a> {
                 None => {}
             }
         }
-        if !shortages.is_empty() {
+        if shortages.total() > 0 {
             return Err(Rejection::InsufficientStock(shortages));
         }
         refused.map_or(Ok(after), Err)

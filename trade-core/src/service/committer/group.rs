@@ -322,11 +322,12 @@ impl Group {
         let Context { now, time, .. } = *context;
         let changed = self.draft.log.len() > steps;
         let result = result.and_then(|outcome| {
-            // A request that changed nothing leaves a receipt only where it is to be answered the same again.
-            if let Some(key) = pending.request.idempotency {
-                self.receipts.push(pending.keyed_receipt(key, &outcome, time)?);
-            } else if changed {
-                self.receive(pending.receipt_id().unwrap_or(self.attempt), time);
+            // What changed nothing may be decided again, however often it is sent.
+            if changed {
+                match pending.request.idempotency {
+                    Some(key) => self.receipts.push(pending.keyed_receipt(key, &outcome, time)?),
+                    None => self.receive(pending.receipt_id().unwrap_or(self.attempt), time),
+                }
             }
             Ok(Answer { outcome, replayed: false, name: pending.request.name.clone() })
         });

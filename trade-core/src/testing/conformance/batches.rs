@@ -48,7 +48,8 @@ pub async fn an_atomic_batch_with_one_refusal_lands_nothing(h: Harness) {
     let refusal = refused(&service, batch(true, trades)).await;
     let Rejection::InBatch { index: 1, rejection } = refusal else { panic!("{refusal:?}") };
     let Rejection::InsufficientStock(short) = *rejection else { panic!("{rejection:?}") };
-    assert_eq!((short[0].requested, short[0].available), (6, 4), "it saw the one before it");
+    let short = &short.listed()[0];
+    assert_eq!((short.requested, short.available), (6, 4), "it saw the one before it");
     assert_eq!(Snapshot::of(h.store()).await, before);
 }
 

@@ -232,6 +232,7 @@ macro_rules! __trade_core_cases {
             }
             stock {
                 every_short_line_is_listed_and_nothing_changes
+                of_many_short_lines_the_first_are_listed
                 reserved_units_are_not_available
                 an_item_once_held_stays_listed
                 lines_of_one_item_count_together
@@ -280,7 +281,7 @@ macro_rules! __trade_core_cases {
                 a_repeated_request_gets_its_first_answer_after_reopening
                 a_key_is_free_as_soon_as_it_is_answered
                 a_key_with_other_content_is_refused
-                a_request_that_changes_nothing_is_repeated_too
+                an_answer_in_which_nothing_was_applied_is_not_kept
                 a_refused_request_may_succeed_later
                 the_same_trade_again_is_what_is_stored
                 the_same_transfer_again_is_what_is_stored

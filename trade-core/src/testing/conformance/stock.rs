@@ -26,13 +26,25 @@ pub async fn every_short_line_is_listed_and_nothing_changes(h: Harness) {
         Command::CreateTransfer(transfer("X-1", "a", "b", &goods)),
         adjust("a", &[("tea", -6), ("salt", -9), ("rice", -3), ("gold", -1)]),
     ] {
-        let Rejection::InsufficientStock(mut lines) = refused(&service, command).await else {
-            panic!("short")
-        };
+        let Rejection::InsufficientStock(short) = refused(&service, command).await else { panic!("short") };
+        let mut lines = short.listed().to_vec();
         lines.sort_by(|x, y| x.item_id.cmp(&y.item_id));
         assert_eq!(lines, expected);
     }
     assert_eq!(Snapshot::of(h.store()).await, before);
+}
+
+/// However many lines are short: so many are listed, and all counted.
+pub async fn of_many_short_lines_the_first_are_listed(h: Harness) {
+    let service = h.service().await;
+    taken(&service, open_station("a", &[])).await;
+    taken(&service, open_station("b", &[])).await;
+    let names: Vec<_> = (0..250).map(|n| format!("item-{n:03}")).collect();
+    let goods: Vec<_> = names.iter().map(|name| (name.as_str(), 1)).collect();
+    let refusal = refused(&service, initiate(sale("T-1", "a", "b", &goods))).await;
+    let Rejection::InsufficientStock(short) = refusal else { panic!("{refusal:?}") };
+    assert_eq!((short.listed().len(), short.total()), (100, 250));
+    assert_eq!(short.listed()[99].item_id.as_str(), "item-099");
 }
 
 /// What is promised to one cannot be sold to another, nor adjusted away.
@@ -44,13 +56,13 @@ pub async fn reserved_units_are_not_available(h: Harness) {
     for command in [initiate(sale("T-2", "a", "b", &[("tea", 3)])), adjust("a", &[("tea", -3)])] {
         assert_eq!(
             refused(&service, command).await,
-            Rejection::InsufficientStock(vec![short("a", "tea", 3, 2)])
+            Rejection::InsufficientStock([short("a", "tea", 3, 2)].into_iter().collect())
         );
     }
     let incoming = initiate(sale("T-3", "b", "a", &[("tea", 1)]));
     assert_eq!(
         refused(&service, incoming).await,
-        Rejection::InsufficientStock(vec![short("b", "tea", 1, 0)])
+        Rejection::InsufficientStock([short("b", "tea", 1, 0)].into_iter().collect())
     );
     taken(&service, end_trade("T-1", TradeStatus::Cancelled)).await;
     taken(&service, initiate(sale("T-2", "a", "b", &[("tea", 10)]))).await;
@@ -82,7 +94,7 @@ pub async fn lines_of_one_item_count_together(h: Harness) {
     trade.items = Lines::new(vec![priced("tea", 3, "2"), priced("tea", 3, "3")]).unwrap();
     assert_eq!(
         refused(&service, initiate(trade.clone())).await,
-        Rejection::InsufficientStock(vec![short("a", "tea", 6, 5)])
+        Rejection::InsufficientStock([short("a", "tea", 6, 5)].into_iter().collect())
     );
     trade.items = Lines::new(vec![priced("tea", 2, "2"), priced("tea", 3, "3")]).unwrap();
     taken(&service, initiate(trade)).await;
@@ -100,7 +112,7 @@ pub async fn goods_that_were_sold_on_cannot_be_taken_back(h: Harness) {
     taken(&service, initiate(sale("T-2", "b", "c", &[("tea", 2)]))).await;
     let before = Snapshot::of(h.store()).await;
     let refusal = refused(&service, end_trade("T-1", TradeStatus::Cancelled)).await;
-    assert_eq!(refusal, Rejection::InsufficientStock(vec![short("b", "tea", 5, 3)]));
+    assert_eq!(refusal, Rejection::InsufficientStock([short("b", "tea", 5, 3)].into_iter().collect()));
     assert_eq!(Snapshot::of(h.store()).await, before);
     taken(&service, end_trade("T-2", TradeStatus::Cancelled)).await;
     taken(&service, end_trade("T-1", TradeStatus::Cancelled)).await;

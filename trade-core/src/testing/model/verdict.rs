@@ -39,7 +39,7 @@ impl Verdict {
         match rejection {
             Rejection::InsufficientStock(lines) => {
                 let line = |s: &Shortage| (s.station_id.clone(), s.item_id.clone(), s.requested, s.available);
-                Self::Short(lines.iter().map(line).collect())
+                Self::Short(lines.listed().iter().map(line).collect())
             }
             Rejection::IllegalCargoTransition { from, to, allowed, .. } => Self::Illegal(
                 from.as_str(),
