@@ -51,6 +51,7 @@ pub(crate) struct Lane<E: Engine> {
 )]
 pub(crate) enum Rank<E: Engine> {
     /// Those of a file: there are always enough.
+    #[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "servers have ranks"))]
     Equal,
     /// They are made before all others of the order, and kept.
     First(Arc<Order<E>>),

@@ -23,6 +23,7 @@ pub(crate) fn appended<S: Sink>() -> [WriteTable<S>; 4] {
 }
 
 /// The head, where it was not moved first.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) fn moved<S: Sink>() -> [WriteTable<S>; 1] {
     [write_head]
 }
@@ -365,6 +366,7 @@ fn write_log<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), Def
     Ok(())
 }
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 fn write_head<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), Defect> {
     let row = [1.into(), Cell::number(rows.head.sequence), rows.head.time.millis().into()];
     sink.add(RowSet::Head, [row].into_iter());
