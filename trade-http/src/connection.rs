@@ -51,7 +51,12 @@ pub struct Connections {
 impl Connections {
     /// Connections to a router. Requests carry the peer's address as [`ConnectInfo`].
     pub fn new(router: Router) -> Self {
-        Self { router, limits: Limits { idle: Duration::from_secs(75), head: Duration::from_secs(30) } }
+        let limits = Limits {
+            idle: Duration::from_secs(75),
+            head: Duration::from_secs(30),
+            stall: Duration::from_secs(60),
+        };
+        Self { router, limits }
     }
 
     /// How long a connection is kept without a request, before its first one and between two: 75 s by default, as
@@ -66,6 +71,14 @@ impl Connections {
     #[must_use]
     pub fn head_timeout(mut self, head_timeout: Duration) -> Self {
         self.limits.head = head_timeout;
+        self
+    }
+
+    /// How long a client may take nothing of what waits to be written to it, an answer or a stream: 60 s by default. Then
+    /// its connection ends.
+    #[must_use]
+    pub fn stall_timeout(mut self, stall_timeout: Duration) -> Self {
+        self.limits.stall = stall_timeout;
         self
     }
 
@@ -86,7 +99,7 @@ impl Connections {
         let _ = socket.set_nodelay(true);
         // Boxed, so that a stream that has the socket keeps nothing of it.
         match Box::pin(self.serve_requests(socket, peer, keep_alive, ending)).await? {
-            Some((socket, Taken { head, feed })) => Ok(feed.write(socket, head).await?),
+            Some((socket, Taken { head, feed })) => Ok(feed.write(socket, head, self.limits.stall).await?),
             None => Ok(()),
         }
     }

@@ -1,7 +1,9 @@
-//! How long a connection waits for a request: longer for its first byte than, from then on, for the rest of its head.
+//! How long a connection waits: for a request, and for its client to take an answer.
 //!
-//! A proxy keeps idle connections for a minute, and must not be the one who finds out that they are closed; a head that
-//! comes byte by byte is to be given up earlier. hyper has one limit for both, so the socket counts by itself.
+//! A request is waited for longer until its first byte than, from then on, to the end of its head. A proxy keeps idle
+//! connections for a minute, and must not be the one who finds out that they are closed; a head that comes byte by byte is
+//! to be given up earlier. hyper has one limit for both, so the socket counts by itself. An answer that its client does
+//! not take is held in memory, which hyper does not limit at all.
 
 use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
@@ -14,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 /// How long what is waited for may take.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +25,8 @@ pub(crate) struct Limits {
     pub(crate) idle: Duration,
     /// From there to the end of its head.
     pub(crate) head: Duration,
+    /// Until the client takes more of an answer.
+    pub(crate) stall: Duration,
 }
 
 /// Heads that were read and answers that ended. While it is even, the next head is waited for.
@@ -79,7 +83,7 @@ impl HttpBody for AnswerBody {
     }
 }
 
-/// A socket that gives up waiting for a request.
+/// A socket that gives up waiting.
 #[derive(Debug)]
 pub(crate) struct RequestSocket<S> {
     socket: TokioIo<S>,
@@ -90,11 +94,21 @@ pub(crate) struct RequestSocket<S> {
     /// Runs out for a turn, in which the head has begun or not.
     timer: Option<Pin<Box<Sleep>>>,
     timed: Option<(usize, bool)>,
+    /// Runs out for something to be written, which the client does not take.
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> RequestSocket<S> {
     pub(crate) fn new(socket: S, turns: Turns, limits: Limits) -> Self {
-        Self { socket: TokioIo::new(socket), turns, limits, read_in: None, timer: None, timed: None }
+        Self {
+            socket: TokioIo::new(socket),
+            turns,
+            limits,
+            read_in: None,
+            timer: None,
+            timed: None,
+            stalled: None,
+        }
     }
 
     pub(crate) fn into_inner(self) -> S {
@@ -114,6 +128,20 @@ impl<S> RequestSocket<S> {
         }
         self.timer.as_mut().map_or(Poll::Pending, |timer| timer.as_mut().poll(context))
     }
+
+    /// What came of writing, or an error where that has waited for too long.
+    fn patiently(&mut self, written: Poll<Result<usize>>, context: &mut Context<'_>) -> Poll<Result<usize>> {
+        if written.is_ready() {
+            self.stalled = None;
+            // The next request is waited for from here.
+            self.timed = None;
+            return written;
+        }
+        let limit = self.limits.stall;
+        let timer = self.stalled.get_or_insert_with(|| Box::pin(sleep(limit)));
+        ready!(timer.as_mut().poll(context));
+        Poll::Ready(Err(Error::new(ErrorKind::TimedOut, "the client takes nothing of its answer")))
+    }
 }
 
 impl<S: AsyncRead + Unpin> Read for RequestSocket<S> {
@@ -128,8 +156,9 @@ impl<S: AsyncRead + Unpin> Read for RequestSocket<S> {
                 self.read_in = Some(turn);
                 Poll::Ready(read)
             }
-            // What comes during an answer is its request's body, which others time.
-            Poll::Pending if turn % 2 == 1 => Poll::Pending,
+            // What comes during an answer is its request's body, which others time. Its last bytes may still be on their
+            // way after its end.
+            Poll::Pending if turn % 2 == 1 || self.stalled.is_some() => Poll::Pending,
             Poll::Pending => {
                 ready!(self.poll_expired(turn, context));
                 Poll::Ready(Err(Error::new(ErrorKind::TimedOut, "no request came in time")))
@@ -140,7 +169,8 @@ impl<S: AsyncRead + Unpin> Read for RequestSocket<S> {
 
 impl<S: AsyncWrite + Unpin> Write for RequestSocket<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(context, bytes)
+        let written = Pin::new(&mut self.socket).poll_write(context, bytes);
+        self.patiently(written, context)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
@@ -160,7 +190,8 @@ impl<S: AsyncWrite + Unpin> Write for RequestSocket<S> {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<Result<usize>> {
-        Pin::new(&mut self.socket).poll_write_vectored(context, slices)
+        let written = Pin::new(&mut self.socket).poll_write_vectored(context, slices);
+        self.patiently(written, context)
     }
 }
 
@@ -189,6 +220,7 @@ mod tests {
         Connections::new(
             Router::new()
                 .route("/slow", get(slow))
+                .route("/large", get(|| async { vec![b'x'; 1 << 20] }))
                 .route("/", routes.merge(post(|body: String| async { body }))),
         )
     }
@@ -256,6 +288,27 @@ mod tests {
         let mut client = connected(connections().head_timeout(seconds(5)));
         client.write_all(b"G").await.unwrap();
         assert_eq!(seconds_to_the_end(&mut client).await, 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_nobody_takes_is_given_up_and_a_slow_reader_is_not() {
+        const ASK: &[u8] = b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n";
+        // More than fits between the two.
+        let mut client = connected(connections());
+        client.write_all(ASK).await.unwrap();
+        sleep(seconds(61)).await;
+        let mut taken = Vec::new();
+        client.read_to_end(&mut taken).await.unwrap();
+        assert!(taken.len() < 1 << 20, "{} bytes", taken.len());
+        let mut client = connected(connections());
+        client.write_all(ASK).await.unwrap();
+        let (mut taken, mut some) = (0, [0; 1 << 15]);
+        while taken < 1 << 20 {
+            sleep(seconds(59)).await;
+            let more = client.read(&mut some).await.unwrap();
+            assert!(more > 0, "it ended after {taken} bytes");
+            taken += more;
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,12 +9,19 @@ use super::wire::{self, BYE, END, FRAMES_MAX, Frame, HEARTBEAT, Sent};
 use super::{Feed, rest_after};
 use bytes::{Buf, Bytes};
 use futures::FutureExt;
+use socket2::SockRef;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout};
+
+/// What the system holds of a stream that its client does not read, at most about twice this.
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
+/// What a client may send into its stream.
+const SENT_BYTES_MAX: usize = 64 * 1024;
 
 #[derive(Debug)]
 struct Direct {
@@ -24,14 +31,19 @@ struct Direct {
     rest: Bytes,
     /// When something was written last.
     spoke: Instant,
+    /// How long the client may take nothing.
+    stall: Duration,
 }
 
 impl Feed {
-    /// Writes the head of an answer and all that follows, until the client leaves or the application ends.
-    pub(crate) async fn write(self, socket: TcpStream, head: Vec<u8>) -> io::Result<()> {
+    /// Writes the head of an answer and all that follows, until the client leaves, takes nothing for too long, or the
+    /// application ends.
+    pub(crate) async fn write(self, socket: TcpStream, head: Vec<u8>, stall: Duration) -> io::Result<()> {
+        // What the system holds for a client that does not read counts, too, where there are thousands of them.
+        SockRef::from(&socket).set_send_buffer_size(SEND_BUFFER_BYTES)?;
         let socket = Arc::new(socket);
         let mut direct =
-            Direct { socket: socket.clone(), feed: self, rest: head.into(), spoke: Instant::now() };
+            Direct { socket: socket.clone(), feed: self, rest: head.into(), spoke: Instant::now(), stall };
         tokio::select! {
             left = left(&socket) => left,
             written = direct.run() => written,
@@ -39,14 +51,21 @@ impl Feed {
     }
 }
 
-/// Resolves once the client has closed its side. Whatever else it sends has no meaning any more.
+/// Resolves once the client has closed its side. What it sends has no meaning any more, and there may be more of it than
+/// anyone has time for.
 async fn left(socket: &TcpStream) -> io::Result<()> {
+    let mut sent = 0;
     loop {
         socket.readable().await?;
         match socket.try_read(&mut [0; 256]) {
             Ok(0) => return Ok(()),
-            // There may be more of it than anyone has time for.
-            Ok(_) => yield_now().await,
+            Ok(more) => {
+                sent += more;
+                if sent > SENT_BYTES_MAX {
+                    return Err(io::Error::other("the client sends into its stream"));
+                }
+                yield_now().await;
+            }
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
             Err(_) => {}
         }
@@ -179,7 +198,11 @@ impl Direct {
                     self.rest.advance(written);
                     self.spoke = Instant::now();
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.socket.writable().await?,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let stalled =
+                        |_| io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing of its stream");
+                    timeout(self.stall, self.socket.writable()).await.map_err(stalled)??;
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -19,9 +19,13 @@ pub async fn serve(router: axum::Router) -> SocketAddr {
 
 /// Serves a router at a free port, with streams that take their sockets over.
 pub async fn serve_directly(router: axum::Router) -> SocketAddr {
+    serve_connections(trade_http::Connections::new(router)).await
+}
+
+/// Serves connections at a free port.
+pub async fn serve_connections(connections: trade_http::Connections) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let connections = trade_http::Connections::new(router);
     tokio::spawn(async move {
         while let Ok((socket, peer)) = listener.accept().await {
             let connections = connections.clone();
