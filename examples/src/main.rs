@@ -2,6 +2,7 @@
 
 #[cfg(feature = "mongodb")]
 mod import;
+mod log;
 mod serve;
 mod settings;
 mod verify;

@@ -3,11 +3,11 @@
 //! The accept loop is our own and not `axum::serve`'s, for what a server that faces slow and many clients needs: a
 //! time limit on request heads, streams that cost little, and an end that waits for connections only so long.
 
-use crate::settings::{LogFormat, Settings};
+use crate::log::Log;
+use crate::settings::Settings;
 use crate::{Ended, Failure, open, say};
 use axum::Router;
 use examples::store::{Opened, causes};
-use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -24,6 +24,8 @@ use trade_http::HttpOptions;
 
 /// Connections the system may hold for us while we are busy.
 const BACKLOG: u32 = 4_096;
+/// … as long as these are so few; others are closed without a word.
+const TURNED_AWAY_MAX: usize = 64;
 /// How long accepting rests after it failed for want of descriptors or memory: those come back when others end.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// After the signal: how long requests and streams may take to end …
@@ -33,15 +35,9 @@ const SHUTDOWN_MAX: Duration = Duration::from_secs(8);
 
 /// Serves until the process is told to end.
 pub(crate) async fn run(settings: Settings) -> Ended {
-    let Settings { listen, allowed_hosts, store, store_options, log, log_format } = settings;
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(log)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
-    match log_format {
-        LogFormat::Pretty => subscriber.init(),
-        LogFormat::Json => subscriber.json().init(),
-    }
+    let Settings { listen, allowed_hosts, bounds, store, store_options, log, log_format } = settings;
+    let log = Log::begin(log, log_format);
+    let bounds = bounds.within(descriptors());
     // Before anything that takes time, so that a signal is never met by the default action.
     let mut signals = Signals::new()?;
     let listener = bind(&listen)?;
@@ -60,16 +56,17 @@ pub(crate) async fn run(settings: Settings) -> Ended {
         started = start => started?,
         () = signals.next() => return Ok(()),
     };
-    let options = HttpOptions { allowed_hosts, ..HttpOptions::default() };
+    let options = HttpOptions { allowed_hosts, streams_max: bounds.streams, ..HttpOptions::default() };
     let shutdown = options.shutdown.clone();
     let router = trade_http::router(service.clone(), options);
     let address = listener.local_addr().map_err(|error| Failure::Failed(format!("no address: {error}")))?;
     tracing::info!(%address, store = opened.store().name(), version = env!("CARGO_PKG_VERSION"), "serving");
     say(&format!("listening on http://{address}"));
 
-    let mut connections = Connections::new(router);
+    let mut connections = Connections::new(router, bounds.connections);
     tokio::select! {
         never = connections.accept(&listener) => match never {},
+        never = log.tell_losses() => match never {},
         () = signals.next() => {}
     }
     tracing::info!(open = connections.tasks.len(), "shutting down");
@@ -163,18 +160,32 @@ fn bind(addresses: &[SocketAddr]) -> Result<TcpListener, Failure> {
     Err(Failure::Failed(format!("cannot listen on {failed}")))
 }
 
+/// How many files and connections this process may open, after asking for as many as it can have.
+fn descriptors() -> usize {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(count) => usize::try_from(count).unwrap_or(usize::MAX),
+        Err(error) => {
+            tracing::warn!(%error, "the number of open files cannot be asked for");
+            usize::MAX
+        }
+    }
+}
+
 /// The open connections, one task each.
 struct Connections {
     http: trade_http::Connections,
+    /// Connections beyond these are served one request, and told that they are too many …
+    max: usize,
     tasks: JoinSet<()>,
     /// Turns true once connections are to end after the request they are at.
     ending: watch::Sender<bool>,
 }
 
 impl Connections {
-    fn new(router: Router) -> Self {
+    fn new(router: Router, max: usize) -> Self {
         Self {
             http: trade_http::Connections::new(router),
+            max,
             tasks: JoinSet::new(),
             ending: watch::Sender::new(false),
         }
@@ -215,12 +226,21 @@ impl Connections {
     }
 
     fn serve(&mut self, socket: TcpStream, peer: SocketAddr) {
+        let is_crowded = self.tasks.len() >= self.max;
+        if self.tasks.len() >= self.max.saturating_add(TURNED_AWAY_MAX) {
+            return;
+        }
         let http = self.http.clone();
         let mut ending = self.ending.subscribe();
         let keep_alive = !*ending.borrow();
         self.tasks.spawn(async move {
             let ending = async move { ends(&mut ending, keep_alive).await };
-            if let Err(error) = http.serve(socket, peer, keep_alive, ending).await {
+            let served = if is_crowded {
+                http.turn_away(socket, peer, ending).await
+            } else {
+                http.serve(socket, peer, keep_alive, ending).await
+            };
+            if let Err(error) = served {
                 tracing::debug!(%error, %peer, "a connection ended early");
             }
         });

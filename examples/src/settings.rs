@@ -31,6 +31,8 @@ options (flag, else environment variable, else default):
   --auth MODE         TRADE_AUTH        auto (or required, off)
   --allowed-host NAME[,NAME]            names of this machine only (others that clients may call the server by, such as
                                         trade.example.com for a proxy before it; TRADE_ALLOWED_HOST)
+  --connections-max COUNT               20000 (open connections; TRADE_CONNECTIONS_MAX)
+  --streams-max COUNT                   10000 (open streams of events; TRADE_STREAMS_MAX)
   --from URL          TRADE_IMPORT_FROM    (of import-legacy: the database that is taken over)
   --report FILE       TRADE_IMPORT_REPORT  (of import-legacy: where every line of its report goes)
   -h, --help
@@ -60,6 +62,7 @@ pub(crate) enum Task {
 pub(crate) struct Settings {
     pub(crate) listen: Vec<SocketAddr>,
     pub(crate) allowed_hosts: AllowedHosts,
+    pub(crate) bounds: Bounds,
     pub(crate) store: String,
     pub(crate) store_options: StoreOptions,
     pub(crate) log: EnvFilter,
@@ -79,6 +82,33 @@ pub(crate) struct Import {
     pub(crate) store: String,
     /// The file that every line of the report goes to.
     pub(crate) report: Option<String>,
+}
+
+/// How much may be open at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    pub(crate) connections: usize,
+    pub(crate) streams: usize,
+}
+
+impl Bounds {
+    /// Files and connections that are not a client's: the store's, the listener, and those that are turned away.
+    const RESERVED: usize = 112;
+
+    /// The same, where a process may open so many files and connections. Streams leave a tenth of the connections to
+    /// those who come for something else.
+    pub(crate) fn within(self, descriptors: usize) -> Self {
+        let room = descriptors.saturating_sub(Self::RESERVED).max(1);
+        let connections = self.connections.min(room);
+        if connections < self.connections {
+            tracing::warn!(
+                descriptors,
+                connections,
+                "the system allows for fewer open connections than are asked for"
+            );
+        }
+        Self { connections, streams: self.streams.min(connections - connections / 10) }
+    }
 }
 
 /// How a line of the log looks.
@@ -152,6 +182,8 @@ pub(crate) fn read(
         Setting::new("--log-format", "TRADE_LOG_FORMAT", "pretty"),
         Setting::new("--auth", "TRADE_AUTH", "auto"),
         Setting::new("--allowed-host", "TRADE_ALLOWED_HOST", ""),
+        Setting::new("--connections-max", "TRADE_CONNECTIONS_MAX", "20000"),
+        Setting::new("--streams-max", "TRADE_STREAMS_MAX", "10000"),
         Setting::new("--store-read", "TRADE_STORE_READ", ""),
         Setting::new("--store-connections", "TRADE_STORE_CONNECTIONS", "8"),
         Setting::new("--store-poll", "TRADE_STORE_POLL", "100"),
@@ -207,10 +239,10 @@ fn import_task(
 
 fn task(
     subcommand: Option<&str>,
-    settings: &[Setting; 9],
+    settings: &[Setting; 11],
     environment: &impl Fn(&str) -> Option<OsString>,
 ) -> Result<Task, String> {
-    let [listen, store, log, log_format, auth, allowed, options @ ..] = settings;
+    let [listen, store, log, log_format, auth, allowed, connections, streams, options @ ..] = settings;
     match subcommand {
         None => {
             let listen = addresses(&listen.value(environment)?)?;
@@ -219,6 +251,10 @@ fn task(
             Ok(Task::Serve(Box::new(Settings {
                 listen,
                 allowed_hosts: allowed_hosts(&allowed.value(environment)?)?,
+                bounds: Bounds {
+                    connections: number(&connections.value(environment)?, 1..=1_000_000)?,
+                    streams: number(&streams.value(environment)?, 1..=1_000_000)?,
+                },
                 store_options: store_options(&store, options, environment)?,
                 store,
                 log: filter(&log.value(environment)?)?,

@@ -76,6 +76,27 @@ impl Server {
         Self::spawn(Command::new(binary()), ANYWHERE, store, "off").await
     }
 
+    /// The same with more arguments.
+    pub async fn start_with(store: &str, more: &[&str]) -> Self {
+        let mut command = Command::new(binary());
+        command.args(more);
+        Self::spawn(command, ANYWHERE, store, "warn").await
+    }
+
+    /// The same in a process that may open so many files and connections.
+    pub async fn start_with_descriptors(count: usize, store: &str) -> Self {
+        let mut limited = Command::new("bash");
+        limited.args(["-c", &format!("ulimit -n {count}; exec \"$0\" \"$@\"")]).arg(binary());
+        Self::spawn(limited, ANYWHERE, store, "warn").await
+    }
+
+    /// The same with a log of every request, for whoever holds the other end of standard error to read, or not.
+    pub async fn start_logging(store: &str, to: Stdio) -> Self {
+        let mut command = Command::new(binary());
+        command.stderr(to);
+        Self::spawn(command, ANYWHERE, store, "info").await
+    }
+
     /// The same, on one processor only.
     pub async fn start_on(processor: usize, store: &str) -> Self {
         let mut pinned = Command::new("taskset");

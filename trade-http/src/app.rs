@@ -5,6 +5,7 @@ use crate::metrics::Metrics;
 use crate::options::HttpOptions;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use tokio::sync::Semaphore;
 use trade_core::service::TradeService;
 use trade_core::store::Store;
 
@@ -15,6 +16,8 @@ pub(crate) struct App {
     pub(crate) options: Arc<HttpOptions>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) live: Arc<Live>,
+    /// Room for streams.
+    pub(crate) streams: Arc<Semaphore>,
     /// Whether the newest probe was told that the server is not ready.
     pub(crate) hindrance: Arc<AtomicBool>,
 }
@@ -22,11 +25,13 @@ pub(crate) struct App {
 impl App {
     pub(crate) fn new(service: TradeService, options: HttpOptions) -> Self {
         let live = Arc::new(Live::new(service.bus().clone(), &options));
+        let streams = Arc::new(Semaphore::new(options.streams_max.min(Semaphore::MAX_PERMITS)));
         Self {
             service,
             options: Arc::new(options),
             metrics: Arc::new(Metrics::new()),
             live,
+            streams,
             hindrance: Arc::default(),
         }
     }

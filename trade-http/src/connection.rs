@@ -5,11 +5,11 @@
 
 use crate::feed::{Feed, Unwritten};
 use crate::idle::{AnswerBody, Limits, RequestSocket, Turns};
-use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::{Method, Request, StatusCode, Version, header};
 use axum::response::Response;
+use axum::{Extension, Router};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -104,6 +104,22 @@ impl Connections {
         }
     }
 
+    /// Serves a connection that is one too many: a single request, which is told 503 `overloaded`, unless it asks for the
+    /// server's health.
+    ///
+    /// # Errors
+    /// Whatever ended the connection before its time.
+    pub async fn turn_away(
+        &self,
+        socket: TcpStream,
+        peer: SocketAddr,
+        ending: impl Future<Output = ()> + Send,
+    ) -> Result<(), AnyError> {
+        let router = self.router.clone().layer(Extension(Crowded));
+        let limits = self.limits;
+        Box::pin(Self { router, limits }.serve_requests(socket, peer, false, ending)).await.map(drop)
+    }
+
     /// Serves requests until the connection ends, or a stream takes it over.
     pub(crate) async fn serve_requests<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
@@ -156,6 +172,10 @@ impl Connections {
         }
     }
 }
+
+/// Marks what comes by a connection too many.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Crowded;
 
 /// A stream, and the head of its answer.
 #[derive(Debug)]

@@ -4,6 +4,7 @@ use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, Result, TextEncoder,
 };
 use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Upper bounds in seconds: from an answer out of memory to the request timeout.
 const BUCKETS: &[f64] =
@@ -38,12 +39,12 @@ impl Metrics {
     }
 
     /// Counts a stream as open until the guard is dropped.
-    pub(crate) fn stream_opened(&self) -> OpenStream {
+    pub(crate) fn stream_opened(&self, room: OwnedSemaphorePermit) -> OpenStream {
         let gauge = self.0.as_ref().map(|instruments| instruments.streams.clone());
         if let Some(gauge) = &gauge {
             gauge.inc();
         }
-        OpenStream(gauge)
+        OpenStream { gauge, _room: room }
     }
 
     /// All of it, in Prometheus' text format, and the content type of that.
@@ -56,13 +57,16 @@ impl Metrics {
     }
 }
 
-/// Counts as one open stream.
+/// Counts as one open stream, and takes the room of one.
 #[derive(Debug)]
-pub(crate) struct OpenStream(Option<IntGauge>);
+pub(crate) struct OpenStream {
+    gauge: Option<IntGauge>,
+    _room: OwnedSemaphorePermit,
+}
 
 impl Drop for OpenStream {
     fn drop(&mut self) {
-        if let Some(gauge) = &self.0 {
+        if let Some(gauge) = &self.gauge {
             gauge.dec();
         }
     }

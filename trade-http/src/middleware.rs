@@ -3,6 +3,7 @@
 
 use crate::app::App;
 use crate::call::Context;
+use crate::connection::Crowded;
 use crate::problem::Problem;
 use crate::routes;
 use axum::body::{Body, HttpBody};
@@ -40,6 +41,9 @@ pub(crate) async fn envelope(State(app): State<App>, mut request: Request, next:
     async {
         let mut response = match addressed {
             Err(problem) => problem.into_response(),
+            Ok(()) if is_turned_away(&request) => {
+                Problem::new("overloaded", "there are too many connections: try again").into_response()
+            }
             Ok(()) if on_no_route => routes::unknown_path().await.into_response(),
             Ok(()) => run(&app, request, next).await,
         };
@@ -62,6 +66,11 @@ pub(crate) async fn envelope(State(app): State<App>, mut request: Request, next:
     }
     .instrument(span)
     .await
+}
+
+/// Whether a request came by a connection too many. A server that is asked how it does answers still.
+fn is_turned_away(request: &Request) -> bool {
+    request.extensions().get::<Crowded>().is_some() && !request.uri().path().starts_with("/health/")
 }
 
 async fn run(app: &App, request: Request, next: Next) -> Response {

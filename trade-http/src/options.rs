@@ -14,6 +14,8 @@ pub struct HttpOptions {
     /// The hosts that the router answers for, on every path of its own: all by default. A server that is reached without
     /// a login should name them.
     pub allowed_hosts: AllowedHosts,
+    /// The most streams of events that are open at once; one more is told 503 `overloaded`. 10 000 by default.
+    pub streams_max: usize,
     /// Tells the router that the application is about to end.
     pub shutdown: Shutdown,
 }
@@ -24,6 +26,7 @@ impl Default for HttpOptions {
             request_timeout: Duration::from_secs(30),
             heartbeat: Duration::from_secs(10),
             allowed_hosts: AllowedHosts::any(),
+            streams_max: 10_000,
             shutdown: Shutdown::new(),
         }
     }

@@ -126,8 +126,11 @@ pub(crate) async fn stream(State(app): State<App>, call: Call) -> Reply {
     let header = call.headers.get_all(LAST_EVENT_ID).iter().next_back().map(HeaderValue::as_bytes);
     let query_id = query_id.as_deref().map(str::as_bytes);
     let given = [header, query_id].into_iter().flatten().find(|id| !id.is_empty());
-    let subscription = app.service.bus().subscribe(given.map(position).transpose()?, filter);
-    let open = app.metrics.stream_opened();
+    let after = given.map(position).transpose()?;
+    let room = app.streams.clone().try_acquire_owned();
+    let room = room.map_err(|_| Problem::new("overloaded", "there are too many open streams: try again"))?;
+    let subscription = app.service.bus().subscribe(after, filter);
+    let open = app.metrics.stream_opened(room);
     let feed = Feed::new(subscription, app.live.clone(), call.context.clone(), open).unwritten();
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
