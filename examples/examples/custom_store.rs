@@ -226,6 +226,10 @@ impl Store for JournalStore {
         Ok(Box::new(HeldJournal { store: self, journal: self.journal.lock().await }))
     }
 
+    async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
+    }
+
     async fn prune_receipts(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
         // They stay in the journal, and are pruned again after it is opened.
         self.memory.prune_receipts(before, limit).await

@@ -46,7 +46,7 @@ pub(crate) async fn run(settings: Settings) -> Ended {
         let one_processor =
             opened.is_embedded() && available_parallelism().is_ok_and(|count| count.get() == 1);
         let options = ServiceOptions { one_processor, ..ServiceOptions::default() };
-        let (clock, ids) = (Arc::new(SystemClock), Arc::new(UuidV7));
+        let (clock, ids) = (Arc::new(SystemClock::new()), Arc::new(UuidV7));
         let service = TradeService::start_with(opened.store(), clock, ids, options).await;
         let service = service
             .map_err(|error| Failure::Failed(format!("the store cannot be read: {}", causes(&error))))?;

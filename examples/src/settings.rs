@@ -100,7 +100,8 @@ impl Bounds {
     pub(crate) fn within(self, descriptors: usize) -> Self {
         let room = descriptors.saturating_sub(Self::RESERVED).max(1);
         let connections = self.connections.min(room);
-        if connections < self.connections {
+        // What few clients would notice is no news.
+        if connections < self.connections / 2 {
             tracing::warn!(
                 descriptors,
                 connections,

@@ -18,7 +18,7 @@ impl Environment {
     pub(crate) fn gather(settings: String) -> Self {
         let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
         Self(vec![
-            ("date", SystemClock.now().to_string()),
+            ("date", SystemClock::new().now().to_string()),
             ("machine", format!("{}, {cores} cores, {}", cpu(), memory())),
             ("kernel", file("/proc/sys/kernel/osrelease")),
             ("load at the start", file("/proc/loadavg")),

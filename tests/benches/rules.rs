@@ -18,7 +18,7 @@ const STATIONS: u64 = 1_000;
 const BATCH: u64 = 1_000;
 
 fn context() -> Context {
-    let now = SystemClock.now();
+    let now = SystemClock::new().now();
     Context { now, time: now, actor: Actor::Anonymous }
 }
 

@@ -40,7 +40,21 @@ impl Api {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Reply, reqwest::Error> {
+        self.send_with(method, path, &[], body).await
+    }
+
+    /// The same with headers.
+    pub async fn send_with(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Reply, reqwest::Error> {
         let mut request = self.client.request(method, format!("{}{path}", self.base));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         if let Some(body) = body {
             request = request.json(body);
         }

@@ -90,6 +90,22 @@ impl Server {
         Self::spawn(limited, ANYWHERE, store, "warn").await
     }
 
+    /// The same with a clock that goes by what stands in a file, such as `+0` or `+10y` (faketime(1)): what the machine's
+    /// clock is ahead. Time that nobody sets goes on as it does.
+    pub async fn start_with_clock(file: &Path, store: &str) -> Self {
+        let mut command = Command::new(binary());
+        let library = ["x86_64-linux-gnu", "aarch64-linux-gnu"]
+            .map(|machine| format!("/usr/lib/{machine}/faketime/libfaketimeMT.so.1"))
+            .into_iter()
+            .find(|path| Path::new(path).exists());
+        command
+            .env("LD_PRELOAD", library.expect("libfaketime is installed"))
+            .env("FAKETIME_TIMESTAMP_FILE", file)
+            .env("FAKETIME_NO_CACHE", "1")
+            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        Self::spawn(command, ANYWHERE, store, "off").await
+    }
+
     /// The same with a log of every request, for whoever holds the other end of standard error to read, or not.
     pub async fn start_logging(store: &str, to: Stdio) -> Self {
         let mut command = Command::new(binary());

@@ -227,7 +227,8 @@ async fn refusals_alone_leave_nothing_behind() {
     let store = Arc::new(FaultyStore::new(memory.clone()));
     let options = ServiceOptions { group_lines_max: 4, ..ServiceOptions::default() };
     let started =
-        TradeService::start_with(store.clone(), Arc::new(SystemClock), Arc::new(UuidV7), options).await;
+        TradeService::start_with(store.clone(), Arc::new(SystemClock::new()), Arc::new(UuidV7), options)
+            .await;
     let service = started.expect("it starts");
     for round in 0..20 {
         let unknown =

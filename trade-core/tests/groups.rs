@@ -41,7 +41,8 @@ async fn commits_of_one_that_comes_again(one_processor: bool) -> u64 {
     let store = Arc::new(FaultyStore::new(memory.clone()));
     let options = ServiceOptions { one_processor, ..ServiceOptions::default() };
     let started =
-        TradeService::start_with(store.clone(), Arc::new(SystemClock), Arc::new(UuidV7), options).await;
+        TradeService::start_with(store.clone(), Arc::new(SystemClock::new()), Arc::new(UuidV7), options)
+            .await;
     let service = started.expect("it starts");
     taken(&service, open_station("a", &[("tea", 10)])).await;
     taken(&service, open_station("b", &[])).await;
@@ -80,7 +81,8 @@ async fn on_one_processor_nobody_waits_for_long_for_those_who_come() {
     let store = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new())));
     let options = ServiceOptions { one_processor: true, ..ServiceOptions::default() };
     let started =
-        TradeService::start_with(store.clone(), Arc::new(SystemClock), Arc::new(UuidV7), options).await;
+        TradeService::start_with(store.clone(), Arc::new(SystemClock::new()), Arc::new(UuidV7), options)
+            .await;
     let service = started.expect("it starts");
     taken(&service, open_station("a", &[("tea", 100)])).await;
     taken(&service, open_station("b", &[])).await;

@@ -267,6 +267,7 @@ impl From<ServiceError> for Problem {
             ServiceError::InProgress => Self::new("idempotency-in-progress", error.to_string()),
             ServiceError::Overloaded => Self::new("overloaded", error.to_string()),
             ServiceError::Stopped => Self::shutdown(),
+            ServiceError::ClockOff { .. } => Self::new("store-unavailable", error.to_string()),
             ServiceError::Store(error) => of_store(&error),
             ServiceError::Unknown(error) => {
                 log(&error);

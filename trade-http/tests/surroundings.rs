@@ -22,7 +22,8 @@ use trade_http::HttpOptions;
 
 async fn broken(how: Broken, options: HttpOptions) -> Network {
     let service = ServiceOptions { attempts_max: 1, ..ServiceOptions::default() };
-    let service = TradeService::start_with(Arc::new(how), Arc::new(SystemClock), Arc::new(UuidV7), service);
+    let service =
+        TradeService::start_with(Arc::new(how), Arc::new(SystemClock::new()), Arc::new(UuidV7), service);
     Network::of(service.await.unwrap(), options)
 }
 

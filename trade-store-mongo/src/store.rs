@@ -222,6 +222,10 @@ impl Store for MongoStore {
         Ok(Box::new(commit::hold(self).await?))
     }
 
+    async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
+        log::clock(self).await.map(Some)
+    }
+
     async fn prune_receipts(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
         self.refuse_unwritable("prune receipts")?;
         commit::receipts::prune(self, before, limit).await

@@ -26,6 +26,8 @@ pub trait Engine: Debug + Send + Sync + Sized + 'static {
     const DIALECT: Dialect;
     /// A connection that was idle for longer is tried before it is used: the server may be gone.
     const IDLE_MAX: Option<Duration>;
+    /// Reads the server's clock, in milliseconds since 1970.
+    const CLOCK: Option<&'static str>;
 
     /// Makes a connection.
     fn connect(options: &Self::Options)

@@ -195,6 +195,13 @@ impl<E: Engine> Store for SqlStore<E> {
         E::hold(self).await
     }
 
+    async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
+        match E::CLOCK {
+            Some(sql) => log::clock(&self.lanes.watcher, sql).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     async fn prune_receipts(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
         self.refuse_unwritable("prune receipts")?;
         log::prune_receipts(&self.lanes.writer, before, limit).await

@@ -76,7 +76,9 @@ fn failed(error: &ServiceError) -> Failure {
             Failure::Busy(causes(cause))
         }
         ServiceError::Store(cause) => Failure::Final(causes(cause)),
-        ServiceError::Rejected(_) | ServiceError::Stopped => Failure::Final(error.to_string()),
+        ServiceError::Rejected(_) | ServiceError::ClockOff { .. } | ServiceError::Stopped => {
+            Failure::Final(error.to_string())
+        }
     }
 }
 

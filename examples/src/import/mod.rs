@@ -149,14 +149,14 @@ async fn take_over(
         contradictions.truncate(CONTRADICTIONS_MAX);
         return Err(Failure::Failed(format!("nothing was taken over: {}", contradictions.join("; "))));
     }
-    target.set_time(first.unwrap_or_else(|| SystemClock.now()));
+    target.set_time(first.unwrap_or_else(|| SystemClock::new().now()));
     for plan in &plans {
         target.settle(plan, false).await?;
     }
     if make_history(source, target, &shared, &left).await? != seen {
         return Err(changed_meanwhile());
     }
-    target.set_time(SystemClock.now());
+    target.set_time(SystemClock::new().now());
     for plan in &plans {
         target.settle(plan, true).await?;
     }
@@ -206,7 +206,7 @@ impl Findings {
                 continue;
             }
             let mut read = station::inventory(&joined.document);
-            let now = SystemClock.now();
+            let now = SystemClock::new().now();
             times::note(&joined, now, &mut read.odd);
             let holding = match read.value {
                 Ok(holding) => holding,
@@ -266,7 +266,7 @@ impl Findings {
         for oddity in &moment.deal.odd {
             self.report.odd(*collection, id, oddity)?;
         }
-        let time = network_time(*time, SystemClock.now());
+        let time = network_time(*time, SystemClock::new().now());
         self.first = Some(self.first.map_or(time, |first| first.min(time)));
         if self.contradictions.len() <= CONTRADICTIONS_MAX {
             self.contradictions.extend(target.contradiction(deal).await?);
@@ -301,7 +301,7 @@ async fn make_history(
         if left.contains(&deal.shipment) {
             continue;
         }
-        target.set_time(network_time(moment.time, SystemClock.now()));
+        target.set_time(network_time(moment.time, SystemClock::new().now()));
         match moment.kind {
             MomentKind::Made => target.make(deal).await?,
             MomentKind::Ended => target.lead(deal).await?,

@@ -57,7 +57,7 @@ impl Target {
     pub(crate) async fn start(opened: &Opened) -> Result<Self, Failure> {
         let store = opened.store();
         let head = store.head().await.map_err(|error| unread(&error))?;
-        let clock = Arc::new(ManualClock::new(head.time.min(SystemClock.now())));
+        let clock = Arc::new(ManualClock::new(head.time.min(SystemClock::new().now())));
         let service = TradeService::start_with(
             store.clone(),
             clock.clone(),

@@ -94,7 +94,7 @@ impl<'a> Walk<'a> {
     }
 
     fn trade_moment(&self, joined: &Joined, kind: MomentKind) -> Moment {
-        let (document, now) = (&joined.document, SystemClock.now());
+        let (document, now) = (&joined.document, SystemClock::new().now());
         let (deal, cargo) = match double(document, "transactionId", &self.shared.trades) {
             Some(refusal) => (Read { value: Err(refusal), odd: Vec::new() }, None),
             None => {
@@ -118,7 +118,7 @@ impl<'a> Walk<'a> {
             Some(refusal) => Read { value: Err(refusal), odd: Vec::new() },
             None => {
                 let mut deal = deal::cargo_alone(document);
-                times::note(joined, SystemClock.now(), &mut deal.odd);
+                times::note(joined, SystemClock::new().now(), &mut deal.odd);
                 deal
             }
         };

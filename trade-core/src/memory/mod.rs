@@ -195,6 +195,10 @@ impl Store for MemoryStore {
         Ok(Box::new(HeldHead { store: self, _head: self.head.lock().await }))
     }
 
+    async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
+    }
+
     async fn prune_receipts(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
         Ok(self.state_mut().prune_receipts(before, limit))
     }

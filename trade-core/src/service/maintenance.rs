@@ -11,17 +11,30 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 const EXPIRED_CHUNK: usize = 256;
+/// How often the clock is compared with the store's.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 const PRUNE_INTERVAL: Duration = Duration::from_secs(600);
 const PRUNE_CHUNK: usize = 1_000;
 
 /// Works until the service is gone.
 pub(super) async fn run(service: Weak<Inner>) {
     let mut prune_next = Instant::now();
+    let mut look_next = Instant::now();
     let outage = Outage::new("cancel expired trades");
     loop {
         let Some(inner) = service.upgrade() else { return };
         let interval = inner.options.expiry_interval;
         let service = TradeService { inner };
+        if Instant::now() >= look_next {
+            look_next = Instant::now() + LOOK_INTERVAL;
+            // A store that is away is told of by others.
+            let _ = service.inner.timekeeper.look(&**service.store()).await;
+        }
+        if service.inner.timekeeper.off_by_seconds().is_some() {
+            drop(service);
+            tokio::time::sleep(interval).await;
+            continue;
+        }
         match expire_due(&service).await {
             Ok(_) => outage.worked(),
             Err(ServiceError::Stopped) => return,
@@ -69,12 +82,14 @@ fn is_cancelled(outcome: &Outcome) -> bool {
 }
 
 async fn prune(service: &TradeService) {
-    // A clock that jumped ahead must not make new receipts look old.
-    let newest = match service.store().head().await {
-        Ok(head) => head.time,
+    // A clock that is wrong must not make new receipts look old, and neither must what was dated by it. So they are old by
+    // the store's clock, or by what others had written before this service started, and the time since.
+    let known = match service.store().clock().await {
+        Ok(Some(now)) => now,
+        Ok(None) => service.inner.start.newest.plus(service.inner.start.at.elapsed()),
         Err(error) => return tracing::warn!(%error, "old receipts could not be looked for"),
     };
-    let before = service.now().min(newest).minus(service.inner.options.receipts_kept);
+    let before = service.now().min(known).minus(service.inner.options.receipts_kept);
     loop {
         match service.store().prune_receipts(before, PRUNE_CHUNK).await {
             Ok(pruned) if pruned < PRUNE_CHUNK as u64 => return,

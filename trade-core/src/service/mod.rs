@@ -4,6 +4,7 @@ mod committer;
 mod keys;
 mod maintenance;
 mod readiness;
+mod timekeeper;
 
 use crate::bus::EventBus;
 use crate::clock::{Clock, IdSource, SystemClock, UuidV7};
@@ -17,8 +18,10 @@ use readiness::Readiness;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use timekeeper::Timekeeper;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 /// How a [`TradeService`] works.
 #[derive(Debug, Clone)]
@@ -75,6 +78,13 @@ pub enum ServiceError {
     /// Too much is waiting, or others were faster too often; nothing changed.
     #[error("too much is waiting: try again")]
     Overloaded,
+    /// The clock of this process is not the store's, or was set to something else: nothing is committed until it is
+    /// right. Nothing changed.
+    #[error("the clock is off by {seconds} seconds, and nothing is committed until it is right")]
+    ClockOff {
+        /// How far it is ahead, or behind if negative.
+        seconds: i64,
+    },
     /// The service was shut down; nothing changed.
     #[error("the service is shut down")]
     Stopped,
@@ -112,7 +122,6 @@ pub struct TradeService {
 struct Inner {
     store: Arc<dyn Store>,
     bus: EventBus,
-    clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     options: ServiceOptions,
     /// None once the service is shut down.
@@ -120,6 +129,9 @@ struct Inner {
     room: Arc<Semaphore>,
     running: Arc<Mutex<HashSet<RequestId>>>,
     readiness: Arc<Readiness>,
+    timekeeper: Arc<Timekeeper>,
+    /// Where the log ended when the service started.
+    start: Start,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -136,7 +148,8 @@ impl TradeService {
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
     pub async fn start(store: Arc<dyn Store>) -> Result<Self, StoreError> {
-        Self::start_with(store, Arc::new(SystemClock), Arc::new(UuidV7), ServiceOptions::default()).await
+        Self::start_with(store, Arc::new(SystemClock::new()), Arc::new(UuidV7), ServiceOptions::default())
+            .await
     }
 
     /// Starts a service with a clock, an id source and options of one's own.
@@ -149,13 +162,17 @@ impl TradeService {
         ids: Arc<dyn IdSource>,
         options: ServiceOptions,
     ) -> Result<Self, StoreError> {
-        let bus = EventBus::new(store.clone(), store.head().await?);
+        let head = store.head().await?;
+        let timekeeper = Arc::new(Timekeeper::new(clock.clone()));
+        timekeeper.look(&*store).await?;
+        timekeeper.judge(head);
+        let bus = EventBus::new(store.clone(), head);
         let (sender, receiver) = mpsc::unbounded_channel();
         let readiness = Arc::new(Readiness::default());
         let committer = Committer::new(
             store.clone(),
             bus.clone(),
-            clock.clone(),
+            timekeeper.clone(),
             ids.clone(),
             options.clone(),
             readiness.clone(),
@@ -163,13 +180,14 @@ impl TradeService {
         let inner = Arc::new(Inner {
             store,
             bus: bus.clone(),
-            clock,
             ids,
             room: Arc::new(Semaphore::new(options.queue_lines_max as usize)),
             options,
             queue: Mutex::new(Some(sender)),
             running: Arc::default(),
             readiness,
+            timekeeper,
+            start: Start { newest: head.time, at: Instant::now() },
             tasks: Mutex::default(),
         });
         let service = Self { inner };
@@ -190,6 +208,9 @@ impl TradeService {
     /// [`ServiceError`]; only after [`ServiceError::Unknown`] may anything have changed.
     pub async fn submit(&self, request: Request) -> Result<Answer, ServiceError> {
         rules::check(&request.command)?;
+        if let Some(seconds) = self.inner.timekeeper.off_by_seconds() {
+            return Err(ServiceError::ClockOff { seconds });
+        }
         let guard = match request.idempotency {
             Some(idempotency) => Some(self.claim(idempotency.request)?),
             None => None,
@@ -227,11 +248,14 @@ impl TradeService {
     /// ([`Store::hold`]). To be asked now and then, by whoever sends requests here or elsewhere.
     ///
     /// # Errors
-    /// [`ServiceError::Stopped`] where no command is taken ([`TradeService::is_working`]), [`ServiceError::Store`] where
-    /// the store would not store it.
+    /// [`ServiceError::Stopped`] where no command is taken ([`TradeService::is_working`]), [`ServiceError::ClockOff`],
+    /// [`ServiceError::Store`] where the store would not store it.
     pub async fn ready(&self) -> Result<(), ServiceError> {
         if !self.is_working() {
             return Err(ServiceError::Stopped);
+        }
+        if let Some(seconds) = self.inner.timekeeper.off_by_seconds() {
+            return Err(ServiceError::ClockOff { seconds });
         }
         self.inner.readiness.check(&*self.inner.store).await.map_err(ServiceError::Store)
     }
@@ -248,7 +272,7 @@ impl TradeService {
 
     /// Now, by the service's clock.
     pub fn now(&self) -> Timestamp {
-        self.inner.clock.now()
+        self.inner.timekeeper.now()
     }
 
     /// An id that was never given out before.
@@ -285,6 +309,13 @@ impl TradeService {
         }
         Ok(Claim { running: self.inner.running.clone(), request })
     }
+}
+
+/// The log when the service started.
+#[derive(Debug)]
+struct Start {
+    newest: Timestamp,
+    at: Instant,
 }
 
 /// Keeps a request from being worked on twice at once.

@@ -220,6 +220,13 @@ pub trait Store:
     /// [`StoreError`] if the head cannot be had; nothing is held then.
     async fn hold(&self) -> Result<Box<dyn Held + '_>, StoreError>;
 
+    /// The time by a clock of the store's own, which all who share the store read; none where this process's clock is the
+    /// only one.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be asked.
+    async fn clock(&self) -> Result<Option<Timestamp>, StoreError>;
+
     /// Forgets up to `limit` receipts older than `before`, and answers how many those were.
     ///
     /// # Errors

@@ -337,6 +337,10 @@ impl Store for FaultyStore {
         Ok(Box::new(HeldBy { store: self, _head: self.head.clone().lock_owned().await }))
     }
 
+    async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.clock().await
+    }
+
     async fn prune_receipts(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
         self.before_read("prune_receipts")?;
         self.inner.prune_receipts(before, limit).await

@@ -145,6 +145,10 @@ impl Store for Broken {
     async fn hold(&self) -> Result<Box<dyn Held + '_>, StoreError> {
         self.fail().await
     }
+    async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
+    }
+
     async fn prune_receipts(&self, _: Timestamp, _: usize) -> Result<u64, StoreError> {
         Ok(0)
     }

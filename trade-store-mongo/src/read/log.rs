@@ -1,13 +1,14 @@
 //! The log and its head.
 
 use super::Query;
-use crate::classify::NAME;
+use crate::classify::{NAME, classify};
 use crate::documents::{head as head_document, log, stored};
 use crate::schema::{HEAD, LOG};
 use crate::store::MongoStore;
-use mongodb::bson::{RawDocument, rawdoc};
+use mongodb::bson::{RawDocument, doc, rawdoc};
 use trade_core::resource::Sequence;
 use trade_core::store::{Head, LogRecord, StoreError, StoreErrorKind};
+use trade_core::values::Timestamp;
 
 pub(crate) async fn head(store: &MongoStore) -> Result<Head, StoreError> {
     const OPERATION: &str = "head";
@@ -20,6 +21,18 @@ pub(crate) async fn head(store: &MongoStore) -> Result<Head, StoreError> {
 /// A database without the one document that is always there.
 pub(crate) fn no_head(operation: &'static str) -> StoreError {
     StoreError::new(StoreErrorKind::Corrupt, NAME, operation, "there is no head of the log")
+}
+
+/// The clock of the server that writes (the `localTime` of its `hello`).
+pub(crate) async fn clock(store: &MongoStore) -> Result<Timestamp, StoreError> {
+    const OPERATION: &str = "read the clock";
+    let hello = store.database.run_command(doc! { "hello": 1 });
+    let told = store.answered(OPERATION, hello).await?.map_err(classify(OPERATION))?;
+    let millis = told.get_datetime("localTime").map(|time| time.timestamp_millis());
+    let time = millis.ok().and_then(|millis| Timestamp::from_millis(millis).ok());
+    time.ok_or_else(|| {
+        StoreError::new(StoreErrorKind::Internal, NAME, OPERATION, "the server does not tell its time")
+    })
 }
 
 /// The next documents of the log, up to so many, and none after those that hold so many bytes.

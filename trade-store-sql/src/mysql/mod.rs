@@ -121,6 +121,8 @@ impl Engine for MySql {
     const NAME: &'static str = "mysql";
     const DIALECT: Dialect = Dialect::MySql;
     const IDLE_MAX: Option<Duration> = Some(Duration::from_secs(1));
+    const CLOCK: Option<&'static str> =
+        Some("SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000");
 
     async fn connect(options: &MySqlOptions) -> Result<MySqlConnection, sqlx::Error> {
         options.open().await

@@ -129,6 +129,7 @@ impl Engine for Postgres {
     const NAME: &'static str = "postgres";
     const DIALECT: Dialect = Dialect::Postgres;
     const IDLE_MAX: Option<Duration> = Some(Duration::from_secs(1));
+    const CLOCK: Option<&'static str> = Some("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint");
 
     async fn connect(options: &PostgresOptions) -> Result<PgConnection, sqlx::Error> {
         options.open().await

@@ -1,6 +1,6 @@
 //! The log, its head, and the receipts beside it.
 
-use crate::dialect::Template;
+use crate::dialect::{Rendered, Template};
 use crate::engine::{Engine, Param};
 use crate::lane::Lane;
 use crate::rows;
@@ -54,6 +54,18 @@ pub(crate) async fn read<E: Engine>(
         Ok(LogRecord { last, step: Arc::new(step) })
     };
     found.iter().map(record).collect()
+}
+
+/// The server's clock, in milliseconds since 1970.
+pub(crate) async fn clock<E: Engine>(lane: &Lane<E>, sql: &str) -> Result<Timestamp, StoreError> {
+    const OPERATION: &str = "read the clock";
+    let damaged = rows::corrupt::<E>(OPERATION);
+    let found = lane.read(OPERATION, &Rendered::new(E::DIALECT, sql), &[]).await?;
+    let millis = found.first().map(|row| rows::number(row, 0)).transpose().map_err(damaged)?;
+    let time = millis.and_then(|millis| Timestamp::from_millis(millis).ok());
+    time.ok_or_else(|| {
+        StoreError::new(StoreErrorKind::Internal, E::NAME, OPERATION, "the server's clock is out of range")
+    })
 }
 
 pub(crate) async fn prune_receipts<E: Engine>(

@@ -97,6 +97,7 @@ impl Engine for Sqlite {
     const NAME: &'static str = "sqlite";
     const DIALECT: Dialect = Dialect::Sqlite;
     const IDLE_MAX: Option<Duration> = None;
+    const CLOCK: Option<&'static str> = None;
 
     async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
         options.connect().await

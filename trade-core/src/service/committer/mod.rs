@@ -41,8 +41,9 @@ pub(super) use pending::Pending;
 
 use super::ServiceOptions;
 use super::readiness::Readiness;
+use super::timekeeper::Timekeeper;
 use crate::bus::EventBus;
-use crate::clock::{Clock, IdSource};
+use crate::clock::IdSource;
 use crate::command::RequestId;
 use crate::store::{Head, Held, Store, StoreError, StoreErrorKind};
 use failure::{is_away, may_be_of_one, outcome};
@@ -73,7 +74,7 @@ const KEPT_MAX: usize = 131_072;
 pub(super) struct Committer {
     store: Arc<dyn Store>,
     bus: EventBus,
-    clock: Arc<dyn Clock>,
+    timekeeper: Arc<Timekeeper>,
     ids: Arc<dyn IdSource>,
     options: ServiceOptions,
     readiness: Arc<Readiness>,
@@ -118,7 +119,7 @@ impl Committer {
     pub(super) fn new(
         store: Arc<dyn Store>,
         bus: EventBus,
-        clock: Arc<dyn Clock>,
+        timekeeper: Arc<Timekeeper>,
         ids: Arc<dyn IdSource>,
         options: ServiceOptions,
         readiness: Arc<Readiness>,
@@ -127,7 +128,7 @@ impl Committer {
         Self {
             store,
             bus,
-            clock,
+            timekeeper,
             ids,
             options,
             readiness,
@@ -214,7 +215,7 @@ impl Committer {
     /// Decides commands whose keys were loaded, and then those of whom the store has to be asked after all. Gives back
     /// who was not decided where that fails.
     async fn decide_loaded(&mut self, mut commands: Vec<Pending>) -> Result<(), (Vec<Pending>, StoreError)> {
-        let now = self.clock.now();
+        let now = self.timekeeper.now();
         loop {
             // Those that are left presume nothing any more, so that the second round is the last.
             let in_vain;

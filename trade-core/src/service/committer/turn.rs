@@ -146,7 +146,7 @@ impl Committer {
     }
 
     fn decide_ahead(&mut self, turn: &mut Turn) {
-        let now = self.clock.now();
+        let now = self.timekeeper.now();
         turn.commands = self.open.decide_ahead(std::mem::take(&mut turn.commands), now);
     }
 

@@ -181,3 +181,10 @@ pub async fn a_late_subscriber_misses_nothing(h: Harness) {
     service.shutdown().await;
     restarted.shutdown().await;
 }
+
+/// A clock that a store has of its own goes forward.
+pub async fn a_clock_of_the_stores_own_goes_forward(h: Harness) {
+    let Some(first) = h.store().clock().await.unwrap() else { return };
+    let second = h.store().clock().await.unwrap().expect("it still has one");
+    assert!(first <= second && first > time("2020-01-01T00:00:00Z"), "{first} {second}");
+}

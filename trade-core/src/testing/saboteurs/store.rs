@@ -377,6 +377,10 @@ impl Store for Saboteur {
         Ok(Box::new(HeldBy { store: self, _head: self.head.clone().lock_owned().await }))
     }
 
+    async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.clock().await
+    }
+
     async fn prune_receipts(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
         match self.sabotage {
             Sabotage::PrunesTooMuch => {
