@@ -2,7 +2,9 @@
 
 use crate::server::root;
 use std::ffi::OsStr;
+use std::hash::BuildHasher;
 use std::net::TcpListener;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -12,12 +14,18 @@ use tempfile::TempDir;
 const START_MAX: Duration = Duration::from_secs(60);
 const STOP_MAX: Duration = Duration::from_secs(30);
 const PORTS_TRIED: usize = 5;
+/// Below those that Linux gives to connections.
+const PORTS: RangeInclusive<u16> = 20_000..=32_000;
 
 /// The servers that `tests/servers` knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Product {
     Postgres,
+    /// Of a version that is newer than Debian's.
+    Postgres18,
     Mariadb,
+    /// MariaDB as a node of a cluster.
+    Galera,
     Mongodb,
 }
 
@@ -25,8 +33,25 @@ impl Product {
     fn name(self) -> &'static str {
         match self {
             Self::Postgres => "postgres",
+            Self::Postgres18 => "postgres18",
             Self::Mariadb => "mariadb",
+            Self::Galera => "galera",
             Self::Mongodb => "mongodb",
+        }
+    }
+
+    /// Whether a server that wrote this takes connections: two products say so, and `tests/servers` says so for the
+    /// third.
+    fn is_ready(self, log: &str) -> bool {
+        match self {
+            Self::Postgres | Self::Postgres18 => {
+                log.contains("ready to accept connections")
+                    || log.contains("ready to accept read-only connections")
+            }
+            Self::Mariadb | Self::Mongodb => log.contains("ready for connections"),
+            Self::Galera => {
+                log.contains("mariadbd: ready for connections") && log.contains("Synchronized with group")
+            }
         }
     }
 }
@@ -37,8 +62,8 @@ pub struct DatabaseServer {
     product: Product,
     folder: TempDir,
     port: u16,
-    /// The ports of all members of its replica set; none where it stands alone.
-    members: Vec<u16>,
+    /// What `tests/servers run` is told behind its port: for MongoDB, the ports of all members of its replica set.
+    others: Vec<u16>,
     /// Variables that `tests/servers` reads.
     settings: Vec<(&'static str, &'static str)>,
     process: Option<Child>,
@@ -101,7 +126,36 @@ impl DatabaseServer {
             .args(how)
             .status();
         assert!(status.expect("tests/servers runs").success(), "{} cannot be prepared", product.name());
-        Self { product, folder, port: 0, members: Vec::new(), settings: Vec::new(), process: None }
+        Self { product, folder, port: 0, others: Vec::new(), settings: Vec::new(), process: None }
+    }
+
+    /// Makes a standby of PostgreSQL that follows the primary at a port, and starts it at another.
+    pub(crate) fn start_standby(primary: u16, port: u16) -> Self {
+        let mut standby = Self::prepare(Product::Postgres, &["standby", &primary.to_string()]);
+        standby.port = port;
+        standby.launch();
+        assert!(standby.await_ready(), "a standby does not start:\n{}", standby.log());
+        standby
+    }
+
+    /// Starts nodes of one cluster of Galera.
+    pub(crate) fn start_nodes(count: usize) -> Vec<Self> {
+        let prepare = |node| Self::prepare(Product::Galera, if node == 0 { &[] } else { &["joiner"] });
+        let mut nodes: Vec<_> = (0..count).map(prepare).collect();
+        let ports = free_ports(4 * count);
+        let groups: Vec<_> = ports.iter().skip(1).step_by(4).copied().collect();
+        for (number, (node, own)) in nodes.iter_mut().zip(ports.chunks(4)).enumerate() {
+            node.port = own[0];
+            node.others = own[1..].to_vec();
+            if number > 0 {
+                node.others.extend(&groups);
+            }
+            node.launch();
+            assert!(node.await_ready(), "a node of Galera does not start:\n{}", node.log());
+            // It makes a cluster once; later it joins the others, as they join it.
+            node.others = [&own[1..], &groups].concat();
+        }
+        nodes
     }
 
     /// Starts members of one replica set.
@@ -111,7 +165,7 @@ impl DatabaseServer {
             let ports = free_ports(count);
             for (member, port) in members.iter_mut().zip(&ports) {
                 member.port = *port;
-                member.members.clone_from(&ports);
+                member.others.clone_from(&ports);
                 member.launch();
             }
             if members.iter_mut().all(Self::await_ready) {
@@ -125,7 +179,8 @@ impl DatabaseServer {
 
     /// The URL of a database on it, or on its replica set, that is there from the start.
     pub fn url(&self) -> String {
-        let ports = if self.members.is_empty() { vec![self.port] } else { self.members.clone() };
+        let is_of_set = self.product == Product::Mongodb && !self.others.is_empty();
+        let ports = if is_of_set { self.others.clone() } else { vec![self.port] };
         let mut command = script(["url".as_ref(), self.product.name().as_ref()]);
         let output = command.args(ports.iter().map(u16::to_string)).output().expect("tests/servers runs");
         String::from_utf8(output.stdout).expect("a URL is text").trim().to_owned()
@@ -136,13 +191,16 @@ impl DatabaseServer {
         self.port
     }
 
+    /// Whether it has not been ended, though it may stand still.
+    pub fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
     /// Ends it as a power cut would: all of its processes at once, with nothing said to anyone.
     pub fn kill(&mut self) {
+        // PostgreSQL serves each connection by a process, which outlives the one that is killed here.
+        let workers = self.pause();
         let mut process = self.process.take().expect("it is running");
-        // PostgreSQL serves each connection by a process, which outlives the one that is killed here. While that one
-        // stands still, it makes no more of them.
-        signal("STOP", process.id());
-        let workers = children(process.id());
         process.kill().expect("it can be killed");
         process.wait().expect("its end can be awaited");
         for worker in &workers {
@@ -151,6 +209,37 @@ impl DatabaseServer {
         wait_until("the workers are gone", STOP_MAX, || {
             workers.iter().all(|worker| !Path::new(&format!("/proc/{worker}")).exists())
         });
+    }
+
+    /// Has all of its processes stand still, as those of a machine do that hangs; answers those that are its children.
+    pub fn pause(&self) -> Vec<u32> {
+        let process = self.process.as_ref().expect("it is running").id();
+        // While the first one stands still, it makes no more of them.
+        signal("STOP", process);
+        let workers = children(process);
+        workers.iter().for_each(|worker| signal("STOP", *worker));
+        workers
+    }
+
+    /// Has them go on.
+    pub fn resume(&self) {
+        let process = self.process.as_ref().expect("it is running").id();
+        children(process).iter().for_each(|worker| signal("CONT", *worker));
+        signal("CONT", process);
+    }
+
+    /// Ends it as it is ended before maintenance.
+    pub fn stop(&mut self) {
+        let mut process = self.process.take().expect("it is running");
+        signal("TERM", process.id());
+        wait_until("a server ends when it is told to", STOP_MAX, || {
+            process.try_wait().expect("its state can be read").is_some()
+        });
+    }
+
+    /// Whether there is a file or a folder in its data.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.folder.path().join("data").join(name).exists()
     }
 
     /// Starts it again, at the same port, on what is stored.
@@ -173,7 +262,7 @@ impl DatabaseServer {
         let log = self.folder.path().join("log");
         std::fs::write(&log, "").expect("the log can be emptied");
         let mut command = script(arguments);
-        let command = command.args(self.members.iter().map(u16::to_string));
+        let command = command.args(self.others.iter().map(u16::to_string));
         let process = command.envs(self.settings.iter().copied()).spawn();
         self.process = Some(process.expect("tests/servers runs"));
     }
@@ -186,7 +275,7 @@ impl DatabaseServer {
             if process.try_wait().expect("its state can be read").is_some() {
                 break;
             }
-            if is_ready(&self.log()) {
+            if self.product.is_ready(&self.log()) {
                 return true;
             }
             std::thread::sleep(Duration::from_millis(20));
@@ -197,9 +286,12 @@ impl DatabaseServer {
 
     /// Ends it, if it is running.
     fn end(&mut self) {
-        let Some(mut process) = self.process.take() else { return };
+        let Some(process) = &self.process else { return };
         // All of them end at once at this signal, and PostgreSQL gives its shared memory back, which it cannot when killed.
         signal("QUIT", process.id());
+        // They may stand still.
+        self.resume();
+        let Some(mut process) = self.process.take() else { return };
         let begin = Instant::now();
         while begin.elapsed() < STOP_MAX {
             if !matches!(process.try_wait(), Ok(None)) {
@@ -229,16 +321,21 @@ fn script<const N: usize>(arguments: [&OsStr; N]) -> Command {
     command
 }
 
-/// What two products say once they take connections, and what `tests/servers` says for the third.
-fn is_ready(log: &str) -> bool {
-    log.contains("ready for connections") || log.contains("ready to accept connections")
+/// Ports that nobody listens on, each another. They are none of those that the kernel gives to connections, so that one
+/// is free still when its server, which was killed, is started again.
+pub fn free_ports(count: usize) -> Vec<u16> {
+    let mut listeners: Vec<TcpListener> = Vec::new();
+    while listeners.len() < count {
+        let port = PORTS.start() + random() % (PORTS.end() - PORTS.start());
+        listeners.extend(TcpListener::bind(("127.0.0.1", port)));
+    }
+    listeners.iter().map(|listener| listener.local_addr().expect("its address").port()).collect()
 }
 
-/// Ports that nobody listens on, each another.
-fn free_ports(count: usize) -> Vec<u16> {
-    let listeners = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port"));
-    let listeners: Vec<_> = listeners.collect();
-    listeners.iter().map(|listener| listener.local_addr().expect("its address").port()).collect()
+/// A number that nobody foresees: the standard library seeds its maps with such.
+fn random() -> u16 {
+    let hash = std::hash::RandomState::new().hash_one(0);
+    u16::try_from(hash & 0xffff).expect("16 bits")
 }
 
 fn signal(name: &str, pid: u32) {
@@ -259,7 +356,7 @@ fn parent_of(pid: u32) -> Option<u32> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }
 
-fn wait_until(what: &str, patience: Duration, holds: impl Fn() -> bool) {
+fn wait_until(what: &str, patience: Duration, mut holds: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !holds() {
         assert!(begin.elapsed() < patience, "{what}: not within {patience:?}");

@@ -76,6 +76,26 @@ impl ReplicaSet {
         }
     }
 
+    /// Ends a member as it is ended before maintenance.
+    pub fn stop(&mut self, member: usize) {
+        self.members[member].stop();
+    }
+
+    /// Has a member stand still.
+    pub fn pause(&self, member: usize) {
+        self.members[member].pause();
+    }
+
+    /// Has it go on.
+    pub fn resume(&self, member: usize) {
+        self.members[member].resume();
+    }
+
+    /// Whether any member took back what it had written, which it keeps beside its data then.
+    pub fn has_rolled_back(&self) -> bool {
+        self.members.iter().any(|member| member.has("rollback"))
+    }
+
     /// Starts a member again, and waits until it is one.
     pub fn restart(&mut self, member: usize) {
         self.members[member].restart();

@@ -2,15 +2,18 @@
 
 use crate::api::{Api, Reply, one_unit};
 use crate::sse::{Frame, Stream};
+use futures::StreamExt;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
 /// The stations that trade.
 pub const STATIONS: u64 = 6;
+const READS_AT_ONCE: usize = 16;
 /// How long a server may take to take trades, also after its database was away.
 pub const RECOVERY_MAX: Duration = Duration::from_secs(60);
 
@@ -66,12 +69,13 @@ impl Told {
     /// Asserts that everything is stored as it was told, or as a later step left it.
     pub async fn assert_kept(&self, api: &Api) {
         let told = std::mem::take(&mut self.lock().trades);
-        for (id, trade) in told {
+        let kept = futures::stream::iter(told).for_each_concurrent(READS_AT_ONCE, async |(id, trade)| {
             let stored = api.get(&format!("/api/trades/{id}")).await.body["trade"].clone();
             // A cancellation that was not answered may still have landed.
             let version = |trade: &Value| trade["version"].as_u64().unwrap_or(0);
             assert!(stored == trade || version(&stored) > version(&trade), "told {trade}, stored {stored}");
-        }
+        });
+        kept.await;
     }
 }
 
@@ -123,44 +127,77 @@ pub async fn write(api: Api, told: Told, stop: Arc<AtomicBool>, round: u64, writ
     }
 }
 
-/// Waits until the server takes trades again.
+/// Waits until the server takes trades again, and says that it is ready.
 pub async fn recovered(api: &Api, id: &str) {
     let begin = Instant::now();
     let body = one_unit(id, "s0", "s1", "fuel");
-    while send(api, Method::POST, "/api/trades", &body).await.is_none_or(|reply| !reply.status.is_success()) {
-        assert!(begin.elapsed() < RECOVERY_MAX, "the server does not notice that its database is back");
+    loop {
+        let reply = send(api, Method::POST, "/api/trades", &body).await;
+        if reply.as_ref().is_some_and(|reply| reply.status.is_success()) {
+            break;
+        }
+        assert!(
+            begin.elapsed() < RECOVERY_MAX,
+            "{id}: the server does not notice that its store is back: {reply:?}"
+        );
+    }
+    loop {
+        let ready = api.get("/health/ready").await;
+        if ready.status.is_success() {
+            return;
+        }
+        assert!(begin.elapsed() < RECOVERY_MAX, "{id}: it takes trades, and is not ready: {}", ready.body);
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
 /// Reads the stream from the first event to one that may be yet to come, every sequence once and in order. A server whose
-/// log is away may end a stream, or refuse one: then again, from where it was.
-pub async fn follow(url: &str, to: tokio::sync::watch::Receiver<u64>) -> Vec<Frame> {
-    let mut frames = Vec::new();
-    let position = |frames: &Vec<Frame>| frames.len() as u64;
-    while position(&frames) < *to.borrow() {
-        let from = position(&frames);
-        let stream = Stream::try_open(url, "/api/updates/real-time", Some(from)).await;
-        let Ok(mut stream) = stream else {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            continue;
-        };
-        assert_eq!(stream.next().await.expect("a greeting").id, Some(from));
-        let mut to = to.clone();
-        loop {
-            let read = position(&frames);
-            let frame = tokio::select! {
-                frame = stream.next() => frame,
-                _ = to.wait_for(|to| *to <= read) => return frames,
-            };
-            match frame {
-                Some(frame) if frame.event.as_deref() == Some("bye") => break,
-                Some(frame) => {
-                    assert_eq!(frame.id, Some(read + 1));
-                    frames.push(frame);
-                }
-                None => break,
-            }
+/// log is away may end a stream, or refuse one: then again, from where it was. Once it is known which event is the last,
+/// that one has to come in time.
+pub async fn follow(url: &str, to: watch::Receiver<u64>) -> Vec<Frame> {
+    let read = AtomicU64::new(0);
+    let (mut known, mut ending) = (to.clone(), to.clone());
+    let late = async {
+        let last = *known.wait_for(|to| *to < u64::MAX).await.expect("somebody says where it ends");
+        tokio::time::sleep(RECOVERY_MAX).await;
+        last
+    };
+    let reading = async {
+        let mut frames = Vec::new();
+        while (frames.len() as u64) < *to.borrow() {
+            follow_once(url, &mut ending, &mut frames, &read).await;
+        }
+        frames
+    };
+    tokio::select! {
+        frames = reading => frames,
+        last = late => {
+            let ready = Api::new(url).get("/health/ready").await;
+            panic!("{} of {last} events arrive; ready: {} {}", read.into_inner(), ready.status, ready.body);
         }
     }
-    frames
+}
+
+/// Reads one stream to its end, or to the last event.
+async fn follow_once(url: &str, to: &mut watch::Receiver<u64>, frames: &mut Vec<Frame>, read: &AtomicU64) {
+    let mut position = frames.len() as u64;
+    let Ok(mut stream) = Stream::try_open(url, "/api/updates/real-time", Some(position)).await else {
+        return tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert_eq!(stream.next().await.expect("a greeting").id, Some(position));
+    loop {
+        let frame = tokio::select! {
+            frame = stream.next() => frame,
+            _ = to.wait_for(|to| *to <= position) => return,
+        };
+        match frame {
+            Some(frame) if frame.event.as_deref() != Some("bye") => {
+                position += 1;
+                assert_eq!(frame.id, Some(position));
+                frames.push(frame);
+                read.store(position, Ordering::Relaxed);
+            }
+            _ => return,
+        }
+    }
 }

@@ -3,11 +3,11 @@
 use axum::Router;
 use axum::response::Html;
 use axum::routing::{get, post};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
+use tests::process::Process;
 use tokio::net::TcpListener;
-use tokio::process::{Child, Command};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 
@@ -16,25 +16,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A line of text, told in order.
 const TELL: &str = "let told = Promise.resolve();
     const tell = (text) => told = told.then(() => fetch('/told', {method: 'POST', body: text}));";
-
-/// What was started for a test, with all that it started, until this is dropped.
-#[derive(Debug)]
-pub(crate) struct Process(Child);
-
-impl Process {
-    pub(crate) fn start(command: &mut Command) -> Self {
-        Self(command.stdin(Stdio::null()).process_group(0).spawn().expect("it is installed: see tests/run"))
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        if let Some(pid) = self.0.id() {
-            let group = format!("-{pid}");
-            let _ = std::process::Command::new("kill").args(["-KILL", "--", &group]).status();
-        }
-    }
-}
 
 /// An open page.
 #[derive(Debug)]

@@ -1,11 +1,12 @@
 //! The proxies, each with the file that users are given.
 
-use crate::browser::Process;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
+use tests::database_server::free_ports;
+use tests::process::Process;
 use tests::server::root;
-use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
 /// How long a proxy may take to start.
@@ -31,7 +32,7 @@ impl ReverseProxy {
     /// Starts one with its file, which is changed before.
     pub(crate) async fn start(product: Product, server: &str, change: impl Fn(String) -> String) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let port = free_port();
+        let port = free_ports(1)[0];
         let server = server.strip_prefix("http://").expect("an http URL");
         let (name, listens, listen) = match product {
             Product::Nginx => ("nginx.conf", "listen 80;", format!("listen 127.0.0.1:{port};")),
@@ -86,9 +87,6 @@ fn command(product: Product, folder: &Path, text: &str) -> Command {
             command.args(["run", "--adapter", "caddyfile", "--config"]).arg(file).env("HOME", folder);
         }
     }
-    // Debian keeps programs of administrators out of the way of users.
-    let path = std::env::var("PATH").unwrap_or_default();
-    command.env("PATH", format!("{path}:/usr/sbin"));
     command
 }
 
@@ -103,9 +101,4 @@ async fn await_answer(url: &str) {
         assert!(Instant::now() < deadline, "the proxy does not start: {answer:?}");
         sleep(Duration::from_millis(50)).await;
     }
-}
-
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
 }
