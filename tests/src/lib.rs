@@ -8,6 +8,8 @@ pub mod api;
 pub mod database;
 pub mod database_server;
 pub mod engine;
+pub mod galera;
+pub mod haproxy;
 pub mod load;
 pub mod oversell;
 pub mod pooler;
