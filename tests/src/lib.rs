@@ -13,6 +13,7 @@ pub mod haproxy;
 pub mod load;
 pub mod oversell;
 pub mod pooler;
+pub mod primary_and_standby;
 pub mod process;
 pub mod proxy;
 pub mod replica_set;
