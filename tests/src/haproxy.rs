@@ -63,7 +63,8 @@ impl Haproxy {
         }
     }
 
-    /// The servers whose last checks it liked, by their names. Until it has checked one, that one is not among them.
+    /// The servers that it may use, by their names, once it has checked them. Before its checks have failed often enough, it
+    /// uses any.
     fn fit(&self) -> std::io::Result<BTreeSet<String>> {
         let mut socket = UnixStream::connect(self.socket())?;
         socket.write_all(b"show stat\n")?;
@@ -71,8 +72,13 @@ impl Haproxy {
         socket.read_to_string(&mut table)?;
         let rows = table.lines().map(|line| line.split(',').collect::<Vec<_>>());
         // The columns `svname`, `status` and `check_status` (management.txt, 9.1).
-        let fit = rows.filter(|row| row.len() > 36 && row[17].starts_with("UP") && row[36].starts_with('L'));
-        Ok(fit.map(|row| row[1].to_owned()).filter(|name| NAMES.contains(&name.as_str())).collect())
+        let used =
+            rows.filter(|row| row.len() > 36 && NAMES.contains(&row[1]) && !row[17].starts_with("DOWN"));
+        let named = |row: Vec<&str>| {
+            let is_checked = row[17] == "UP" && row[36].starts_with('L');
+            if is_checked { row[1].to_owned() } else { format!("{} (not known yet)", row[1]) }
+        };
+        Ok(used.map(named).collect())
     }
 
     fn socket(&self) -> PathBuf {

@@ -299,7 +299,7 @@ impl<'l, E: Engine> Lease<'l, E> {
 /// Whether the connection itself is what failed.
 fn is_cut(error: &StoreError) -> bool {
     match error.source.as_deref().and_then(|source| source.downcast_ref()) {
-        Some(sqlx::Error::Io(_)) => true,
+        Some(sqlx::Error::Io(_) | sqlx::Error::Protocol(_)) => true,
         // A session that the server ended with its own last words.
         Some(sqlx::Error::Database(error)) => {
             error.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P"))

@@ -113,6 +113,8 @@ struct Inner {
     /// Whether the committer is about to read what others wrote, and hands it over: it need not be read and decoded
     /// twice.
     is_handover_due: AtomicBool,
+    /// Whether the log is another than it was.
+    is_lost: AtomicBool,
 }
 
 /// For as long as a handover is due.
@@ -135,6 +137,7 @@ impl EventBus {
             head: watch::Sender::new(Some(head.sequence)),
             gap: Notify::new(),
             is_handover_due: AtomicBool::new(false),
+            is_lost: AtomicBool::new(false),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -144,7 +147,8 @@ impl EventBus {
         self.end().sequence
     }
 
-    fn end(&self) -> Head {
+    /// The newest place of the log that the bus knows.
+    pub(crate) fn end(&self) -> Head {
         self.inner.ring.read().unwrap_or_else(PoisonError::into_inner).end()
     }
 
@@ -203,12 +207,24 @@ impl EventBus {
     }
 
     /// The log is not the one that was followed.
-    fn lose(&self, how: &str) {
+    pub(crate) fn lose(&self, how: &str) {
+        if self.inner.is_lost.swap(true, Ordering::Relaxed) {
+            return;
+        }
         tracing::error!(
             how,
-            "the log is another than it was: all streams end, and the server has to be started again"
+            "the log is another than it was: all streams end, nothing is committed, and the server has to be started again"
         );
         self.close();
+    }
+
+    /// What keeps everyone from writing to a log that is another than it was; none where it is the same.
+    pub(crate) fn loss(&self) -> Option<StoreError> {
+        let detail = "the log is another than it was: the server has to be started again";
+        let is_lost = self.inner.is_lost.load(Ordering::Relaxed);
+        is_lost.then(|| {
+            StoreError::new(StoreErrorKind::Unavailable, self.inner.store.name(), "follow the log", detail)
+        })
     }
 
     /// Follows the log for what other processes write, until the bus is closed.
@@ -238,6 +254,8 @@ impl EventBus {
                 Err(error) => {
                     outage.failed(&error);
                     sleep(RETRY_DELAY).await;
+                    // Who took over meanwhile may have another log.
+                    look_at = Instant::now();
                 }
             }
         }

@@ -211,6 +211,9 @@ impl TradeService {
         if let Some(seconds) = self.inner.timekeeper.off_by_seconds() {
             return Err(ServiceError::ClockOff { seconds });
         }
+        if let Some(loss) = self.inner.bus.loss() {
+            return Err(ServiceError::Store(Arc::new(loss)));
+        }
         let guard = match request.idempotency {
             Some(idempotency) => Some(self.claim(idempotency.request)?),
             None => None,

@@ -26,6 +26,8 @@ pub(super) fn meaning(error: &sqlx::Error) -> (StoreErrorKind, &'static str) {
         sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => {
             (Unavailable, "the server cannot be reached")
         }
+        // A proxy that takes a connection and has no server for it, say.
+        sqlx::Error::Protocol(_) => (Unavailable, "what was reached does not answer as the server does"),
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::RowNotFound => (Corrupt, "a row is not of its form"),
         _ => (Internal, "the driver failed"),
     }
@@ -37,6 +39,7 @@ fn meaning_of_number(number: u16) -> (StoreErrorKind, &'static str) {
         1_213 => (Conflict, "two transactions waited for each other"),
         1_205 => (Conflict, "another process holds the head of the log for too long"),
         1_020 => (Conflict, "something changed since it was read"),
+        3_101 => (Conflict, "another member of the group was in the way"),
         DUPLICATE_ENTRY | 1_022 | 1_586 => (Conflict, "a row of this key exists"),
         CHECK_VIOLATED | CONSTRAINT_FAILED => (Internal, "a row is not as the schema demands"),
         1_153 => (TooLarge, "a message is larger than the server's max_allowed_packet"),

@@ -100,12 +100,17 @@ impl MySqlOptions {
     pub(super) async fn open(&self) -> Result<MySqlConnection, sqlx::Error> {
         let mut connection = self.connect.connect().await?;
         sqlx::raw_sql(AssertSqlSafe(self.session.clone())).execute(&mut connection).await?;
+        match sqlx::raw_sql(SYNCHRONOUS).execute(&mut connection).await {
+            // A server that is never a node of a cluster does not know it.
+            Ok(_) | Err(sqlx::Error::Database(_)) => {}
+            Err(error) => return Err(error),
+        }
         if self.commits_itself {
             connection.execute(sqlx::raw_sql("SET SESSION autocommit = 0")).await?;
             let row = connection.fetch_one(sqlx::raw_sql("SELECT @@SESSION.autocommit")).await?;
             if row.number(0)? != Some(0) {
                 let detail = "what stands before the server does not let a session turn autocommit off";
-                return Err(sqlx::Error::Configuration(detail.into()));
+                return Err(sqlx::Error::Protocol(detail.into()));
             }
         }
         Ok(connection)
@@ -136,6 +141,11 @@ fn session(options: &ServerOptions, read_only: bool) -> String {
         millis % 1_000,
     )
 }
+
+/// A node of a Galera cluster may be behind the others. What it is asked waits until it has what they had by then: a command
+/// is decided on the end of the log, wherever it was written, and a read sees what was answered before
+/// (<https://galeracluster.com/library/documentation/mysql-wsrep-options.html>, `wsrep_sync_wait`).
+const SYNCHRONOUS: &str = "SET SESSION wsrep_sync_wait = 7";
 
 /// What the longest rows need to be sorted. It is MySQL's default; MariaDB's is more.
 const SORT_BYTES_MIN: usize = 256 * 1024;

@@ -20,6 +20,8 @@ pub(super) fn meaning(error: &sqlx::Error) -> (StoreErrorKind, &'static str) {
         sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => {
             (Unavailable, "the server cannot be reached")
         }
+        // A proxy that takes a connection and has no server for it, say.
+        sqlx::Error::Protocol(_) => (Unavailable, "what was reached does not answer as the server does"),
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::RowNotFound => (Corrupt, "a row is not of its form"),
         _ => (Internal, "the driver failed"),
     }

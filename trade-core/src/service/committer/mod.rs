@@ -51,6 +51,7 @@ use group::{Closed, Group};
 use novelty::Novelty;
 use queue::{gather, waiting};
 use rivalry::Rivalry;
+use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -249,7 +250,11 @@ impl Committer {
     async fn load(&mut self, commands: &[Pending]) -> Result<(), StoreError> {
         let heads = self.landed.map(|landed| [landed, self.open.draft.view.head()]);
         let asked_at = Instant::now();
-        let loaded = self.open.load(&*self.store, commands, heads).await;
+        let known = self.bus.end();
+        let mut loaded = self.open.load(&*self.store, commands, heads).await;
+        if loaded.is_ok() && self.landed.is_none() {
+            loaded = self.recognize(known, true).await;
+        }
         if loaded.is_ok() {
             self.heard_at = asked_at;
             self.landed.get_or_insert(self.open.draft.view.head());
@@ -274,16 +279,20 @@ impl Committer {
         head: Option<Head>,
     ) -> (Vec<Pending>, Result<(), StoreError>) {
         let asked_at = Instant::now();
+        let end = self.bus.end();
         let followed = match self.landed {
             Some(_) => self.open.catch_up(&*self.store, &self.bus, commands, head).await,
             None => Ok(false),
         };
         let mut again = Vec::new();
         let known = match followed {
-            Ok(true) => Ok(()),
+            Ok(true) => self.recognize(end, false).await,
             Ok(false) => {
                 again = self.start_over();
-                self.open.load(&*self.store, commands, None).await
+                match self.open.load(&*self.store, commands, None).await {
+                    Ok(()) => self.recognize(end, true).await,
+                    failed => failed,
+                }
             }
             Err(error) => Err(error),
         };
@@ -292,6 +301,28 @@ impl Committer {
             Err(_) => again.extend(self.start_over()),
         }
         (again, known)
+    }
+
+    /// Makes sure that the log is the one that ended at `known` before it was asked. A server that took over from another
+    /// may lack what that had acknowledged, and must not be written to as if nothing had happened. A view that is fresh
+    /// has not been compared with what was known.
+    async fn recognize(&self, known: Head, is_fresh: bool) -> Result<(), StoreError> {
+        let head = self.open.draft.view.head();
+        let is_there = match head.sequence.cmp(&known.sequence) {
+            Ordering::Less => false,
+            Ordering::Equal => head == known,
+            Ordering::Greater if known == Head::EMPTY || !is_fresh => true,
+            Ordering::Greater => match self.store.read(known.sequence.saturating_sub(1), 1, 1).await {
+                Ok(records) => records.first().is_some_and(|record| record.head() == known),
+                // That is the feed's to tell.
+                Err(error) if error.kind == StoreErrorKind::Corrupt => true,
+                Err(error) => return Err(error),
+            },
+        };
+        if !is_there {
+            self.bus.lose(&format!("the step is another, or gone, that ended at {}", known.sequence));
+        }
+        self.bus.loss().map_or(Ok(()), Err)
     }
 
     /// Whether nothing is decided and not stored.
