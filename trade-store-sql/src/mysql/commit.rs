@@ -91,7 +91,7 @@ async fn write_at_once<'s>(
     match write(&mut lease, script, &rows, rows.head).await {
         Ok(()) => end(store, lease, commit, rows.head).await.map(AtOnce::Written),
         Err(Failure::Moved(_)) => Ok(AtOnce::Moved(lease)),
-        Err(Failure::Other(error)) => Err(undo(lease, error).await),
+        Err(Failure::Other(error)) => Err(undo_from(commit.base, lease, error).await),
     }
 }
 
@@ -111,7 +111,7 @@ async fn finish(held: HeldHead<'_>, commit: &Commit) -> Result<Head, StoreError>
     let HeldHead { store, mut lease, stored_head } = held;
     match write_after(store, &mut lease, commit, stored_head).await {
         Ok(head) => end(store, lease, commit, head).await,
-        Err(error) => Err(undo(lease, error).await),
+        Err(error) => Err(undo_from(stored_head, lease, error).await),
     }
 }
 
@@ -176,6 +176,21 @@ async fn end(
             Err(error)
         }
     }
+}
+
+/// Rolls back what is open, and looks what became of the head. Rows past it are damage only where it stayed: a node of a
+/// Galera cluster ends a transaction that stands in the way of another node's, and may tell by no more than that the rest
+/// of a text finds the other's rows.
+async fn undo_from(from: Head, mut lease: Lease<'_, MySql>, mut error: StoreError) -> StoreError {
+    if error.kind == StoreErrorKind::Corrupt
+        && lease.execute(ROLLBACK.of(MySql::DIALECT), &[]).await.is_ok()
+        && let Ok(found) = lease.fetch(log::HEAD_SQL.of(MySql::DIALECT), &[]).await
+        && log::head_of::<MySql>(&found, OPERATION).is_ok_and(|head| head != from)
+    {
+        error.kind = StoreErrorKind::Conflict;
+        error.detail = "the server ended the transaction half-way".into();
+    }
+    undo(lease, error).await
 }
 
 /// Rolls back what is open. A connection that may be of no use is closed instead, which comes to the same.
