@@ -1,8 +1,11 @@
 //! What all handlers share.
 
+use crate::body::Bodies;
+use crate::budget::Budget;
 use crate::feed::Live;
 use crate::metrics::Metrics;
 use crate::options::HttpOptions;
+use crate::page;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tokio::sync::Semaphore;
@@ -20,6 +23,11 @@ pub(crate) struct App {
     pub(crate) streams: Arc<Semaphore>,
     /// Whether the newest probe was told that the server is not ready.
     pub(crate) hindrance: Arc<AtomicBool>,
+    pub(crate) bodies: Bodies,
+    /// Room for those who read lists.
+    pub(crate) lists: Arc<Semaphore>,
+    /// Room for pages that their clients have not taken.
+    pub(crate) untaken: Budget,
 }
 
 impl App {
@@ -33,6 +41,9 @@ impl App {
             live,
             streams,
             hindrance: Arc::default(),
+            bodies: Bodies::new(),
+            lists: Arc::new(page::lane()),
+            untaken: Budget::new(page::UNTAKEN_BYTES_MAX),
         }
     }
 

@@ -1,11 +1,12 @@
 //! Taking a body in: its size, its type, its JSON, its fields, in this order.
 
 use crate::app::App;
+use crate::budget::{Budget, Share};
 use crate::call::Call;
 use crate::fields::Node;
 use crate::idempotency;
 use crate::input::Input;
-use crate::json::Json;
+use crate::json::{Json, Unreadable};
 use crate::media;
 use crate::problem::Problem;
 use axum::body::{Body, BodyDataStream};
@@ -14,6 +15,7 @@ use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use std::time::Duration;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::timeout;
 use trade_core::command::{Command, Request as Submission};
 
@@ -22,16 +24,64 @@ pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
 /// The most bytes of a batch.
 pub(crate) const BATCH_BYTES_MAX: usize = 16 << 20;
 
+/// For so many bytes, a body may hold one JSON value: a third of what the largest lawful bodies have for each of theirs,
+/// and enough that what is made of a body takes no more than four times as much as the largest of its kind.
+const BYTES_OF_A_VALUE: usize = 32;
+/// A body of more is read where it does not hold up others.
+const BYTES_READ_AT_ONCE_MAX: usize = 64 * 1024;
+
 /// How much of a refused body is still taken in, and for how long: a client that is writing when its connection is
 /// closed may lose the answer that tells it why.
 const DRAIN_BYTES_MAX: usize = 64 << 20;
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
 
+/// The memory for all bodies that are on their way or being answered. What a large one takes beyond its beginning, small
+/// ones need not wait for.
+#[derive(Debug, Clone)]
+pub(crate) struct Bodies {
+    beginnings: Budget,
+    rest: Budget,
+}
+
+/// How much of each body is its beginning.
+const BEGINNING_BYTES: usize = 64 * 1024;
+const BEGINNINGS_BYTES_MAX: usize = 16 << 20;
+const REST_BYTES_MAX: usize = 48 << 20;
+
+impl Bodies {
+    pub(crate) fn new() -> Self {
+        Self { beginnings: Budget::new(BEGINNINGS_BYTES_MAX), rest: Budget::new(REST_BYTES_MAX) }
+    }
+}
+
 /// A request whose body of at most `MAX` bytes was received.
 #[derive(Debug)]
 pub(crate) struct Received<const MAX: usize> {
     pub(crate) call: Call,
-    bytes: Bytes,
+    content: Content,
+}
+
+/// The bytes of a body, and the room they have until it is answered.
+#[derive(Debug)]
+struct Content {
+    bytes: BytesMut,
+    beginning: Share,
+    rest: Share,
+}
+
+impl Content {
+    fn new(bodies: &Bodies) -> Self {
+        Self { bytes: BytesMut::new(), beginning: bodies.beginnings.share(), rest: bodies.rest.share() }
+    }
+
+    fn add(&mut self, chunk: &Bytes) -> Result<(), Problem> {
+        let beginning = BEGINNING_BYTES.saturating_sub(self.bytes.len()).min(chunk.len());
+        if !self.beginning.take(beginning) || !self.rest.take(chunk.len() - beginning) {
+            return Err(Problem::new("overloaded", "too many bodies are on their way: try again"));
+        }
+        self.bytes.extend_from_slice(chunk);
+        Ok(())
+    }
 }
 
 impl<const MAX: usize> FromRequest<App> for Received<MAX> {
@@ -53,8 +103,8 @@ impl<const MAX: usize> FromRequest<App> for Received<MAX> {
         if waits {
             media::check(&call.headers)?;
         }
-        match timeout(app.options.request_timeout, receive(body, MAX)).await {
-            Ok(bytes) => Ok(Self { call, bytes: bytes? }),
+        match timeout(app.options.request_timeout, receive(body, MAX, &app.bodies)).await {
+            Ok(content) => Ok(Self { call, content: content? }),
             Err(_) => Err(Problem::new("request-timeout", "the body did not arrive in time")),
         }
     }
@@ -65,21 +115,22 @@ fn waits_for_consent(headers: &HeaderMap) -> bool {
     headers.get(header::EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
-async fn receive(body: Body, max: usize) -> Result<Bytes, Problem> {
+async fn receive(body: Body, max: usize, bodies: &Bodies) -> Result<Content, Problem> {
     let mut stream = body.into_data_stream();
-    let mut bytes = BytesMut::new();
+    let mut content = Content::new(bodies);
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(|error| {
             tracing::debug!(%error, "a body broke off");
             Problem::new("malformed-json", "the body broke off")
         })?;
-        if chunk.len() > max - bytes.len() {
+        let taken =
+            if chunk.len() > max - content.bytes.len() { Err(too_large(max)) } else { content.add(&chunk) };
+        if let Err(problem) = taken {
             drain(stream);
-            return Err(too_large(max));
+            return Err(problem);
         }
-        bytes.extend_from_slice(&chunk);
     }
-    Ok(bytes.freeze())
+    Ok(content)
 }
 
 fn too_large(max: usize) -> Problem {
@@ -106,10 +157,19 @@ impl<const MAX: usize> Received<MAX> {
         read: impl FnOnce(&Input<'_>, Node<'_>) -> Option<Command>,
     ) -> Result<Submission, Problem> {
         media::check(&self.call.headers)?;
-        let json = Json::parse(&self.bytes).map_err(|error| match media::other_form(&self.bytes) {
-            Some(form) => Problem::new("malformed-json", form),
-            None => Problem::new("malformed-json", error.to_string()),
-        })?;
+        let is_long = self.content.bytes.len() > BYTES_READ_AT_ONCE_MAX;
+        if is_long && Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread {
+            tokio::task::block_in_place(|| self.read(read))
+        } else {
+            self.read(read)
+        }
+    }
+
+    fn read(
+        &self,
+        read: impl FnOnce(&Input<'_>, Node<'_>) -> Option<Command>,
+    ) -> Result<Submission, Problem> {
+        let json = self.json()?;
         let input = Input::new(&self.call, &[]);
         let key = idempotency::key(&self.call, &input.faults);
         let command = read(&input, Node::body(&json, &input.faults));
@@ -122,5 +182,17 @@ impl<const MAX: usize> Received<MAX> {
             Problem::internal()
         })?;
         Ok(submission.once(idempotency))
+    }
+
+    fn json(&self) -> Result<Json<'_>, Problem> {
+        let bytes = &self.content.bytes;
+        let values_max = MAX / BYTES_OF_A_VALUE;
+        Json::parse(bytes, values_max).map_err(|error| match (error, media::other_form(bytes)) {
+            (Unreadable::TooManyValues, _) => {
+                Problem::new("body-too-large", format!("the body may hold at most {values_max} JSON values"))
+            }
+            (Unreadable::Malformed(_), Some(form)) => Problem::new("malformed-json", form),
+            (Unreadable::Malformed(error), None) => Problem::new("malformed-json", error.to_string()),
+        })
     }
 }

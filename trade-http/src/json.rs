@@ -1,9 +1,10 @@
 //! JSON as it came: a tree that borrows from the body, and refuses an object with the same key twice.
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 use serde_json::Number;
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 
 /// A JSON value.
@@ -18,22 +19,46 @@ pub(crate) enum Json<'a> {
     Object(Vec<(Cow<'a, str>, Json<'a>)>),
 }
 
+/// Why a text is no [`Json`].
+#[derive(Debug)]
+pub(crate) enum Unreadable {
+    Malformed(serde_json::Error),
+    /// It may be JSON, of more values than are read.
+    TooManyValues,
+}
+
 impl<'a> Json<'a> {
-    /// Reads one value, and nothing after it. Values nested more than 127 deep are refused.
-    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(bytes)
+    /// Reads one value, and nothing after it, of so many values at most: a text of few bytes can hold many of them, and
+    /// each takes memory. Values nested more than 127 deep are refused.
+    pub(crate) fn parse(bytes: &'a [u8], values_max: usize) -> Result<Self, Unreadable> {
+        let room = Cell::new(Some(values_max));
+        let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+        let value = Values(&room).deserialize(&mut deserializer);
+        match value.and_then(|value| deserializer.end().map(|()| value)) {
+            Ok(value) => Ok(value),
+            Err(_) if room.get().is_none() => Err(Unreadable::TooManyValues),
+            Err(error) => Err(Unreadable::Malformed(error)),
+        }
     }
 }
 
-impl<'de> Deserialize<'de> for Json<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(JsonVisitor)
+/// Reads values as long as there is room for one more; none once there was not.
+#[derive(Clone, Copy)]
+struct Values<'r>(&'r Cell<Option<usize>>);
+
+impl<'de> DeserializeSeed<'de> for Values<'_> {
+    type Value = Json<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json<'de>, D::Error> {
+        self.0.set(self.0.get().and_then(|room| room.checked_sub(1)));
+        if self.0.get().is_none() {
+            return Err(D::Error::custom("too many values"));
+        }
+        deserializer.deserialize_any(self)
     }
 }
 
-struct JsonVisitor;
-
-impl<'de> Visitor<'de> for JsonVisitor {
+impl<'de> Visitor<'de> for Values<'_> {
     type Value = Json<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -70,17 +95,20 @@ impl<'de> Visitor<'de> for JsonVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Json<'de>, A::Error> {
         let mut list = Vec::new();
-        while let Some(value) = access.next_element()? {
+        while let Some(value) = access.next_element_seed(self)? {
             list.push(value);
         }
+        // Of many short lists, what they have in reserve would be most.
+        list.shrink_to_fit();
         Ok(Json::List(list))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Json<'de>, A::Error> {
         let mut members = Vec::new();
-        while let Some((Key(key), value)) = access.next_entry()? {
-            members.push((key, value));
+        while let Some(Key(key)) = access.next_key()? {
+            members.push((key, access.next_value_seed(self)?));
         }
+        members.shrink_to_fit();
         members.sort_by(|(a, _), (b, _): &(Cow<'_, str>, Json<'_>)| a.cmp(b));
         if members.windows(2).any(|pair| pair[0].0 == pair[1].0) {
             return Err(A::Error::custom("an object has the same key twice"));
@@ -111,7 +139,7 @@ mod tests {
     use super::*;
 
     fn canonical(text: &str) -> String {
-        serde_json::to_string(&Json::parse(text.as_bytes()).unwrap()).unwrap()
+        serde_json::to_string(&Json::parse(text.as_bytes(), 100).unwrap()).unwrap()
     }
 
     #[test]
@@ -130,9 +158,20 @@ mod tests {
         for bad in
             ["", " ", "{", "{}{}", "[1,]", "nul", r#"{"a":1,"a":1}"#, r#"[{"a":1,"\u0061":2}]"#, &deep, "01"]
         {
-            assert!(Json::parse(bad.as_bytes()).is_err(), "{bad}");
+            assert!(matches!(Json::parse(bad.as_bytes(), 300), Err(Unreadable::Malformed(_))), "{bad}");
         }
-        assert!(Json::parse(b"\"\xff\"").is_err());
-        assert!(Json::parse(br#""\ud800""#).is_err());
+        assert!(Json::parse(b"\"\xff\"", 1).is_err());
+        assert!(Json::parse(br#""\ud800""#, 1).is_err());
+    }
+
+    #[test]
+    fn no_more_values_are_read_than_there_is_room_for() {
+        for (text, count) in [("1", 1), ("[[],[[]]]", 4), (r#"{"a":{"b":"c"},"d":null}"#, 4)] {
+            assert!(Json::parse(text.as_bytes(), count).is_ok(), "{text}");
+            let result = Json::parse(text.as_bytes(), count - 1);
+            assert!(matches!(result, Err(Unreadable::TooManyValues)), "{text}: {result:?}");
+        }
+        // What is wrong before that is wrong.
+        assert!(matches!(Json::parse(b"[1,,2,3]", 3), Err(Unreadable::Malformed(_))));
     }
 }

@@ -30,6 +30,7 @@
 
 mod app;
 mod body;
+mod budget;
 mod call;
 mod conditional;
 mod connection;
@@ -46,6 +47,7 @@ mod media;
 mod metrics;
 mod middleware;
 mod options;
+mod page;
 mod percent;
 mod problem;
 mod reply;

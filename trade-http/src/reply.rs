@@ -6,6 +6,7 @@ use crate::problem::Problem;
 use crate::sent;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use serde::Serialize;
 use std::fmt::Display;
 use trade_core::resource::Version;
@@ -17,16 +18,26 @@ pub(crate) type Reply = Result<Response, Problem>;
 
 /// A JSON body.
 pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Reply {
-    let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-    Ok((status, content_type, written(body)?).into_response())
+    Ok((status, JSON, written(body)?).into_response())
 }
+
+/// A JSON body that is written already.
+pub(crate) fn json_text(body: Bytes) -> Response {
+    (JSON, body).into_response()
+}
+
+const JSON: [(HeaderName, HeaderValue); 1] =
+    [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
 
 /// A value as it is sent, be it an answer or a problem.
 pub(crate) fn written(body: &impl Serialize) -> Result<Vec<u8>, Problem> {
-    sent::to_vec(body).map_err(|error| {
-        tracing::error!(%error, "an answer cannot be written");
-        Problem::internal()
-    })
+    sent::to_vec(body).map_err(unwritable)
+}
+
+/// A value that cannot be written: a defect.
+pub(crate) fn unwritable(error: impl Display) -> Problem {
+    tracing::error!(%error, "an answer cannot be written");
+    Problem::internal()
 }
 
 /// A single resource, or 304 where the client has this version of it.

@@ -7,18 +7,17 @@ use crate::conditional;
 use crate::cursor::{CargoCursor, HistoryCursor, Paging};
 use crate::fields::{Node, text};
 use crate::lines::lines;
-use crate::problem::Problem;
+use crate::page;
 use crate::reply::{self, Reply};
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
-use std::sync::Arc;
 use trade_core::command::{CargoOutcome, Command, CreateTransfer, Outcome, UpdateCargo};
 use trade_core::event::Event;
 use trade_core::rejection::Rejection;
 use trade_core::resource::{Cargo, Sequence, Trade};
 use trade_core::service::TradeService;
-use trade_core::store::{CargoFilter, CargoQuery, Store, StoreError};
+use trade_core::store::{CargoFilter, CargoQuery, Store, StoreError, StoreErrorKind};
 use trade_core::values::{InvalidValue, ShipmentId};
 
 #[derive(Serialize)]
@@ -84,17 +83,10 @@ pub(crate) async fn one(State(app): State<App>, call: Call) -> Reply {
     reply::resource(&call, cargo.version, &One { cargo: &cargo })
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct List {
-    cargo: Vec<Arc<Cargo>>,
-    next_cursor: Option<String>,
-}
-
 pub(crate) async fn list(State(app): State<App>, call: Call) -> Reply {
     let now = app.service.now();
     let known = ["origin", "destination", "status", "late", "since", "until", "limit", "cursor"];
-    let (query, paging) = call.read(&known, |input| {
+    let (filter, paging, limit) = call.read(&known, |input| {
         let late = input.parameter("late", |text| match text {
             "true" => Ok(true),
             "false" => Ok(false),
@@ -108,20 +100,15 @@ pub(crate) async fn list(State(app): State<App>, call: Call) -> Reply {
             created: super::trades::created(input),
         };
         let limit = input.limit();
-        let paging = input.paging()?;
-        let before = paging.from.map(|CargoCursor(before)| before);
-        Some((CargoQuery { filter, before, limit }, paging))
+        Some((filter, input.paging()?, limit))
     })?;
-    let page = app.store().cargo_list(&query).await?;
-    let next_cursor = page.next.map(|next| paging.next(&CargoCursor(next)));
-    reply::json(StatusCode::OK, &List { cargo: page.rows, next_cursor })
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct History {
-    events: Vec<Event>,
-    next_cursor: Option<String>,
+    let (store, filter) = (app.store(), &filter);
+    page::list(&app, "cargo", (&paging, limit), |from, limit| async move {
+        let before = from.map(|CargoCursor(before)| before);
+        let page = store.cargo_list(&CargoQuery { filter: filter.clone(), before, limit }).await?;
+        Ok((page.rows, page.next.map(CargoCursor)))
+    })
+    .await
 }
 
 pub(crate) async fn history(State(app): State<App>, call: Call) -> Reply {
@@ -130,21 +117,25 @@ pub(crate) async fn history(State(app): State<App>, call: Call) -> Reply {
             let (id, paging, limit) = (input.id_before_end("shipmentId"), input.paging(), input.limit());
             Some((id?, paging?, limit))
         })?;
-    let after = paging.from.map_or(0, |HistoryCursor(after)| after);
     let store = app.store();
-    let mut sequences = store.cargo_history(&id, after, limit + 1).await?;
-    if sequences.is_empty() && store.cargo(&id).await?.is_none() {
+    if paging.from.is_none() && store.cargo(&id).await?.is_none() {
         return Err(Rejection::CargoNotFound(id).into());
     }
-    let more = sequences.len() > limit;
-    sequences.truncate(limit);
-    let events = events_at(store, &sequences).await?;
-    if events.len() != sequences.len() {
-        tracing::error!(%id, "the history names events that are not in the log");
-        return Err(Problem::internal());
-    }
-    let next_cursor = sequences.last().filter(|_| more).map(|last| paging.next(&HistoryCursor(*last)));
-    reply::json(StatusCode::OK, &History { events, next_cursor })
+    let id = &id;
+    page::list(&app, "events", (&paging, limit), |from, limit| async move {
+        let after = from.map_or(0, |HistoryCursor(after)| after);
+        let mut sequences = store.cargo_history(id, after, limit + 1).await?;
+        let is_last = sequences.len() <= limit;
+        sequences.truncate(limit);
+        let events = events_at(store, &sequences).await?;
+        if events.len() != sequences.len() {
+            let detail = "the history of a shipment names events that are not in the log";
+            return Err(StoreError::new(StoreErrorKind::Corrupt, "store", "read a history", detail));
+        }
+        let end = sequences.last().filter(|_| !is_last).map(|last| HistoryCursor(*last));
+        Ok((events, end))
+    })
+    .await
 }
 
 /// Sequences at most so far apart are read from the log together.

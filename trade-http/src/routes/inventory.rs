@@ -7,6 +7,7 @@ use crate::conditional;
 use crate::cursor::{ItemCursor, LedgerCursor, Paging, StationCursor};
 use crate::fields::{Node, text};
 use crate::lines::{delta, opening_lines};
+use crate::page;
 use crate::problem::Problem;
 use crate::reply::{self, Reply};
 use axum::extract::State;
@@ -14,7 +15,7 @@ use axum::http::StatusCode;
 use serde::Serialize;
 use trade_core::command::{AdjustInventory, Adjustment, Command, CreateStation, Outcome};
 use trade_core::rejection::Rejection;
-use trade_core::resource::{Inventory, LedgerEntry, Lines};
+use trade_core::resource::{Inventory, Lines};
 use trade_core::store::{InventoryQuery, LedgerQuery};
 use trade_core::values::{ItemId, StationId};
 
@@ -94,44 +95,36 @@ pub(crate) async fn one(State(app): State<App>, call: Call) -> Reply {
     reply::resource(&call, version, &One { inventory: page.inventory, next_cursor })
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct List {
-    inventory: Vec<Inventory>,
-    next_cursor: Option<String>,
-}
-
 pub(crate) async fn list(State(app): State<App>, call: Call) -> Reply {
     let (paging, limit): (Paging<StationCursor>, _) = call.read(&["limit", "cursor"], |input| {
         let limit = input.limit();
         Some((input.paging()?, limit))
     })?;
-    let before = paging.from.map(|StationCursor(before)| before);
-    let page = app.store().inventory_list(before, limit, LISTED_ITEMS_MAX).await?;
-    let next_cursor = page.next.map(|next| paging.next(&StationCursor(next)));
-    reply::json(StatusCode::OK, &List { inventory: page.rows, next_cursor })
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Ledger {
-    entries: Vec<LedgerEntry>,
-    next_cursor: Option<String>,
+    let store = app.store();
+    page::list(&app, "inventory", (&paging, limit), |from, limit| async move {
+        let before = from.map(|StationCursor(before)| before);
+        let page = store.inventory_list(before, limit, LISTED_ITEMS_MAX).await?;
+        Ok((page.rows, page.next.map(StationCursor)))
+    })
+    .await
 }
 
 pub(crate) async fn ledger(State(app): State<App>, call: Call) -> Reply {
-    let (id, query, paging): (StationId, _, _) = call.read(&["limit", "cursor", "itemId"], |input| {
-        let (id, item, limit) = (input.id_before_end("stationId"), input.value("itemId"), input.limit());
-        let paging = input.paging()?;
-        let before = paging.from.map(|LedgerCursor(before)| before);
-        Some((id?, LedgerQuery { item, before, limit }, paging))
-    })?;
-    let page = app.store().ledger(&id, &query).await?;
-    if page.rows.is_empty() && !exists(&app, &id).await? {
+    let (id, item, paging, limit): (StationId, _, _, _) =
+        call.read(&["limit", "cursor", "itemId"], |input| {
+            let (id, item, limit) = (input.id_before_end("stationId"), input.value("itemId"), input.limit());
+            Some((id?, item, input.paging()?, limit))
+        })?;
+    if !exists(&app, &id).await? {
         return Err(Rejection::StationNotFound(id).into());
     }
-    let next_cursor = page.next.map(|next| paging.next(&LedgerCursor(next)));
-    reply::json(StatusCode::OK, &Ledger { entries: page.rows, next_cursor })
+    let (store, id, item) = (app.store(), &id, &item);
+    page::list(&app, "entries", (&paging, limit), |from, limit| async move {
+        let before = from.map(|LedgerCursor(before)| before);
+        let page = store.ledger(id, &LedgerQuery { item: item.clone(), before, limit }).await?;
+        Ok((page.rows, page.next.map(LedgerCursor)))
+    })
+    .await
 }
 
 async fn exists(app: &App, id: &StationId) -> Result<bool, Problem> {

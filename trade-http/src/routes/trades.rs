@@ -8,12 +8,11 @@ use crate::fields::{Faults, Node, boolean, text};
 use crate::lines::lines;
 use crate::problem::{Document, Problem};
 use crate::reply::{self, Reply};
-use crate::{conditional, input::Input};
+use crate::{conditional, input::Input, page};
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 use std::cell::{Cell, RefCell};
-use std::sync::Arc;
 use trade_core::command::{Command, InitiateTrade, InitiateTrades, Outcome, TradeOutcome, UpdateTrade};
 use trade_core::rejection::Rejection;
 use trade_core::resource::{Cargo, Settlement, Trade};
@@ -180,16 +179,9 @@ pub(crate) async fn one(State(app): State<App>, call: Call) -> Reply {
     reply::resource(&call, trade.version, &One { trade: &trade })
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct List {
-    trades: Vec<Arc<Trade>>,
-    next_cursor: Option<String>,
-}
-
 pub(crate) async fn list(State(app): State<App>, call: Call) -> Reply {
     let known = ["station", "buyer", "seller", "status", "itemId", "since", "until", "limit", "cursor"];
-    let (query, paging) = call.read(&known, |input| {
+    let (filter, paging, limit) = call.read(&known, |input| {
         let filter = TradeFilter {
             station: input.value("station"),
             buyer: input.value("buyer"),
@@ -199,13 +191,15 @@ pub(crate) async fn list(State(app): State<App>, call: Call) -> Reply {
             created: created(input),
         };
         let limit = input.limit();
-        let paging = input.paging()?;
-        let before = paging.from.map(|TradeCursor(before)| before);
-        Some((TradeQuery { filter, before, limit }, paging))
+        Some((filter, input.paging()?, limit))
     })?;
-    let page = app.store().trades(&query).await?;
-    let next_cursor = page.next.map(|next| paging.next(&TradeCursor(next)));
-    reply::json(StatusCode::OK, &List { trades: page.rows, next_cursor })
+    let (store, filter) = (app.store(), &filter);
+    page::list(&app, "trades", (&paging, limit), |from, limit| async move {
+        let before = from.map(|TradeCursor(before)| before);
+        let page = store.trades(&TradeQuery { filter: filter.clone(), before, limit }).await?;
+        Ok((page.rows, page.next.map(TradeCursor)))
+    })
+    .await
 }
 
 /// The span of creation times asked for.

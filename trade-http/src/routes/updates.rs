@@ -4,16 +4,17 @@ use crate::app::App;
 use crate::call::Call;
 use crate::feed::Feed;
 use crate::input::{Input, integer};
+use crate::page::Rows;
 use crate::problem::Problem;
-use crate::reply::{self, Reply};
+use crate::reply::Reply;
 use axum::Extension;
 use axum::extract::State;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::IntoResponse;
 use serde::Serialize;
-use trade_core::event::{Event, EventFilter, EventType, Topic};
+use trade_core::event::{EventFilter, EventType, Topic};
 use trade_core::resource::Sequence;
-use trade_core::store::{Store, StoreError};
+use trade_core::store::Store;
 use trade_core::values::{InvalidValue, StationId};
 
 /// Events that one poll examines at most, and how many reads of the log it takes for it at most (4 MiB in all).
@@ -22,10 +23,10 @@ const READS_MAX: usize = 16;
 const READ_RECORDS_MAX: usize = 512;
 const READ_BYTES_MAX: usize = 256 * 1024;
 
+/// What follows the events.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Updates {
-    events: Vec<Event>,
+struct Position {
     next_after: Sequence,
     #[serde(skip_serializing_if = "Option::is_none")]
     resync: Option<Restart>,
@@ -50,43 +51,46 @@ pub(crate) async fn poll(State(app): State<App>, call: Call) -> Reply {
         });
         Some((after.unwrap_or(0), input.limit(), filter(input)))
     })?;
-    let updates = read(app.store(), after, limit, &filter).await?;
-    reply::json(StatusCode::OK, &updates)
+    let _turn = app.lists.acquire().await;
+    let mut rows = Rows::of("events");
+    let position = read(app.store(), &mut rows, after, limit, &filter).await?;
+    rows.reply(&app, &position)
 }
 
 async fn read(
     store: &dyn Store,
+    rows: &mut Rows,
     after: Sequence,
     limit: usize,
     filter: &EventFilter,
-) -> Result<Updates, StoreError> {
-    let mut updates = Updates { events: Vec::new(), next_after: after, resync: None };
+) -> Result<Position, Problem> {
+    let mut position = Position { next_after: after, resync: None };
     for _ in 0..READS_MAX {
-        let records = store.read(updates.next_after, READ_RECORDS_MAX, READ_BYTES_MAX).await?;
+        let records = store.read(position.next_after, READ_RECORDS_MAX, READ_BYTES_MAX).await?;
         if records.is_empty() {
             let newest = store.head().await?.sequence;
             if after > newest {
-                updates.next_after = newest;
-                updates.resync = Some(Restart { oldest: newest.min(1), newest });
+                position.next_after = newest;
+                position.resync = Some(Restart { oldest: newest.min(1), newest });
             }
             break;
         }
         for record in records {
             for event in record.step.events(record.first()) {
-                if event.sequence <= updates.next_after {
+                if event.sequence <= position.next_after {
                     continue;
                 }
-                updates.next_after = event.sequence;
-                if filter.matches(&event) {
-                    updates.events.push(event);
+                if filter.matches(&event) && rows.add(std::slice::from_ref(&event))? == 0 {
+                    return Ok(position);
                 }
-                if updates.events.len() == limit || updates.next_after - after >= EXAMINED_MAX {
-                    return Ok(updates);
+                position.next_after = event.sequence;
+                if rows.count() == limit || position.next_after - after >= EXAMINED_MAX {
+                    return Ok(position);
                 }
             }
         }
     }
-    Ok(updates)
+    Ok(position)
 }
 
 /// What a poll or a stream is narrowed to.
