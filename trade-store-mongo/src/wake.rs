@@ -10,7 +10,7 @@ use crate::schema::HEAD;
 use crate::store::MongoStore;
 use mongodb::Database;
 use mongodb::bson::{Document, doc};
-use mongodb::change_stream::event::{ChangeStreamEvent, ResumeToken};
+use mongodb::change_stream::event::ResumeToken;
 use mongodb::error::Error;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -112,21 +112,28 @@ async fn listen(database: Database, tell: watch::Sender<Heard>) {
     }
 }
 
+/// Where the log ends after a change of its head.
+fn sequence_of(event: &Document) -> Option<Sequence> {
+    let update = event.get_document("updateDescription").ok()?;
+    let sequence = update.get_document("updatedFields").ok()?.get_i64("sequence").ok()?;
+    Sequence::try_from(sequence).ok()
+}
+
 /// Listens until the stream ends.
 async fn listen_once(
     database: &Database,
     token: &mut Option<ResumeToken>,
     tell: &watch::Sender<Heard>,
 ) -> Result<(), Error> {
-    let told =
-        doc! { "$project": { "operationType": 1, "ns": 1, "updateDescription.updatedFields.sequence": 1 } };
+    // The driver's own type of an event demands more than is asked for here.
+    let told = doc! { "$project": { "updateDescription.updatedFields.sequence": 1 } };
     let head = database.collection::<Document>(HEAD);
     let watch = head.watch().pipeline([told]);
     let watch = match token.clone() {
         Some(token) => watch.resume_after(token),
         None => watch,
     };
-    let mut stream = watch.await?.with_type::<ChangeStreamEvent<Document>>();
+    let mut stream = watch.await?.with_type::<Document>();
     tell.send_modify(|heard| {
         // What was told before may be of a log that a backup has replaced.
         heard.newest = 0;
@@ -135,9 +142,7 @@ async fn listen_once(
     });
     while stream.is_alive() {
         if let Some(event) = stream.next_if_any().await? {
-            let fields = event.update_description.map(|description| description.updated_fields);
-            let sequence = fields.and_then(|fields| fields.get_i64("sequence").ok()).unwrap_or(0);
-            let sequence = Sequence::try_from(sequence).unwrap_or(0);
+            let sequence = sequence_of(&event).unwrap_or(0);
             tell.send_if_modified(|heard| {
                 let newer = sequence > heard.newest;
                 heard.newest = sequence.max(heard.newest);
@@ -147,4 +152,38 @@ async fn listen_once(
         *token = stream.resume_token();
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::database::Database;
+    use crate::testing::world::{decided, open_stations, sales};
+    use crate::{MongoOptions, MongoStore};
+    use std::time::Duration;
+    use tokio::time::{sleep, timeout};
+    use trade_core::store::{EventLog, Store};
+
+    #[tokio::test(flavor = "multi_thread")]
+    #[ignore = "TRADE_TEST_MONGODB_URL"]
+    async fn a_stream_outlives_what_it_tells_and_tells_all_of_it() {
+        let database = Database::new();
+        // Nobody looks by itself while the test goes on.
+        let options = MongoOptions { poll_interval: Duration::from_secs(600), ..MongoOptions::default() };
+        let listener = MongoStore::connect_with(&database.url(), &options).await.unwrap();
+        let writer = MongoStore::connect(&database.url()).await.unwrap();
+        open_stations(&writer, 2).await;
+        while !listener.wake.heard.borrow().is_listening {
+            sleep(Duration::from_millis(10)).await;
+        }
+        let streams = listener.wake.heard.borrow().streams;
+        for name in ["T", "U", "V"] {
+            let after = writer.head().await.unwrap().sequence;
+            let commit = decided(&writer, &sales(name, 1, 2)).await;
+            let told = timeout(Duration::from_secs(20), listener.changed(after));
+            let (told, written) = tokio::join!(told, writer.commit(&commit));
+            told.expect("it is told of it").unwrap();
+            assert!(written.unwrap().sequence > after);
+        }
+        assert_eq!(listener.wake.heard.borrow().streams, streams);
+    }
 }
