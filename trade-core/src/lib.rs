@@ -34,6 +34,7 @@
 pub mod bus;
 pub mod clock;
 pub mod command;
+pub mod copy;
 pub mod event;
 mod hash;
 pub mod memory;

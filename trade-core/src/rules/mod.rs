@@ -175,7 +175,8 @@ impl Draft {
         Some(Outcome::Trades(answers))
     }
 
-    fn apply(&mut self, step: Option<Step>) {
+    /// Adds a step that was decided.
+    pub(crate) fn apply(&mut self, step: Option<Step>) {
         let Some(step) = step else { return };
         let first = self.log.last().map_or(self.view.head().sequence, |record| record.last) + 1;
         self.view.evolve_step(&step, first);
