@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio::task::JoinHandle;
 
@@ -46,6 +46,8 @@ pub struct Scene {
     last: watch::Sender<u64>,
     readers: Vec<JoinHandle<Vec<Frame>>>,
     longest_pause: Duration,
+    /// Since when steps are counted.
+    counted_from: Instant,
 }
 
 impl Scene {
@@ -61,6 +63,7 @@ impl Scene {
             last: watch::Sender::new(u64::MAX),
             readers: Vec::new(),
             longest_pause: Duration::ZERO,
+            counted_from: Instant::now(),
         };
         for (number, server) in this.servers.iter().enumerate() {
             let (url, last) = (server.url().to_owned(), this.last.subscribe());
@@ -72,6 +75,8 @@ impl Scene {
         }
         this.told.more(BETWEEN).await;
         this.told.take_longest_pause();
+        this.told.take_counts();
+        this.counted_from = Instant::now();
         this
     }
 
@@ -91,9 +96,19 @@ impl Scene {
         self.longest_pause = self.longest_pause.max(self.told.take_longest_pause());
     }
 
-    /// Says what happened, and for how long at the most nothing was acknowledged.
-    pub fn tell(&self, what: &str) {
-        note(&format!("{what}: longest pause of writes {:.1?}", self.longest_pause));
+    /// Says what happened, for how long at the most nothing was acknowledged, and what each server did by the second.
+    pub fn tell(&mut self, what: &str) {
+        let seconds = self.counted_from.elapsed().as_secs_f64();
+        let rates = self.told.take_counts().map(|counts| {
+            let rates = counts.iter().map(|count| format!("{:.0}", *count as f64 / seconds));
+            rates.collect::<Vec<_>>().join(" and ")
+        });
+        let [taken, refused] = rates;
+        note(&format!(
+            "{what}: longest pause of writes {:.1?}; steps a second {taken}, refusals {refused}",
+            self.longest_pause
+        ));
+        (self.longest_pause, self.counted_from) = (Duration::ZERO, Instant::now());
     }
 
     /// Ends the writers, and compares what they were told with what the readers saw and what is stored at each of some

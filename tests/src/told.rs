@@ -5,7 +5,7 @@ use crate::sse::{Frame, Stream};
 use futures::StreamExt;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -24,6 +24,9 @@ pub struct Told(Arc<Mutex<Answers>>);
 #[derive(Debug, Default)]
 struct Answers {
     trades: HashMap<String, Value>,
+    /// How many answers each server gave, and how many of them were refusals.
+    taken: BTreeMap<u64, u64>,
+    refused: BTreeMap<u64, u64>,
     newest: Option<Instant>,
     longest_pause: Duration,
 }
@@ -33,13 +36,29 @@ impl Told {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note(&self, id: String, trade: Value) {
+    fn note(&self, server: u64, id: String, trade: Value) {
         let mut answers = self.lock();
+        *answers.taken.entry(server).or_default() += 1;
         let now = Instant::now();
         let pause = answers.newest.map_or(Duration::ZERO, |newest| now.saturating_duration_since(newest));
         answers.longest_pause = answers.longest_pause.max(pause);
         answers.newest = Some(now);
         answers.trades.insert(id, trade);
+    }
+
+    fn note_refusal(&self, server: u64) {
+        *self.lock().refused.entry(server).or_default() += 1;
+    }
+
+    /// How many steps each server acknowledged and refused since the last call.
+    pub fn take_counts(&self) -> [Vec<u64>; 2] {
+        let mut answers = self.lock();
+        let servers: Vec<u64> = answers.taken.keys().copied().collect();
+        let (taken, refused) = (std::mem::take(&mut answers.taken), std::mem::take(&mut answers.refused));
+        let of = |counts: &BTreeMap<u64, u64>| -> Vec<u64> {
+            servers.iter().map(|server| counts.get(server).copied().unwrap_or(0)).collect()
+        };
+        [of(&taken), of(&refused)]
     }
 
     /// How many trades were acknowledged.
@@ -112,16 +131,18 @@ pub async fn write(api: Api, told: Told, stop: Arc<AtomicBool>, round: u64, writ
         }
         let Some(reply) = send(&api, Method::POST, "/api/trades", &body).await else { return };
         if reply.status != StatusCode::CREATED {
+            told.note_refusal(round);
             continue;
         }
-        told.note(id.clone(), reply.body["trade"].clone());
+        told.note(round, id.clone(), reply.body["trade"].clone());
         if number % 3 == 0 {
             let cancel = json!({"status": "cancelled"});
             let Some(reply) = send(&api, Method::PATCH, &format!("/api/trades/{id}"), &cancel).await else {
                 return;
             };
-            if reply.status == StatusCode::OK {
-                told.note(id, reply.body["trade"].clone());
+            match reply.status {
+                StatusCode::OK => told.note(round, id, reply.body["trade"].clone()),
+                _ => told.note_refusal(round),
             }
         }
     }
