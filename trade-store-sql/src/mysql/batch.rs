@@ -434,6 +434,7 @@ mod tests {
             text_bytes_max: 1_000,
             packet_bytes_max: 4_000,
             poll_interval: std::time::Duration::ZERO,
+            pace: None,
         };
         let mut script = Script::moving(&state, Head::EMPTY, Head::EMPTY);
         script.add(RowSet::TradeItems, (0..200_i32).map(|n| [Cell::Id("tea".into()), i64::from(n).into()]));

@@ -18,6 +18,7 @@ use crate::engine::Engine;
 use crate::lane::Lease;
 use crate::read::log;
 use async_trait::async_trait;
+use tokio::time::Instant;
 use trade_core::store::{Commit, Head, Held, StoreError, StoreErrorKind};
 
 static BEGIN: Template =
@@ -33,9 +34,11 @@ pub(super) struct HeldHead<'s> {
     store: &'s MySqlStore,
     lease: Lease<'s, MySql>,
     stored_head: Head,
+    begun: Instant,
 }
 
 pub(super) async fn hold(store: &MySqlStore) -> Result<HeldHead<'_>, StoreError> {
+    store.state.keep_pace().await;
     lock(store, store.lanes.writer.lease(OPERATION).await?, &BEGIN).await
 }
 
@@ -44,18 +47,30 @@ async fn lock<'s>(
     mut lease: Lease<'s, MySql>,
     sql: &'static Template,
 ) -> Result<HeldHead<'s>, StoreError> {
+    let begun = Instant::now();
     let locked = match lease.fetch(sql.of(MySql::DIALECT), &[]).await {
         Ok(found) => log::head_of::<MySql>(&found, OPERATION),
         Err(error) => Err(error),
     };
     match locked {
-        Ok(stored_head) => Ok(HeldHead { store, lease, stored_head }),
+        Ok(stored_head) => {
+            store.state.pace.iter().for_each(|pace| pace.found(stored_head));
+            Ok(HeldHead { store, lease, stored_head, begun })
+        }
         Err(error) => Err(undo(lease, error).await),
     }
 }
 
 /// Writes a commit.
 pub(super) async fn commit(store: &MySqlStore, commit: &Commit) -> Result<Head, StoreError> {
+    store.state.keep_pace().await;
+    let begun = Instant::now();
+    let outcome = write_hopefully(store, commit).await;
+    store.state.pace.iter().for_each(|pace| pace.ended(&outcome, begun));
+    outcome
+}
+
+async fn write_hopefully(store: &MySqlStore, commit: &Commit) -> Result<Head, StoreError> {
     let lease = store.lanes.writer.lease(OPERATION).await?;
     let held = if commit.base.time <= commit.time_first() {
         match write_at_once(store, lease, commit).await? {
@@ -102,13 +117,16 @@ impl Held for HeldHead<'_> {
     }
 
     async fn commit(self: Box<Self>, commit: &Commit) -> Result<Head, StoreError> {
-        finish(*self, commit).await
+        let (pace, begun) = (&self.store.state.pace, self.begun);
+        let outcome = finish(*self, commit).await;
+        pace.iter().for_each(|pace| pace.ended(&outcome, begun));
+        outcome
     }
 }
 
 /// Writes a commit under the lock, and lets go.
 async fn finish(held: HeldHead<'_>, commit: &Commit) -> Result<Head, StoreError> {
-    let HeldHead { store, mut lease, stored_head } = held;
+    let HeldHead { store, mut lease, stored_head, .. } = held;
     match write_after(store, &mut lease, commit, stored_head).await {
         Ok(head) => end(store, lease, commit, head).await,
         Err(error) => Err(undo_from(stored_head, lease, error).await),

@@ -16,6 +16,7 @@ mod database;
 #[cfg(test)]
 mod faults;
 mod migrate;
+mod pace;
 #[cfg(test)]
 mod query_plans;
 mod session;
@@ -26,6 +27,7 @@ use crate::lane::Lease;
 use crate::rows::Columns;
 use crate::server::{ServerOptions, judge_replica, open_first, poll};
 use crate::store::SqlStore;
+use pace::Pace;
 use session::MySqlOptions;
 use sqlx::mysql::{MySqlArguments, MySqlConnection, MySqlRow};
 use sqlx::{Arguments, AssertSqlSafe, Executor, MySql as Driver, Row};
@@ -110,6 +112,16 @@ pub struct State {
     /// The largest message that the server takes.
     packet_bytes_max: usize,
     poll_interval: Duration,
+    /// Where the server is a node of a cluster.
+    pace: Option<Pace>,
+}
+
+impl State {
+    async fn keep_pace(&self) {
+        if let Some(pace) = &self.pace {
+            pace.keep().await;
+        }
+    }
 }
 
 impl Engine for MySql {

@@ -1,5 +1,6 @@
 //! How a session is opened, what is set in it, and what the server must be.
 
+use super::pace::Pace;
 use super::{MySql, State};
 use crate::dialect::Rendered;
 use crate::engine::{Engine, classify};
@@ -187,7 +188,17 @@ pub(super) async fn examine(
         text_bytes_max: bytes((packet / 2).min(TEXT_BYTES_MAX)),
         packet_bytes_max: bytes(packet.saturating_sub(PACKET_OVERHEAD_BYTES)),
         poll_interval: options.poll_interval,
+        pace: is_node(lease).await?.then(Pace::default),
     })
+}
+
+/// Whether the server is a node of a Galera cluster. One that could not be knows nothing of it.
+async fn is_node(lease: &mut Lease<'_, MySql>) -> Result<bool, StoreError> {
+    let sql = Rendered::new(
+        MySql::DIALECT,
+        "SHOW GLOBAL VARIABLES WHERE Variable_name = 'wsrep_on' AND Value = 'ON'",
+    );
+    Ok(!lease.fetch(&sql, &[]).await?.is_empty())
 }
 
 /// From the versions on that have `JSON_TABLE`, checks, and window functions.
