@@ -15,6 +15,7 @@ use crate::resource::{
 use crate::step::{Movement, Step};
 use crate::values::{
     Amount, InvalidValue, ItemId, Label, Money, Quantity, ShipmentId, StationId, Timestamp, TransactionId,
+    from_stored,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -310,7 +311,7 @@ fn read_lines(records: &[LineRecord<'_>]) -> Result<Lines, InvalidRecord> {
     };
     let line = |record: &LineRecord<'_>| -> Result<Line, InvalidValue> {
         Ok(Line {
-            item_id: record.item.try_into()?,
+            item_id: from_stored(record.item)?,
             quantity: Quantity::new(record.quantity)?,
             unit_price: record.price.as_ref().map(money).transpose()?,
         })
@@ -328,13 +329,13 @@ fn read_time(base: Timestamp, offset: i64) -> Result<Timestamp, InvalidRecord> {
 
 impl TradeRecord<'_> {
     fn read(&self, time: Timestamp) -> Result<Trade, InvalidRecord> {
-        let transaction_id = TransactionId::new(self.id)?;
+        let transaction_id: TransactionId = from_stored(self.id)?;
         let items = read_lines(&self.items)?;
         Ok(Trade {
             shipment_id: ShipmentId::of_trade(&transaction_id),
             transaction_id,
-            buyer: self.buyer.try_into()?,
-            seller: self.seller.try_into()?,
+            buyer: from_stored(self.buyer)?,
+            seller: from_stored(self.seller)?,
             totals: items.totals().map_err(|error| InvalidRecord(error.to_string()))?,
             items,
             settlement: read_code(Settlement::from_code(self.settlement))?,
@@ -351,10 +352,10 @@ impl CargoRecord<'_> {
     fn read(&self, trade: Option<&Trade>, time: Timestamp) -> Result<Cargo, InvalidRecord> {
         let (shipment_id, transaction_id, origin, destination, items) = match (&self.own, trade) {
             (Some(own), _) => (
-                own.id.try_into()?,
-                own.trade.map(TransactionId::try_from).transpose()?,
-                own.origin.try_into()?,
-                own.destination.try_into()?,
+                from_stored(own.id)?,
+                own.trade.map(from_stored).transpose()?,
+                from_stored(own.origin)?,
+                from_stored(own.destination)?,
                 read_lines(&own.items)?,
             ),
             (None, Some(trade)) => (
@@ -422,7 +423,7 @@ impl PlaceRecord<'_> {
         let station = match (self, cargo) {
             (Self::Transit, _) => return Ok(Place::Transit),
             (Self::World, _) => return Ok(Place::World),
-            (Self::Station(id), _) => StationId::try_from(*id)?,
+            (Self::Station(id), _) => from_stored(id)?,
             (Self::Origin, Some(cargo)) => cargo.origin.clone(),
             (Self::Destination, Some(cargo)) => cargo.destination.clone(),
             (Self::Origin | Self::Destination, None) => {
@@ -436,7 +437,7 @@ impl PlaceRecord<'_> {
 impl ItemRecord<'_> {
     fn read(&self, cargo: Option<&Cargo>) -> Result<ItemId, InvalidRecord> {
         match self {
-            Self::Named(id) => Ok(ItemId::try_from(*id)?),
+            Self::Named(id) => Ok(from_stored(id)?),
             Self::Line(index) => cargo
                 .and_then(|cargo| cargo.items.get(*index as usize))
                 .map(|line| line.item_id.clone())

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use trade_core::resource::Sequence;
 use trade_core::store::LedgerPosition;
-use trade_core::values::ItemId;
+use trade_core::values::{ItemId, from_stored};
 
 /// What a cursor belongs to: one list with its filters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,7 +134,7 @@ impl Cursor for ItemCursor {
         let digits = text.strip_prefix('i')?;
         let pairs = digits.as_bytes().chunks(2);
         let bytes = pairs.map(|pair| u8::try_from(hex(std::str::from_utf8(pair).ok()?)?).ok());
-        let id = Self(ItemId::new(String::from_utf8(bytes.collect::<Option<_>>()?).ok()?).ok()?);
+        let id = Self(from_stored(&String::from_utf8(bytes.collect::<Option<_>>()?).ok()?).ok()?);
         (id.encode() == text).then_some(id)
     }
 }
@@ -158,8 +158,10 @@ mod tests {
         assert_eq!(TradeCursor::decode(&TradeCursor(0xbeef).encode()), Some(TradeCursor(0xbeef)));
         let ledger = LedgerCursor(LedgerPosition { sequence: 7, index: 4_999 });
         assert_eq!(LedgerCursor::decode(&ledger.encode()), Some(ledger));
-        let item = ItemCursor(ItemId::new("A-z_0.9:x").unwrap());
-        assert_eq!(ItemCursor::decode(&item.encode()), Some(item));
+        for item in ["A-z_0.9:x", ".", ".."] {
+            let item = ItemCursor(from_stored(item).unwrap());
+            assert_eq!(ItemCursor::decode(&item.encode()), Some(item));
+        }
     }
 
     #[test]

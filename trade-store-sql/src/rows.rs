@@ -4,6 +4,7 @@
 
 use crate::commit::Defect;
 use crate::engine::Engine;
+use serde::Deserialize;
 use std::fmt::Display;
 use trade_core::command::{Fingerprint, RequestId};
 use trade_core::resource::{
@@ -11,7 +12,7 @@ use trade_core::resource::{
     StockLevel, Trade, TradeStatus,
 };
 use trade_core::store::{Head, LedgerPosition, Receipt, StoreError, StoreErrorKind};
-use trade_core::values::{Label, Quantity, ShipmentId, StationId, Timestamp, TransactionId};
+use trade_core::values::{Label, Quantity, ShipmentId, StationId, Timestamp, TransactionId, from_stored};
 
 /// What is wrong with a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,8 +103,7 @@ pub(crate) fn bytes(row: &impl Columns, at: usize) -> Decoded<&[u8]> {
 /// The checked text in a place.
 pub(crate) fn named<'r, T>(field: &'static str, row: &'r impl Columns, at: usize) -> Decoded<T>
 where
-    T: TryFrom<&'r str>,
-    T::Error: Display,
+    T: Deserialize<'r>,
 {
     text(field, string(row, at)?)
 }
@@ -125,10 +125,9 @@ pub(crate) fn time(millis: i64) -> Decoded<Timestamp> {
 /// An id, a label: whatever is checked text.
 pub(crate) fn text<'t, T>(field: &'static str, text: &'t str) -> Decoded<T>
 where
-    T: TryFrom<&'t str>,
-    T::Error: Display,
+    T: Deserialize<'t>,
 {
-    T::try_from(text).map_err(damaged(field))
+    from_stored(text).map_err(damaged(field))
 }
 
 fn damaged<E: Display>(field: &'static str) -> impl Fn(E) -> DamagedRow {

@@ -13,7 +13,13 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use trade_core::command::Command;
-use trade_core::store::{Access, EventLog, InventoryQuery, InventoryRepository, Store, StoreErrorKind};
+use trade_core::event::Event;
+use trade_core::resource::CargoStatus;
+use trade_core::store::{
+    Access, CargoFilter, CargoQuery, CargoRepository, EventLog, InventoryQuery, InventoryRepository,
+    LogRecord, Store, StoreErrorKind,
+};
+use trade_core::values::ShipmentId;
 use trade_core::verify::verify;
 use trade_store_sql::SqliteStore;
 
@@ -72,6 +78,54 @@ async fn a_damaged_row_is_told_as_such() {
     assert_eq!(store.read(0, 10, usize::MAX).await.unwrap_err().kind, StoreErrorKind::Corrupt);
     let keys = keys_of(&[sale("T-1", "ceres", "luna", &[("tea", 1)])]);
     assert_eq!(store.load(&keys).await.unwrap_err().kind, StoreErrorKind::Corrupt);
+}
+
+/// Gives what is stored other ids, as an older version would have written them.
+const RENAMED: &str = "
+    UPDATE tn_station SET id = '..' WHERE id = 'qq';
+    UPDATE tn_station SET id = '.' WHERE id = 'j';
+    UPDATE tn_stock SET item = '..' WHERE item = 'zz';
+    UPDATE tn_trade SET id = '..', item_lines = replace(item_lines, '\"zz\"', '\"..\"');
+    UPDATE tn_trade_item SET item = '..' WHERE item = 'zz';
+    UPDATE tn_cargo SET id = '..', item_lines = replace(item_lines, '\"zz\"', '\"..\"') WHERE id = 'ww';
+    UPDATE tn_ledger SET item = '..' WHERE item = 'zz';
+    -- In a record, the length of a text stands before it.
+    UPDATE tn_log SET record = unhex(replace(replace(replace(replace(replace(hex(record),
+        '027171', '022E2E'), '016A', '012E'), '027A7A', '022E2E'), '026B6B', '022E2E'), '027777', '022E2E'));
+";
+
+#[tokio::test]
+async fn ids_that_are_taken_no_more_stay_readable_where_they_are_stored() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    let (service, _) = service(Arc::new(store)).await;
+    submit(&service, open_station("qq", &[("zz", 10)])).await;
+    submit(&service, open_station("j", &[])).await;
+    submit(&service, Command::InitiateTrade(sale("kk", "qq", "j", &[("zz", 2)]))).await;
+    submit(&service, transfer("ww", "qq", "j", &[("zz", 3)])).await;
+    service.shutdown().await;
+    folder.run(RENAMED).await.unwrap();
+
+    let store = Arc::new(folder.open().await);
+    verify(&*store).await.unwrap();
+    let events: Vec<_> =
+        store.read(0, 100, usize::MAX).await.unwrap().iter().flat_map(LogRecord::events).collect();
+    let told = serde_json::to_string(&events).unwrap();
+    assert!(told.contains(r#""subject":"trades/..""#) && told.contains(r#""buyer":".""#), "{told}");
+    assert_eq!(serde_json::from_str::<Vec<Event>>(&told).unwrap(), events);
+
+    let (service, _) = common::service(store.clone()).await;
+    let shipments = store
+        .cargo_list(&CargoQuery { filter: CargoFilter::default(), before: None, limit: 10 })
+        .await
+        .unwrap();
+    let ids: Vec<_> = shipments.rows.iter().map(|cargo| cargo.shipment_id.clone()).collect();
+    assert_eq!(ids.iter().map(ShipmentId::as_str).collect::<Vec<_>>(), ["..", "shipment-.."]);
+    for id in &ids {
+        submit(&service, move_cargo(id, CargoStatus::Cancelled)).await;
+    }
+    service.shutdown().await;
+    verify(&*store).await.unwrap();
 }
 
 #[tokio::test]

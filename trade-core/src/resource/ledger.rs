@@ -1,5 +1,7 @@
 use super::{Sequence, words};
-use crate::values::{InvalidValue, ItemId, Quantity, ShipmentId, StationId, Timestamp, TransactionId};
+use crate::values::{
+    InvalidValue, ItemId, Quantity, ShipmentId, StationId, Timestamp, TransactionId, from_stored,
+};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -31,7 +33,8 @@ impl TryFrom<&str> for Place {
             "transit" => Ok(Self::Transit),
             "world" => Ok(Self::World),
             _ => match text.strip_prefix("station/") {
-                Some(id) => StationId::new(id).map(Self::Station),
+                // Nobody names a place in a request: it was stored.
+                Some(id) => from_stored(id).map(Self::Station),
                 None => Err(InvalidValue::new("must be station/<id>, transit or world")),
             },
         }

@@ -1,4 +1,4 @@
-//! Ids: 1–128 characters of `A–Z a–z 0–9 . _ : -`, compared and ordered by bytes; never `.` or `..`.
+//! Ids: 1–128 characters of `A–Z a–z 0–9 . _ : -`, compared and ordered by bytes; no new one is `.` or `..`.
 
 use super::{InvalidValue, serde_as_text};
 use std::{fmt, sync::Arc};
@@ -12,7 +12,11 @@ fn check(text: &str, length_max: usize) -> Result<(), InvalidValue> {
     if text.is_empty() || text.len() > length_max || !text.bytes().all(allowed) {
         return Err(InvalidValue(format!("must be 1 to {length_max} characters of A-Z a-z 0-9 . _ : -")));
     }
-    // In the path of a URL these two are steps to another path, and never arrive (RFC 3986 §5.2.4).
+    Ok(())
+}
+
+/// In the path of a URL these two are steps to another path, and never arrive (RFC 3986 §5.2.4).
+fn check_no_step(text: &str) -> Result<(), InvalidValue> {
     if matches!(text, "." | "..") {
         return Err(InvalidValue::new("must not be . or .., which no URL can name"));
     }
@@ -31,13 +35,20 @@ macro_rules! id {
             /// The most characters an id of this kind may have.
             pub const LENGTH_MAX: usize = $length_max;
 
-            /// Checks and wraps an id.
+            /// Checks and wraps an id that somebody gives. One that was stored is read by
+            /// [`from_stored`](super::from_stored), or by serde.
             ///
             /// # Errors
             /// [`InvalidValue`] if it is empty, too long, holds another character, or is `.` or `..`.
             pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidValue> {
-                check(text.as_ref(), $length_max)?;
-                Ok(Self(text.as_ref().into()))
+                check_no_step(text.as_ref())?;
+                Self::of_any_version(text.as_ref())
+            }
+
+            /// The same for an id that a version before may have taken.
+            fn of_any_version(text: &str) -> Result<Self, InvalidValue> {
+                check(text, $length_max)?;
+                Ok(Self(text.into()))
             }
 
             /// The id as text.
@@ -71,7 +82,7 @@ macro_rules! id {
             }
         }
 
-        serde_as_text!($name);
+        serde_as_text!($name, Self::of_any_version);
     };
 }
 
@@ -105,7 +116,7 @@ impl ShipmentId {
 
     /// The trade whose shipment this is, if the id is that of one.
     pub fn trade(&self) -> Option<TransactionId> {
-        TransactionId::new(self.0.strip_prefix(TRADE_SHIPMENT_PREFIX)?).ok()
+        TransactionId::of_any_version(self.0.strip_prefix(TRADE_SHIPMENT_PREFIX)?).ok()
     }
 
     /// Whether the id is of the form reserved for trades.
@@ -133,6 +144,7 @@ pub(crate) fn ascending<T: Ord>(keys: Vec<T>, text: impl Fn(&T) -> &str) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::values::from_stored;
 
     #[test]
     fn a_trade_of_the_longest_id_has_a_shipment_of_the_longest_id() {
@@ -167,6 +179,18 @@ mod tests {
         }
         for good in ["...", ".a", "a..", "-", ":"] {
             assert!(StationId::new(good).is_ok(), "{good}");
+        }
+    }
+
+    #[test]
+    fn what_a_url_takes_for_a_step_is_read_where_it_was_stored() {
+        for old in [".", ".."] {
+            assert_eq!(from_stored::<ItemId>(old).unwrap().as_str(), old);
+            let trade: TransactionId = serde_json::from_str(&format!("\"{old}\"")).unwrap();
+            assert_eq!(ShipmentId::of_trade(&trade).trade(), Some(trade));
+        }
+        for bad in ["", "a b", "/"] {
+            assert!(from_stored::<ItemId>(bad).is_err(), "{bad:?}");
         }
     }
 

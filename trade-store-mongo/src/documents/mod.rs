@@ -17,9 +17,10 @@ pub(crate) mod trade;
 
 use crate::classify::NAME;
 use mongodb::bson::{DateTime, RawArray, RawBsonRef, RawDocument};
+use serde::Deserialize;
 use std::fmt::Display;
 use trade_core::store::{StoreError, StoreErrorKind};
-use trade_core::values::Timestamp;
+use trade_core::values::{Timestamp, from_stored};
 
 /// What is wrong with a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,12 +91,11 @@ pub(crate) trait Fields {
     /// A checked text that may be absent: an id, a label, a word.
     fn maybe_text<'d, T>(&'d self, field: &'static str) -> Decoded<Option<T>>
     where
-        T: TryFrom<&'d str>,
-        T::Error: Display,
+        T: Deserialize<'d>,
     {
         match self.maybe(field)? {
             None => Ok(None),
-            Some(RawBsonRef::String(text)) => T::try_from(text).map(Some).map_err(damaged(field)),
+            Some(RawBsonRef::String(text)) => from_stored(text).map(Some).map_err(damaged(field)),
             Some(other) => Err(other_type(field, &other)),
         }
     }
@@ -103,8 +103,7 @@ pub(crate) trait Fields {
     /// A checked text.
     fn text<'d, T>(&'d self, field: &'static str) -> Decoded<T>
     where
-        T: TryFrom<&'d str>,
-        T::Error: Display,
+        T: Deserialize<'d>,
     {
         self.maybe_text(field)?.ok_or_else(|| Damaged(format!("{field} is absent")))
     }
