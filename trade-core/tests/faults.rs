@@ -185,6 +185,55 @@ async fn a_service_is_ready_again_once_something_could_be_stored() {
     assert!(matches!(service.ready().await, Err(ServiceError::Stopped)));
 }
 
+/// Whether a service becomes ready within so many seconds.
+async fn is_ready_within(service: &TradeService, seconds: u64) -> bool {
+    for _ in 0..seconds {
+        if service.ready().await.is_ok() {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    service.ready().await.is_ok()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_whose_commits_fail_again_is_trusted_ever_later() {
+    // As on a disk that is full: it can be read, the head can be held, and no commit lands.
+    let (store, service) = start().await;
+    for doubt in [5, 10, 20, 40, 80, 80] {
+        // The second one fails before anybody trusted the store again.
+        store.fail_commits([Some(Fault::Unavailable), Some(Fault::Unavailable)]);
+        service.submit(sell_all()).await.expect_err("nothing is stored");
+        service.submit(sell_all()).await.expect_err("nothing is stored");
+        assert!(!is_ready_within(&service, doubt - 1).await, "{doubt}");
+        assert!(is_ready_within(&service, 1).await, "{doubt}");
+    }
+    taken(&service, adjust("a", &[("tea", 1)])).await;
+    store.fail_commits([Some(Fault::Unavailable)]);
+    service.submit(sell_all()).await.expect_err("nothing is stored");
+    assert!(is_ready_within(&service, 5).await, "what was stored ended it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_without_a_known_cause_count_once_they_come_in_a_row() {
+    let (store, service) = start().await;
+    let fail = async |times| {
+        store.fail_commits(vec![Some(Fault::Internal); times]);
+        for _ in 0..times {
+            service.submit(Request::new(adjust("a", &[("tea", 1)]))).await.expect_err("nothing is stored");
+        }
+    };
+    fail(4).await;
+    service.ready().await.expect("it may be the commands");
+    taken(&service, adjust("a", &[("tea", 1)])).await;
+    fail(4).await;
+    service.ready().await.expect("something was stored between");
+    fail(1).await;
+    assert!(matches!(service.ready().await, Err(ServiceError::Store(_))), "it is the store");
+    taken(&service, adjust("a", &[("tea", 1)])).await;
+    service.ready().await.expect("at once");
+}
+
 #[tokio::test(start_paused = true)]
 async fn conflicts_past_the_bound_are_overload() {
     let (store, service) = start().await;
