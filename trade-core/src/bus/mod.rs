@@ -5,6 +5,7 @@
 //! handed chunks of events that all readers share, so that a reader costs no copy, and a replay by many one read.
 
 mod chunk;
+mod end;
 mod history;
 mod ring;
 mod subscription;
@@ -17,6 +18,7 @@ use crate::resource::Sequence;
 use crate::store::{Head, LogRecord, Store, StoreError, StoreErrorKind};
 use bytes::Bytes;
 use chunk::Chunk;
+use end::{EndOfLog, Moment};
 use history::History;
 use ring::{Extended, Ring};
 use std::any::TypeId;
@@ -106,6 +108,7 @@ struct Inner {
     store: Arc<dyn Store>,
     ring: RwLock<Ring>,
     history: History,
+    end_of_log: EndOfLog,
     /// The newest sequence in the ring, or none once the bus is closed.
     head: watch::Sender<Option<Sequence>>,
     /// Told when events were committed that the ring could not take, since others before them are missing.
@@ -133,6 +136,7 @@ impl EventBus {
         let inner = Inner {
             ring: RwLock::new(Ring::new(head)),
             history: History::new(store.clone()),
+            end_of_log: EndOfLog::default(),
             store,
             head: watch::Sender::new(Some(head.sequence)),
             gap: Notify::new(),
@@ -166,7 +170,8 @@ impl EventBus {
     pub fn subscribe(&self, after: Option<Sequence>, filter: EventFilter) -> Subscription {
         let newest = self.newest();
         let position = after.unwrap_or(newest);
-        Subscription::new(self.clone(), position, filter, position <= newest)
+        let undecided_since = (position > newest).then(|| self.inner.end_of_log.now());
+        Subscription::new(self.clone(), position, filter, undecided_since)
     }
 
     /// Hears of steps that were committed by this process.
@@ -337,9 +342,9 @@ impl EventBus {
         StoreError::new(StoreErrorKind::Corrupt, self.inner.store.name(), "follow the log", detail)
     }
 
-    /// The newest sequence of the log, by the store.
-    async fn end_of_log(&self) -> Result<Sequence, StoreError> {
-        Ok(self.inner.store.head().await?.sequence)
+    /// The newest sequence of the log by the store, at some time after a moment.
+    async fn end_of_log(&self, after: Moment) -> Result<Sequence, StoreError> {
+        self.inner.end_of_log.after(after, &*self.inner.store).await
     }
 
     fn head(&self) -> watch::Receiver<Option<Sequence>> {

@@ -1,6 +1,7 @@
 //! A reader of the feed.
 
 use super::chunk::{self, Chunk};
+use super::end::Moment;
 use super::{EventBus, SharedEvent};
 use crate::event::EventFilter;
 use crate::resource::Sequence;
@@ -26,32 +27,39 @@ pub struct Subscription {
     head: watch::Receiver<Option<Sequence>>,
     /// Events that others share, some of them after the position.
     chunk: Option<Arc<Chunk>>,
-    /// Whether the position is known to be in the log.
-    begun: bool,
+    /// Since when it is to be found out whether the position is in the log; none where it is.
+    undecided_since: Option<Moment>,
     resync: Option<Resync>,
 }
 
 impl Subscription {
-    pub(super) fn new(bus: EventBus, position: Sequence, filter: EventFilter, begun: bool) -> Self {
+    pub(super) fn new(
+        bus: EventBus,
+        position: Sequence,
+        filter: EventFilter,
+        undecided_since: Option<Moment>,
+    ) -> Self {
         let head = bus.head();
-        Self { bus, position, filter, head, chunk: None, begun, resync: None }
+        Self { bus, position, filter, head, chunk: None, undecided_since, resync: None }
     }
 
     /// Makes sure that the log reaches as far as the position asked for, and otherwise goes to its end and says so.
-    /// The store is asked at most once, and only where the bus does not know; reading begins so by itself. Safe to
-    /// cancel.
+    /// The store is asked only where the bus does not know, and once for all subscriptions that wait to hear it;
+    /// reading begins so by itself. Safe to cancel.
     ///
     /// # Errors
-    /// [`StoreError`] if the end of the log cannot be read; the next call tries again.
+    /// [`StoreError`] if the end of the log cannot be read; a call after a quarter of a second tries again.
     pub async fn begin(&mut self) -> Result<Option<Resync>, StoreError> {
         // Of a bus that is closed nothing is read, and nothing is known.
-        if !self.begun && !self.bus.is_closed() {
-            let newest = self.bus.end_of_log().await?;
+        if let Some(moment) = self.undecided_since
+            && !self.bus.is_closed()
+        {
+            let newest = self.bus.end_of_log(moment).await?;
             if self.position > newest {
                 self.resync = Some(Resync { oldest: newest.min(1), newest });
                 self.position = newest;
             }
-            self.begun = true;
+            self.undecided_since = None;
         }
         Ok(self.resync)
     }
@@ -72,7 +80,7 @@ impl Subscription {
     pub fn seek(&mut self, position: Sequence) {
         self.position = position;
         self.chunk = None;
-        self.begun = true;
+        self.undecided_since = None;
     }
 
     /// The next event that passes the filter, as soon as there is one; none once the bus is closed. Safe to cancel.

@@ -117,6 +117,7 @@ pub struct FaultyStore {
     offline: AtomicBool,
     commits_tried: AtomicU64,
     log_reads: AtomicU64,
+    heads_asked: AtomicU64,
     ids_asked: AtomicU64,
     faults: AtomicU64,
 }
@@ -138,6 +139,7 @@ impl FaultyStore {
             offline: AtomicBool::new(false),
             commits_tried: AtomicU64::new(0),
             log_reads: AtomicU64::new(0),
+            heads_asked: AtomicU64::new(0),
             ids_asked: AtomicU64::new(0),
             faults: AtomicU64::new(0),
         }
@@ -226,6 +228,11 @@ impl FaultyStore {
         self.log_reads.load(Ordering::SeqCst)
     }
 
+    /// How many times it was asked where the log ends.
+    pub fn heads_asked(&self) -> u64 {
+        self.heads_asked.load(Ordering::SeqCst)
+    }
+
     /// How many ids of trades and shipments were to be loaded.
     pub fn ids_asked(&self) -> u64 {
         self.ids_asked.load(Ordering::SeqCst)
@@ -255,6 +262,9 @@ impl FaultyStore {
     fn before_read(&self, operation: &'static str) -> Result<(), StoreError> {
         if operation.starts_with("read") {
             self.log_reads.fetch_add(1, Ordering::SeqCst);
+        }
+        if operation == "head" {
+            self.heads_asked.fetch_add(1, Ordering::SeqCst);
         }
         if self.offline.load(Ordering::SeqCst) {
             return Err(error(StoreErrorKind::Unavailable, operation));
