@@ -175,7 +175,8 @@ impl TryFrom<&str> for AdjustmentReason {
     }
 }
 
-/// What a caller knows of the version it wants to change (RFC 9110 §13.1.1, `If-Match`, and §13.1.2).
+/// What a caller knows of the version it wants to change (RFC 9110 §13.1.1, `If-Match`, and §13.1.2). Version 0 stands
+/// for what does not exist.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Precondition {
     /// Nothing: any version, existing or not.
@@ -226,12 +227,21 @@ pub struct Request {
     pub idempotency: Option<Idempotency>,
     /// What its sender calls it, such as a request id; kept with the answer where there is a key.
     pub name: Option<String>,
+    /// The versions that what the command makes may have already. Commands that change something have a precondition of
+    /// their own; a batch has none.
+    pub precondition: Precondition,
 }
 
 impl Request {
     /// A request of nobody in particular, without a key.
     pub fn new(command: Command) -> Self {
-        Self { command, actor: Actor::Anonymous, idempotency: None, name: None }
+        Self {
+            command,
+            actor: Actor::Anonymous,
+            idempotency: None,
+            name: None,
+            precondition: Precondition::None,
+        }
     }
 
     /// The same on behalf of an actor.
@@ -245,6 +255,13 @@ impl Request {
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
+        self
+    }
+
+    /// The same, only where what the command makes has one of these versions already, or does not exist.
+    #[must_use]
+    pub fn provided(mut self, precondition: Precondition) -> Self {
+        self.precondition = precondition;
         self
     }
 

@@ -56,9 +56,9 @@ pub enum Rejection {
     #[error("station {0} exists")]
     StationExists(StationId),
     /// The resource has a version that the caller's precondition does not allow.
-    #[error("the version is {actual}, which the condition of the request does not allow")]
+    #[error("{}, which the condition of the request does not allow", version(*.actual))]
     VersionMismatch {
-        /// The version it has.
+        /// The version it has; 0 where it does not exist.
         actual: Version,
     },
     /// The trade's status does not allow the step.
@@ -218,6 +218,10 @@ fn shortages(shortages: &Shortages) -> String {
         text.push(format!("and {} more", shortages.total - SHOWN_MAX));
     }
     text.join("; ")
+}
+
+fn version(actual: Version) -> String {
+    if actual == 0 { "it does not exist".into() } else { format!("the version is {actual}") }
 }
 
 fn at_station(station: &Option<StationId>) -> String {

@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::budget::{Budget, Share};
 use crate::call::Call;
+use crate::conditional;
 use crate::fields::Node;
 use crate::idempotency;
 use crate::input::Input;
@@ -17,7 +18,7 @@ use futures::StreamExt;
 use std::time::Duration;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::timeout;
-use trade_core::command::{Command, Request as Submission};
+use trade_core::command::{Command, Precondition, Request as Submission};
 
 /// The most bytes of a body.
 pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
@@ -151,6 +152,19 @@ fn drain(mut rest: BodyDataStream) {
 }
 
 impl<const MAX: usize> Received<MAX> {
+    /// As [`Self::command`], where the command makes something.
+    pub(crate) fn creation(
+        &self,
+        read: impl FnOnce(Node<'_>) -> Option<Command>,
+    ) -> Result<Submission, Problem> {
+        let mut precondition = Precondition::None;
+        let submission = self.command(|input, body| {
+            precondition = conditional::precondition(input);
+            read(body)
+        })?;
+        Ok(submission.provided(precondition))
+    }
+
     /// Makes a command of the request; every faulty field is told at once.
     pub(crate) fn command(
         &self,

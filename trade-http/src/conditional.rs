@@ -10,7 +10,10 @@ pub(crate) fn etag(version: Version) -> String {
     format!("\"{version}\"")
 }
 
-/// `If-Match` and `If-None-Match` on a change: the versions that it may find.
+/// What does not exist, among versions.
+const ABSENT: Version = 0;
+
+/// `If-Match` and `If-None-Match` on a change, or on what makes something new: the versions that it may find.
 ///
 /// Whether a tag is weak says how its bytes were coded on their way (a proxy that compresses makes it weak), not which
 /// version it names: a version is exact, so both kinds name it. A tag that is none of ours names no version.
@@ -23,12 +26,17 @@ pub(crate) fn precondition(input: &Input<'_>) -> Precondition {
     };
     let wanted = condition(&header::IF_MATCH, "If-Match");
     let unwanted = condition(&header::IF_NONE_MATCH, "If-None-Match");
+    // Any version is every one but that of what does not exist.
     match (wanted, unwanted) {
-        // Any version of what exists; and what does not exist is not found before this is looked at.
-        (None | Some(Condition::Any), None) => Precondition::None,
-        (None | Some(Condition::Any), Some(Condition::Versions(unwanted))) => Precondition::NoneOf(unwanted),
-        // What is changed exists.
-        (_, Some(Condition::Any)) => Precondition::OneOf(Vec::new()),
+        (None, None) => Precondition::None,
+        (None, Some(Condition::Versions(unwanted))) => Precondition::NoneOf(unwanted),
+        (None, Some(Condition::Any)) => Precondition::OneOf(vec![ABSENT]),
+        (Some(_), Some(Condition::Any)) => Precondition::OneOf(Vec::new()),
+        (Some(Condition::Any), None) => Precondition::NoneOf(vec![ABSENT]),
+        (Some(Condition::Any), Some(Condition::Versions(mut unwanted))) => {
+            unwanted.push(ABSENT);
+            Precondition::NoneOf(unwanted)
+        }
         (Some(Condition::Versions(wanted)), None) => Precondition::OneOf(wanted),
         (Some(Condition::Versions(mut wanted)), Some(Condition::Versions(unwanted))) => {
             wanted.retain(|version| !unwanted.contains(version));
@@ -80,7 +88,8 @@ fn versions(list: &str) -> Result<Vec<Version>, Malformed> {
     loop {
         let opened = rest.strip_prefix("W/").unwrap_or(rest).strip_prefix('"').ok_or(Malformed)?;
         let (tag, after) = opened.split_once('"').ok_or(Malformed)?;
-        versions.extend(tag.parse().ok().filter(|version: &Version| version.to_string() == tag));
+        let is_tag_of = |version: &Version| *version != ABSENT && version.to_string() == tag;
+        versions.extend(tag.parse().ok().filter(is_tag_of));
         let after = after.trim_start_matches(SPACE);
         if after.is_empty() {
             return Ok(versions);
@@ -112,7 +121,7 @@ mod tests {
             (&["W/\"3\""], &[3]),
             (&["\"3\", W/\"4\" ,\"5\"", "\"x,y\",\"6\""], &[3, 4, 5, 6]),
             (&["\"3\",, \"4\","], &[3, 4]),
-            (&["\"03\", \"+3\", \"\""], &[]),
+            (&["\"03\", \"+3\", \"\", \"0\""], &[]),
         ] {
             assert_eq!(condition(values), Ok(Some(Condition::Versions(named.to_vec()))), "{values:?}");
         }

@@ -228,7 +228,7 @@ impl From<Rejection> for Problem {
                 let detail = format!("names station {station}, which does not exist");
                 Self { errors: vec![FieldFault { field, detail }], ..problem }
             }
-            Rejection::VersionMismatch { actual } => problem.with("version", actual),
+            Rejection::VersionMismatch { actual } if actual > 0 => problem.with("version", actual),
             Rejection::IllegalTradeTransition { from, to, allowed, .. } => {
                 transition(problem, from.as_str(), to.as_str(), allowed.iter().map(|to| to.as_str()))
             }

@@ -273,6 +273,69 @@ async fn a_change_on_another_version_is_refused() {
 }
 
 #[tokio::test]
+async fn what_is_made_may_be_bound_to_whether_it_exists() {
+    let network = Network::stocked().await;
+    let transfer = json!({"shipmentId": "X-1", "origin": "ceres", "destination": "vesta", "items": ["ore"]});
+    let cases: [(&str, Value, &str, u16); 3] = [
+        ("/api/trades", trade("T-1"), "transactionId", 200),
+        ("/api/cargo", transfer, "shipmentId", 200),
+        ("/api/inventory", json!({"stationId": "luna"}), "stationId", 409),
+    ];
+    for (path, body, id, again) in cases {
+        let post = |header, value, body: &Value| {
+            let (headers, body) = ([(header, value)], Some(body.clone()));
+            let network = &network;
+            async move { network.ask("POST", path, &headers, body).await }
+        };
+        // What does not exist has no version.
+        for (header, value) in [("if-match", "*"), ("if-match", "\"1\""), ("if-match", "\"0\"")] {
+            let problem = post(header, value, &body).await.problem(412, "version-mismatch");
+            assert!(problem.get("version").is_none(), "{problem}");
+            assert!(problem["detail"].as_str().unwrap().starts_with("it does not exist"), "{problem}");
+        }
+        for malformed in ["nonsense", "", "1"] {
+            assert_eq!(post("if-match", malformed, &body).await.faults(), ["If-Match"], "{path}");
+            assert_eq!(post("if-none-match", malformed, &body).await.faults(), ["If-None-Match"], "{path}");
+        }
+        post("if-none-match", "*", &body).await.expect(201);
+        // It exists now: with the same content, and with another.
+        let other = json!({"buyer": "x", "seller": "y", "origin": "x", "destination": "y", "items": ["tea"]});
+        let mut other: serde_json::Map<_, _> = body
+            .as_object()
+            .unwrap()
+            .keys()
+            .filter_map(|key| Some((key.clone(), other.get(key)?.clone())))
+            .collect();
+        other.insert(id.into(), body[id].clone());
+        for body in [&body, &Value::Object(other)] {
+            for (header, value) in [("if-none-match", "*"), ("if-none-match", "\"1\""), ("if-match", "\"2\"")]
+            {
+                let problem = post(header, value, body).await.problem(412, "version-mismatch");
+                assert_eq!(problem["version"], 1, "{path} {header}: {value}");
+            }
+        }
+        for (header, value) in [("if-match", "*"), ("if-match", "\"1\""), ("if-none-match", "\"2\"")] {
+            assert_eq!(post(header, value, &body).await.status, again, "{path} {header}: {value}");
+        }
+    }
+    let unnamed = json!({"buyer": "vesta", "seller": "ceres", "items": ["ore"]});
+    let got = network.ask("POST", "/api/trades", &[("if-match", "*")], Some(unnamed.clone())).await;
+    got.problem(412, "version-mismatch");
+    network.ask("POST", "/api/trades", &[("if-none-match", "*")], Some(unnamed)).await.expect(201);
+    // A batch has no version; what is no condition is refused there, too.
+    let batch = json!({"trades": [trade("T-2")]});
+    let got = network.ask("POST", "/api/trades/batch", &[("if-match", "1")], Some(batch.clone())).await;
+    assert_eq!(got.faults(), ["If-Match"]);
+    network.ask("POST", "/api/trades/batch", &[("if-match", "\"1\"")], Some(batch)).await.expect(200);
+    // A repeated request is answered before its condition is looked at.
+    let once = [("if-none-match", "*"), ("idempotency-key", "k")];
+    network.ask("POST", "/api/trades", &once, Some(trade("T-3"))).await.expect(201);
+    let again = network.ask("POST", "/api/trades", &once, Some(trade("T-3"))).await;
+    again.expect(201);
+    assert_eq!(again.header("idempotency-replayed"), "true");
+}
+
+#[tokio::test]
 async fn a_repeated_change_is_answered_although_the_version_moved_on() {
     let network = Network::stocked().await;
     let headers = [("if-match", "\"1\""), ("idempotency-key", "k")];

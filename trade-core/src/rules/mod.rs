@@ -13,7 +13,7 @@ mod trade;
 
 pub use settlement::DEFAULT_LEAD_TIME;
 
-use crate::command::{Command, InitiateTrades, Outcome};
+use crate::command::{Command, InitiateTrades, Outcome, Precondition};
 use crate::event::{Actor, Event};
 use crate::rejection::Rejection;
 use crate::step::Step;
@@ -71,6 +71,23 @@ pub fn check(command: &Command) -> Result<(), Rejection> {
         Command::AdjustInventory(command) => inventory::check_adjust(command),
         Command::UpdateTrade(_) | Command::ExpireTrade(_) => Ok(()),
     }
+}
+
+/// Checks what a request says of the version that a thing has which it makes. Whether it exists is looked up first; its
+/// content, and whether it may be made, after.
+pub(crate) fn check_precondition(
+    view: &View,
+    command: &Command,
+    precondition: &Precondition,
+) -> Result<(), Rejection> {
+    let version = match command {
+        Command::CreateStation(command) => view.station(&command.station_id).map(|station| station.version),
+        Command::InitiateTrade(command) => view.trade(&command.transaction_id).map(|trade| trade.version),
+        Command::CreateTransfer(command) => view.cargo(&command.shipment_id).map(|cargo| cargo.version),
+        _ => return Ok(()),
+    };
+    let actual = version.unwrap_or(0);
+    if precondition.allows(actual) { Ok(()) } else { Err(Rejection::VersionMismatch { actual }) }
 }
 
 /// Decides one command, other than a batch: that is decided trade by trade, by [`Draft::decide`].

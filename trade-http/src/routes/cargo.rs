@@ -29,7 +29,7 @@ struct Changed<'a> {
 }
 
 pub(crate) async fn create(State(app): State<App>, received: Received<BODY_BYTES_MAX>) -> Reply {
-    let request = received.command(|_, body| new_transfer(body, &app.service))?;
+    let request = received.creation(|body| new_transfer(body, &app.service))?;
     let answer = app.service.submit(request).await?;
     let Outcome::Cargo(CargoOutcome { created, cargo, .. }) = &answer.outcome else {
         return Err(super::unexpected(&answer.outcome));

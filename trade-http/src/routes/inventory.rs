@@ -29,7 +29,7 @@ struct Changed<'a> {
 }
 
 pub(crate) async fn create(State(app): State<App>, received: Received<BODY_BYTES_MAX>) -> Reply {
-    let request = received.command(|_, body| {
+    let request = received.creation(|body| {
         let object = body.object(&["stationId", "name", "items"])?;
         let station_id = object.required("stationId", text);
         let name = object.optional("name", text);

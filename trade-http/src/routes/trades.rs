@@ -28,7 +28,7 @@ struct Changed<'a> {
 }
 
 pub(crate) async fn initiate(State(app): State<App>, received: Received<BODY_BYTES_MAX>) -> Reply {
-    let request = received.command(|_, body| Some(Command::InitiateTrade(new_trade(body, &app.service)?)))?;
+    let request = received.creation(|body| Some(Command::InitiateTrade(new_trade(body, &app.service)?)))?;
     let answer = app.service.submit(request).await?;
     let Outcome::Trade(TradeOutcome { created, trade, cargo }) = &answer.outcome else {
         return Err(super::unexpected(&answer.outcome));
@@ -66,7 +66,9 @@ fn new_trade(node: Node<'_>, service: &TradeService) -> Option<InitiateTrade> {
 pub(crate) async fn batch(State(app): State<App>, received: Received<BATCH_BYTES_MAX>) -> Reply {
     let refused = RefCell::new(Vec::new());
     let first_offender = Cell::new(None);
-    let request = received.command(|_, body| {
+    let request = received.command(|input, body| {
+        // A batch has no version that a condition could be about.
+        let _ = conditional::precondition(input);
         let object = body.object(&["trades", "atomic"])?;
         let atomic = object.optional("atomic", boolean).unwrap_or(false);
         let index = Cell::new(0);

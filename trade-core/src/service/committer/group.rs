@@ -5,9 +5,9 @@ mod guess;
 use super::super::{Answer, ServiceError, keys};
 use super::pending::Pending;
 use crate::bus::EventBus;
-use crate::command::{Fingerprint, Outcome, RequestId};
+use crate::command::{Fingerprint, Outcome, Request, RequestId};
 use crate::resource::Sequence;
-use crate::rules::{Context, Draft};
+use crate::rules::{self, Context, Draft};
 use crate::store::{Commit, Head, Keys, LogRecord, Receipt, Store, StoreError, StoreErrorKind};
 use crate::values::Timestamp;
 use crate::view::{Missing, View};
@@ -280,7 +280,9 @@ impl Group {
         }
         let steps = self.draft.log.len();
         let context = self.context(&pending, now);
-        let decided = self.draft.decide_new(&pending.request.command, &context);
+        let Request { command, precondition, .. } = &pending.request;
+        let allowed = rules::check_precondition(&self.draft.view, command, precondition);
+        let decided = allowed.ok().and_then(|()| self.draft.decide_new(command, &context));
         let Some(outcome) = decided else { return Some(pending) };
         self.presumes_new = true;
         self.conclude(pending, Ok(outcome), steps, &context);
@@ -302,7 +304,10 @@ impl Group {
         let now = pending.tried_at().map_or(now, |first| first.min(now));
         let steps = self.draft.log.len();
         let context = self.context(&pending, now);
-        let result = self.draft.decide(&pending.request.command, &context).map_err(ServiceError::Rejected);
+        let Request { command, precondition, .. } = &pending.request;
+        let result = rules::check_precondition(&self.draft.view, command, precondition)
+            .and_then(|()| self.draft.decide(command, &context))
+            .map_err(ServiceError::Rejected);
         self.conclude(pending, result, steps, &context);
     }
 
