@@ -8,6 +8,7 @@ use crate::problem::Problem;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
+use trade_core::resource::Sequence;
 use trade_core::values::InvalidValue;
 
 /// Rows of a page when nothing else is asked for.
@@ -17,7 +18,8 @@ const LIMIT_MAX: usize = 500;
 
 /// The most values of a parameter that is a list.
 const LIST_VALUES_MAX: usize = 100;
-/// The parameter of which a later one replaces an earlier: a page that resumes adds it to an address that may have one.
+/// The parameter of which a later one replaces an earlier, unless it is empty: a page that resumes adds it to an address
+/// that may have one.
 const LAST_COUNTS: &str = "lastEventId";
 
 /// What a handler reads its arguments from.
@@ -57,10 +59,10 @@ impl<'c> Input<'c> {
             if !known.contains(&name.as_ref()) {
                 faults.add::<()>(shown(&name), "is not a known parameter");
             } else if let Some((_, first)) = parameters.iter_mut().find(|(other, _)| *other == name) {
-                if name == LAST_COUNTS {
-                    *first = value;
-                } else {
+                if name != LAST_COUNTS {
                     faults.add::<()>(name, "must be given once");
+                } else if !value.is_empty() {
+                    *first = value;
                 }
             } else {
                 parameters.push((name, value));
@@ -159,8 +161,18 @@ impl<'c> Input<'c> {
 
 /// A non-negative integer in plain digits.
 pub(crate) fn integer(text: &str) -> Option<u64> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| text.parse().ok()).flatten()
+    is_digits(text).then(|| text.parse().ok()).flatten()
+}
+
+/// A position in the log, in plain digits. One too large for a sequence is beyond the newest in any case.
+pub(crate) fn position(text: &str) -> Option<Sequence> {
+    // Stores keep sequences with a sign.
+    const MAX: Sequence = i64::MAX.unsigned_abs();
+    is_digits(text).then(|| text.parse().map_or(MAX, |position: Sequence| position.min(MAX)))
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]

@@ -188,9 +188,15 @@ async fn a_list_parameter_is_a_set_of_at_most_a_hundred() {
 async fn a_poll_beyond_the_end_of_the_log_is_told_and_goes_on_from_there() {
     let network = Network::stocked().await;
     let newest = network.head().await;
-    let beyond = network.get(&format!("/api/updates?after={}", newest + 20)).await.expect(200);
     let resync = json!({"oldest": 1, "newest": newest});
-    assert_eq!(beyond, json!({"events": [], "nextAfter": newest, "resync": resync}));
+    let far = ["9223372036854775807", "9223372036854775808", "18446744073709551616", &"9".repeat(40)];
+    for after in far.map(str::to_owned).into_iter().chain([(newest + 20).to_string()]) {
+        let beyond = network.get(&format!("/api/updates?after={after}")).await.expect(200);
+        assert_eq!(beyond, json!({"events": [], "nextAfter": newest, "resync": resync}), "{after}");
+    }
+    for bad in ["", "-1", "+1", "1.0", "x"] {
+        assert_eq!(network.get(&format!("/api/updates?after={bad}")).await.faults(), ["after"], "{bad}");
+    }
     let at_the_end = network.get(&format!("/api/updates?after={newest}&topics=cargo")).await.expect(200);
     assert_eq!(at_the_end, json!({"events": [], "nextAfter": newest}));
     let empty = Network::new().await;

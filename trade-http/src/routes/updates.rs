@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::call::Call;
 use crate::feed::Feed;
-use crate::input::{Input, integer};
+use crate::input::{Input, position};
 use crate::page::Rows;
 use crate::problem::Problem;
 use crate::reply::Reply;
@@ -45,9 +45,7 @@ struct Restart {
 pub(crate) async fn poll(State(app): State<App>, call: Call) -> Reply {
     let (after, limit, filter) = call.read(&["after", "limit", "topics", "station", "type"], |input| {
         let after = input.parameter("after", |text| {
-            integer(text)
-                .filter(|after| i64::try_from(*after).is_ok())
-                .ok_or_else(|| InvalidValue(format!("must be an integer from 0 to {}", i64::MAX)))
+            position(text).ok_or_else(|| InvalidValue::new("must be an integer of 0 or more"))
         });
         Some((after.unwrap_or(0), input.limit(), filter(input)))
     })?;
@@ -127,10 +125,10 @@ pub(crate) async fn stream(State(app): State<App>, call: Call) -> Reply {
         Some((query_id, filter(input)))
     })?;
     // A client that has no id yet may send an empty one, and one that has several means the last.
-    let header = call.headers.get_all(LAST_EVENT_ID).iter().next_back().map(HeaderValue::as_bytes);
+    let headers = call.headers.get_all(LAST_EVENT_ID).iter().rev().map(HeaderValue::as_bytes);
     let query_id = query_id.as_deref().map(str::as_bytes);
-    let given = [header, query_id].into_iter().flatten().find(|id| !id.is_empty());
-    let after = given.map(position).transpose()?;
+    let given = headers.chain(query_id).find(|id| !id.is_empty());
+    let after = given.map(last_event_id).transpose()?;
     let room = app.streams.clone().try_acquire_owned();
     let room = room.map_err(|_| Problem::new("overloaded", "there are too many open streams: try again"))?;
     let subscription = app.service.bus().subscribe(after, filter);
@@ -146,15 +144,9 @@ pub(crate) async fn stream(State(app): State<App>, call: Call) -> Reply {
     Ok((headers, Extension(feed), body).into_response())
 }
 
-/// The position a client goes on from. One too large for a sequence is beyond the newest in any case.
-fn position(id: &[u8]) -> Result<Sequence, Problem> {
-    let digits =
-        std::str::from_utf8(id).ok().filter(|id| !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit()));
-    let Some(digits) = digits else {
-        return Err(Problem::new(
-            "invalid-last-event-id",
-            "the last event id must be an integer of 0 or more",
-        ));
-    };
-    Ok(digits.parse().unwrap_or(Sequence::MAX))
+/// The position a client goes on from.
+fn last_event_id(id: &[u8]) -> Result<Sequence, Problem> {
+    std::str::from_utf8(id).ok().and_then(position).ok_or_else(|| {
+        Problem::new("invalid-last-event-id", "the last event id must be an integer of 0 or more")
+    })
 }

@@ -77,10 +77,13 @@ async fn of_several_positions_the_last_counts_and_an_empty_one_is_none() {
         ("lastEventId=3&lastEventId=4", None, 4),
         ("lastEventId=x&topics=trade&lastEventId=4", None, 4),
         ("lastEventId=", None, 6),
-        ("lastEventId=3&lastEventId=", None, 6),
+        ("lastEventId=3&lastEventId=", None, 3),
+        ("lastEventId=3&lastEventId=&lastEventId=4&lastEventId=", None, 4),
+        ("lastEventId=&lastEventId=", None, 6),
         ("lastEventId=3", Some(""), 3),
         ("lastEventId=3", Some("4\r\nLast-Event-ID: 5"), 5),
-        ("lastEventId=3", Some("4\r\nLast-Event-ID:"), 3),
+        ("lastEventId=3", Some("4\r\nLast-Event-ID:"), 4),
+        ("lastEventId=3", Some("\r\nLast-Event-ID:"), 3),
     ] {
         let (_, greeting) = Stream::greeted(address, &format!("{PATH}?{query}"), header).await;
         assert_eq!(greeting.sequence(), position, "{query} {header:?}");
