@@ -22,7 +22,7 @@ usage: replay [--store URL | --url URL] [--dates ORDER] [--report FILE] [FILE]
                 12/1/2010, with or without a time of day and an offset; a year has four digits
 
 exit codes: 0 every line was taken or is left out for a named reason, and stock adds up; 1 not so, or no line could be
-taken, or most were left out for one reason (nothing is sent then); 2 bad arguments
+taken, or most were left out for one reason or could not be read (nothing is sent then); 2 bad arguments
 ";
 const STORE: &str = "sqlite://replay.db";
 

@@ -49,6 +49,14 @@ pub(crate) struct Record {
 /// Why a line moves no stock. Two lines with the same reason are counted together.
 pub(crate) type Reason = Cow<'static, str>;
 
+/// What the reasons begin with of lines that were read, and are about money.
+const NO_GOODS: &str = "not goods: ";
+
+/// Whether this is the reason of a line that was read, and is about money.
+pub(crate) fn is_no_goods(reason: &str) -> bool {
+    reason.starts_with(NO_GOODS)
+}
+
 /// What a line means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Meaning {
@@ -118,10 +126,10 @@ fn item(code: &str) -> Result<ItemId, Reason> {
     }
     let upper = code.to_ascii_uppercase();
     if NOT_GOODS.contains(&upper.as_str()) {
-        return Err(format!("not goods: {upper}").into());
+        return Err(format!("{NO_GOODS}{upper}").into());
     }
     if code.starts_with(VOUCHER_PREFIX) {
-        return Err("not goods: gift voucher".into());
+        return Err(format!("{NO_GOODS}gift voucher").into());
     }
     ids::item(code).map_err(|_| "a StockCode too long for an id".into())
 }

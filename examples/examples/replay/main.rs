@@ -14,8 +14,8 @@
 //!   stock corrections: adjustments of the warehouse, with the reason its remark gives, otherwise `correction`. Other
 //!   lines at price 0 are trades at that price.
 //! - Codes that are no goods (`POST`, `M`, `BANK CHARGES` …) and lines that cannot be booked are left out, counted by
-//!   reason, and told by their numbers. A file of which nothing would be taken, or most be left out for one reason, is not
-//!   replayed at all.
+//!   reason, and told by their numbers. A file of which nothing would be taken, or most be left out for one reason, or for
+//!   several but that it is no goods, is not replayed at all.
 //!
 //! Before that, every station opens with the stock it needs for the file to be applied in its order. A run that was
 //! killed is finished by the same command; another file into the same store is refused.

@@ -3,7 +3,7 @@
 
 use super::dates::{Column, Order};
 use super::ids;
-use super::line::{Goods, Meaning, Reason, Record, meaning};
+use super::line::{Goods, Meaning, Reason, Record, is_no_goods, meaning};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
@@ -90,10 +90,12 @@ impl Tally {
         self.taken() + self.empty + self.skipped.len() as u64 == self.read
     }
 
-    /// Whether nothing was taken, or most was left out for one reason: the file is not what it is taken for.
+    /// Whether nothing was taken, or most was left out for one reason, or could not be read for several: the file is not
+    /// what it is taken for.
     pub(crate) fn is_mostly_lost(&self) -> bool {
-        let most_of_one = self.accounted().values().map(Vec::len).max().unwrap_or(0) as u64;
-        self.taken() == 0 || 2 * most_of_one > self.read - self.empty
+        let most_of_one = self.accounted().values().map(Vec::len).max().unwrap_or(0);
+        let unread = self.skipped.iter().filter(|(_, reason)| !is_no_goods(reason)).count();
+        self.taken() == 0 || 2 * most_of_one.max(unread) as u64 > self.read - self.empty
     }
 }
 

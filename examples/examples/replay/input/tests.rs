@@ -148,6 +148,19 @@ fn a_file_most_of_whose_lines_are_lost_says_so() {
 }
 
 #[test]
+fn a_file_most_of_whose_lines_are_lost_for_any_reason_says_so() {
+    let lost = |lines: &[&str]| {
+        let lines = lines.iter().map(|start| format!("{start},2010-12-01 08:26:00,2.5,100,UK"));
+        read(format!("{HEADER}\n{}", lines.collect::<Vec<_>>().join("\n"))).tally.is_mostly_lost()
+    };
+    let (good, postage, fee) = ("1,A,ARTICLE,6", "1,POST,POSTAGE,6", "1,BANK CHARGES,FEE,6");
+    let (nothing, many, no_code) = ("1,A,ARTICLE,0", "1,A,ARTICLE,many", "1,,ARTICLE,6");
+    assert!(lost(&[good, nothing, many, no_code, postage]), "three of five cannot be read");
+    assert!(!lost(&[good, nothing, many, postage]), "two of four");
+    assert!(!lost(&[good, postage, fee]), "what is no goods was read");
+}
+
+#[test]
 fn what_is_no_utf_8_is_named_where_it_would_be_an_id() {
     let line = |description: &[u8], country: &[u8]| {
         let parts = [HEADER.as_bytes(), b"\n1,A,", description, b",6,2010-12-01 08:26:00,2.50,,", country];
