@@ -99,10 +99,10 @@ impl<const MAX: usize> FromRequest<App> for Received<MAX> {
             if !waits {
                 drain(body.into_data_stream());
             }
-            return Err(too_large(MAX));
+            return Err(too_large(MAX).unread());
         }
         if waits {
-            media::check(&call.headers)?;
+            media::check(&call.headers).map_err(Problem::unread)?;
         }
         match timeout(app.options.request_timeout, receive(body, MAX, &app.bodies)).await {
             Ok(content) => Ok(Self { call, content: content? }),
@@ -128,7 +128,7 @@ async fn receive(body: Body, max: usize, bodies: &Bodies) -> Result<Content, Pro
             if chunk.len() > max - content.bytes.len() { Err(too_large(max)) } else { content.add(&chunk) };
         if let Err(problem) = taken {
             drain(stream);
-            return Err(problem);
+            return Err(problem.unread());
         }
     }
     Ok(content)

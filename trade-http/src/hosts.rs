@@ -77,13 +77,13 @@ impl AllowedHosts {
         if line.is_none() && version == Version::HTTP_11 {
             return Err(malformed("the request has no Host header"));
         }
+        let named =
+            |text| Host::of_authority(text).ok_or_else(|| malformed("the request names no valid host"));
+        let line = line.map(|line| named(line.to_str().unwrap_or_default())).transpose()?;
         // A target that names a host wins over the header; in HTTP/2 it is the only one there must be.
-        let target = uri.authority().map(|authority| authority.as_str());
-        let Some(text) = target.or(line.map(|line| line.to_str().unwrap_or_default())) else {
-            // HTTP/1.0 knows no hosts. No browser speaks it.
-            return Ok(());
-        };
-        let host = Host::of_authority(text).ok_or_else(|| malformed("the request names no valid host"))?;
+        let target = uri.authority().map(|authority| named(authority.as_str())).transpose()?;
+        // HTTP/1.0 knows no hosts. No browser speaks it.
+        let Some(host) = target.or(line) else { return Ok(()) };
         if host.is_loopback() || hosts.contains(&host) { Ok(()) } else { Err(misdirected(&host)) }
     }
 }

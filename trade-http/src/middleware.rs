@@ -8,7 +8,7 @@ use crate::problem::Problem;
 use crate::routes;
 use axum::body::{Body, HttpBody};
 use axum::extract::{MatchedPath, OriginalUri, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
@@ -19,6 +19,7 @@ use tracing::Instrument;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
 const REQUEST_ID_LENGTH_MAX: usize = 128;
 /// The route of what is on no route.
 const UNMATCHED: &str = "unmatched";
@@ -26,7 +27,7 @@ const UNMATCHED: &str = "unmatched";
 /// The outermost layer.
 pub(crate) async fn envelope(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let method = request.method().clone();
+    let (method, version) = (request.method().clone(), request.version());
     let original = request.extensions().get().map_or_else(|| request.uri(), |OriginalUri(uri)| uri);
     let given = given_id(request.headers());
     let context = Context::new(given.unwrap_or_else(|| app.service.new_id().to_string()), original.path());
@@ -48,6 +49,10 @@ pub(crate) async fn envelope(State(app): State<App>, mut request: Request, next:
             Ok(()) => run(&app, request, next).await,
         };
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+            // HTTP/2 ends streams, not connections, and knows no such header.
+            if problem.closes() && version < Version::HTTP_2 {
+                response.headers_mut().insert(header::CONNECTION, CLOSE);
+            }
             problem.write_into(&mut response, &context);
             if method == Method::HEAD {
                 remove_body(&mut response);

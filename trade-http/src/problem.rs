@@ -78,6 +78,8 @@ pub(crate) struct Problem {
     extra: Vec<(&'static str, Value)>,
     /// A header that tells how to do better.
     header: Option<&'static (&'static str, &'static str)>,
+    /// Whether the body of the request is not read, so that its connection can serve no other.
+    closes: bool,
 }
 
 /// A problem as it is sent, which names the request.
@@ -140,7 +142,15 @@ impl Problem {
         debug_assert!(known.is_some(), "{code} is missing in the table of problems");
         let unknown = &("internal", StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong here");
         let (code, detail) = (known.unwrap_or(unknown), detail.into());
-        Self { code, detail, errors: Vec::new(), shortages: Vec::new(), extra: Vec::new(), header: None }
+        Self {
+            code,
+            detail,
+            errors: Vec::new(),
+            shortages: Vec::new(),
+            extra: Vec::new(),
+            header: None,
+            closes: false,
+        }
     }
 
     /// Faulty fields, of which `errors` lists the first.
@@ -185,6 +195,17 @@ impl Problem {
     #[must_use]
     pub(crate) fn telling(self, header: &'static (&'static str, &'static str)) -> Self {
         Self { header: Some(header), ..self }
+    }
+
+    /// The same where the body of the request is not read.
+    #[must_use]
+    pub(crate) fn unread(self) -> Self {
+        Self { closes: true, ..self }
+    }
+
+    /// Whether the connection ends after it.
+    pub(crate) fn closes(&self) -> bool {
+        self.closes
     }
 
     /// The problem document for a request.

@@ -97,6 +97,8 @@ async fn the_host_of_the_request_target_counts() {
         ("http://localhost:1/health/live", &["evil.example"][..], 200),
         ("http://evil.example/health/live", &["localhost"], 421),
         ("http://localhost/health/live", &[], 400),
+        ("http://localhost/health/live", &["local host"], 400),
+        ("http://localhost/health/live", &["localhost:x"], 400),
         ("http://localhost/health/live", &["localhost", "localhost"], 400),
         ("http://evil@localhost/health/live", &["localhost"], 400),
     ] {
