@@ -1,7 +1,7 @@
 //! What the server is told: flag, then environment variable, then default.
 
 use examples::store::{StoreOptions, names_no_file, names_no_server, why_no_replica};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
@@ -206,6 +206,9 @@ pub(crate) fn read(
                 let setting = known.ok_or_else(|| format!("unknown option --{name}; see --help"))?;
                 setting.given = Some(parser.value().map_err(line)?.string().map_err(line)?);
             }
+            Value(word) if subcommand.as_deref().is_some_and(|first| is_for_help(first, &word)) => {
+                return Ok(Task::Help);
+            }
             Value(word) if subcommand.is_none() => subcommand = Some(word.string().map_err(line)?),
             other => return Err(format!("{}; see --help", other.unexpected())),
         }
@@ -217,6 +220,12 @@ pub(crate) fn read(
         Some(other) => Err(format!("{} is only for import-legacy; see --help", other.flag)),
         None => task(subcommand.as_deref(), &settings, &environment),
     }
+}
+
+/// Whether two words ask how a subcommand is used, in either order.
+fn is_for_help(first: &str, second: &OsStr) -> bool {
+    let is_subcommand = |word: &OsStr| word == "verify" || word == "import-legacy";
+    if first == "help" { is_subcommand(second) } else { is_subcommand(first.as_ref()) && second == "help" }
 }
 
 fn import_task(
@@ -522,6 +531,18 @@ mod tests {
         assert_eq!((&*import.store, import.report), ("sqlite://trade-network.db", None));
         let error = read_with("import-legacy --from postgres://ada:s3cret@h/x", &[]).unwrap_err();
         assert!(!error.contains("s3cret"), "{error}");
+    }
+
+    #[test]
+    fn help_is_asked_for_before_or_after_a_subcommand() {
+        for words in
+            ["help", "help verify", "verify help", "help import-legacy", "import-legacy help", "verify -h"]
+        {
+            assert!(matches!(read_with(words, &[]), Ok(Task::Help)), "{words}");
+        }
+        for words in ["help help", "help nonsense", "nonsense help"] {
+            assert!(read_with(words, &[]).is_err(), "{words}");
+        }
     }
 
     #[test]
