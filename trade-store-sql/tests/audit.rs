@@ -13,10 +13,12 @@ use trade_core::verify::{VerifyError, verify};
 
 on_every_engine!(
     every_table_that_answers_come_from_is_audited,
-    a_server_that_runs_on_over_a_restored_log_knows_its_stations_afresh,
+    a_store_that_is_open_over_a_restored_log_takes_nothing_until_a_service_starts_and_knows_its_stations_afresh,
 );
 
-async fn a_server_that_runs_on_over_a_restored_log_knows_its_stations_afresh<S: Site>() {
+async fn a_store_that_is_open_over_a_restored_log_takes_nothing_until_a_service_starts_and_knows_its_stations_afresh<
+    S: Site,
+>() {
     let site = S::make().await;
     let store = Arc::new(site.open().await);
     let service = TradeService::start(store.clone()).await.unwrap();
@@ -39,8 +41,10 @@ async fn a_server_that_runs_on_over_a_restored_log_knows_its_stations_afresh<S: 
     for (id, units) in [("luna", 5), ("ceres", 50)] {
         other.submit(Request::new(open_station(id, &[("tea", units)]))).await.unwrap();
     }
-    let trade = sale("T-1", "ceres", "luna", &[("tea", 6)]);
-    service.submit(Request::new(Command::InitiateTrade(trade))).await.unwrap();
+    let trade = Command::InitiateTrade(sale("T-1", "ceres", "luna", &[("tea", 6)]));
+    service.submit(Request::new(trade.clone())).await.unwrap_err();
+    let service = TradeService::start(store.clone()).await.unwrap();
+    service.submit(Request::new(trade)).await.unwrap();
     verify(&*store).await.unwrap();
 }
 
