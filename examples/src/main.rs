@@ -1,5 +1,6 @@
-//! `trade-network`: the server as a program, with `verify` and `import-legacy` beside it.
+//! `trade-network`: the server as a program, with `verify`, `clock` and `import-legacy` beside it.
 
+mod clock;
 #[cfg(feature = "mongodb")]
 mod import;
 mod log;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         }
         Ok(Task::Serve(settings)) => run(serve::run(*settings)),
         Ok(Task::Verify { store }) => run(verify::run(store)),
+        Ok(Task::Clock { store, into }) => run(clock::run(store, into)),
         #[cfg(feature = "mongodb")]
         Ok(Task::Import(import)) => run(import::run(*import)),
         #[cfg(not(feature = "mongodb"))]

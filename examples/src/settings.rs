@@ -8,12 +8,18 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use trade_http::AllowedHosts;
 
+#[cfg(test)]
+mod tests;
+
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
 A network of stations that trade: REST and Server-Sent Events over one store.
 
 usage: trade-network [OPTIONS]                 serves until SIGTERM or Ctrl-C; a second one ends it at once
        trade-network verify [--store URL]      proves that the log and the tables agree; only reads
+       trade-network clock [--store URL] [--into URL]
+                                               tells whether the newest step is dated ahead of the clock; with --into it
+                                               copies the network to another, empty store, in which nothing is
        trade-network import-legacy --from mongodb://user:password@host/database [--store URL] [--report FILE]
                                                takes over the collections trades, cargos and inventories of an older
                                                network, from which it only reads, and prints what was odd
@@ -35,11 +41,12 @@ options (flag, else environment variable, else default):
   --streams-max COUNT                   10000 (open streams of events; TRADE_STREAMS_MAX)
   --from URL          TRADE_IMPORT_FROM    (of import-legacy: the database that is taken over)
   --report FILE       TRADE_IMPORT_REPORT  (of import-legacy: where every line of its report goes)
+  --into URL          TRADE_CLOCK_INTO     (of clock: the store that is copied into)
   -h, --help
   -V, --version
 
-exit codes: 0 done, 1 failed (a store that cannot be opened, or does not agree; most of a collection that cannot be
-taken over), 2 bad usage
+exit codes: 0 done, 1 failed (a store that cannot be opened, does not agree, or is dated ahead; most of a collection that
+cannot be taken over), 2 bad usage
 ";
 
 /// What the program is to do.
@@ -49,6 +56,8 @@ pub(crate) enum Task {
     Serve(Box<Settings>),
     /// Check the store at this address.
     Verify { store: String },
+    /// Compare the clock with the store at this address, and copy that into another one if need be.
+    Clock { store: String, into: Option<String> },
     /// Take over an older network's database.
     Import(Box<Import>),
     /// Print [`HELP`].
@@ -131,6 +140,8 @@ struct Setting {
     flag: &'static str,
     variable: &'static str,
     default: &'static str,
+    /// The only subcommand that takes it; none for those of the server.
+    only_for: Option<&'static str>,
     given: Option<String>,
 }
 
@@ -143,7 +154,24 @@ struct Value {
 
 impl Setting {
     fn new(flag: &'static str, variable: &'static str, default: &'static str) -> Self {
-        Self { flag, variable, default, given: None }
+        Self { flag, variable, default, only_for: None, given: None }
+    }
+
+    fn only_for(self, subcommand: &'static str) -> Self {
+        Self { only_for: Some(subcommand), ..self }
+    }
+
+    /// Refuses to be given to a subcommand that does not take it. All take the store.
+    fn check_use(&self, subcommand: Option<&str>) -> Result<(), String> {
+        match (self.only_for, subcommand) {
+            (Some(only), other) if other != Some(only) => {
+                Err(format!("{} is only for {only}; see --help", self.flag))
+            }
+            (None, Some(other)) if self.flag != "--store" => {
+                Err(format!("{} is no option of {other}; see --help", self.flag))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn value(&self, environment: &impl Fn(&str) -> Option<OsString>) -> Result<Value, String> {
@@ -189,9 +217,10 @@ pub(crate) fn read(
         Setting::new("--store-connections", "TRADE_STORE_CONNECTIONS", "8"),
         Setting::new("--store-poll", "TRADE_STORE_POLL", "100"),
     ];
-    let mut import = [
-        Setting::new("--from", "TRADE_IMPORT_FROM", ""),
-        Setting::new("--report", "TRADE_IMPORT_REPORT", ""),
+    let mut others = [
+        Setting::new("--from", "TRADE_IMPORT_FROM", "").only_for("import-legacy"),
+        Setting::new("--report", "TRADE_IMPORT_REPORT", "").only_for("import-legacy"),
+        Setting::new("--into", "TRADE_CLOCK_INTO", "").only_for("clock"),
     ];
     let mut subcommand: Option<String> = None;
     let mut parser = lexopt::Parser::from_args(arguments);
@@ -201,7 +230,7 @@ pub(crate) fn read(
             Short('h') | Long("help") => return Ok(Task::Help),
             Short('V') | Long("version") => return Ok(Task::Version),
             Long(name) => {
-                let mut all = settings.iter_mut().chain(&mut import);
+                let mut all = settings.iter_mut().chain(&mut others);
                 let known = all.find(|setting| setting.flag.strip_prefix("--") == Some(name));
                 let setting = known.ok_or_else(|| format!("unknown option --{name}; see --help"))?;
                 setting.given = Some(parser.value().map_err(line)?.string().map_err(line)?);
@@ -213,51 +242,35 @@ pub(crate) fn read(
             other => return Err(format!("{}; see --help", other.unexpected())),
         }
     }
-    if subcommand.as_deref() == Some("import-legacy") {
-        return import_task(&settings, &import, &environment);
+    for given in settings.iter().chain(&others).filter(|setting| setting.given.is_some()) {
+        given.check_use(subcommand.as_deref())?;
     }
-    match import.iter().find(|setting| setting.given.is_some()) {
-        Some(other) => Err(format!("{} is only for import-legacy; see --help", other.flag)),
-        None => task(subcommand.as_deref(), &settings, &environment),
-    }
+    task(subcommand.as_deref(), &settings, &others, &environment)
 }
 
 /// Whether two words ask how a subcommand is used, in either order.
 fn is_for_help(first: &str, second: &OsStr) -> bool {
-    let is_subcommand = |word: &OsStr| word == "verify" || word == "import-legacy";
+    let is_subcommand = |word: &OsStr| ["verify", "clock", "import-legacy"].iter().any(|name| word == *name);
     if first == "help" { is_subcommand(second) } else { is_subcommand(first.as_ref()) && second == "help" }
-}
-
-fn import_task(
-    settings: &[Setting],
-    [from, report]: &[Setting; 2],
-    environment: &impl Fn(&str) -> Option<OsString>,
-) -> Result<Task, String> {
-    if let Some(other) = settings.iter().find(|other| other.given.is_some() && other.flag != "--store") {
-        return Err(format!("{} is no option of import-legacy; see --help", other.flag));
-    }
-    let from = from.value(environment)?;
-    if !from.text.starts_with("mongodb://") {
-        // The text may hold a password.
-        return Err(format!("{}: must be an address such as mongodb://host/database", from.origin));
-    }
-    let report = Some(report.value(environment)?.text).filter(|path| !path.is_empty());
-    let store = settings.iter().find(|setting| setting.flag == "--store");
-    let store = store.ok_or("--store is unknown")?.value(environment)?;
-    Ok(Task::Import(Box::new(Import { from: from.text, store: address(store)?, report })))
 }
 
 fn task(
     subcommand: Option<&str>,
     settings: &[Setting; 11],
+    [from, report, into]: &[Setting; 3],
     environment: &impl Fn(&str) -> Option<OsString>,
 ) -> Result<Task, String> {
     let [listen, store, log, log_format, auth, allowed, connections, streams, options @ ..] = settings;
+    let given = |setting: &Setting| {
+        let value = setting.value(environment)?;
+        Ok::<_, String>((!value.text.is_empty()).then_some(value))
+    };
+    let store = || address(store.value(environment)?);
     match subcommand {
         None => {
             let listen = addresses(&listen.value(environment)?)?;
             access(&auth.value(environment)?, &listen)?;
-            let store = address(store.value(environment)?)?;
+            let store = store()?;
             Ok(Task::Serve(Box::new(Settings {
                 listen,
                 allowed_hosts: allowed_hosts(&allowed.value(environment)?)?,
@@ -271,11 +284,16 @@ fn task(
                 log_format: format_of(&log_format.value(environment)?)?,
             })))
         }
-        Some("verify") => {
-            match settings.iter().find(|other| other.given.is_some() && other.flag != "--store") {
-                Some(other) => Err(format!("{} is no option of verify; see --help", other.flag)),
-                None => Ok(Task::Verify { store: address(store.value(environment)?)? }),
+        Some("verify") => Ok(Task::Verify { store: store()? }),
+        Some("clock") => Ok(Task::Clock { store: store()?, into: given(into)?.map(address).transpose()? }),
+        Some("import-legacy") => {
+            let from = from.value(environment)?;
+            if !from.text.starts_with("mongodb://") {
+                // The text may hold a password.
+                return Err(format!("{}: must be an address such as mongodb://host/database", from.origin));
             }
+            let report = given(report)?.map(|path| path.text);
+            Ok(Task::Import(Box::new(Import { from: from.text, store: store()?, report })))
         }
         Some("help") => Ok(Task::Help),
         Some(later @ "keys") => Err(format!("{later} is not available in this build")),
@@ -377,177 +395,5 @@ fn format_of(value: &Value) -> Result<LogFormat, String> {
         "pretty" => Ok(LogFormat::Pretty),
         "json" => Ok(LogFormat::Json),
         _ => Err(value.refused("must be pretty or json")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read_with(arguments: &str, environment: &[(&str, &str)]) -> Result<Task, String> {
-        let find =
-            |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, text)| text.into());
-        read(arguments.split_whitespace().map(OsString::from), find)
-    }
-
-    fn served(arguments: &str, environment: &[(&str, &str)]) -> Settings {
-        match read_with(arguments, environment) {
-            Ok(Task::Serve(settings)) => *settings,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn a_flag_wins_over_the_environment_and_that_over_the_default() {
-        assert_eq!(served("", &[]).store, "sqlite://trade-network.db");
-        assert_eq!(served("", &[("TRADE_STORE", "memory:")]).store, "memory:");
-        assert_eq!(served("--store=sqlite://a.db", &[("TRADE_STORE", "memory:")]).store, "sqlite://a.db");
-        assert_eq!(served("--listen [::1]:0", &[]).listen, ["[::1]:0".parse().unwrap()]);
-        assert_eq!(served("", &[("TRADE_LISTEN", "")]).listen, ["127.0.0.1:8080".parse().unwrap()]);
-        assert_eq!(served("--log-format json", &[]).log_format, LogFormat::Json);
-    }
-
-    #[test]
-    fn what_is_wrong_is_one_line_that_names_it() {
-        for (arguments, named) in [
-            ("--lisen 127.0.0.1:1", "--lisen"),
-            ("--listen", "--listen"),
-            ("--listen 8080", "--listen"),
-            ("--listen 127.0.0.1:99999", "99999"),
-            ("--log trade_core=loud", "--log"),
-            ("--log foo", "levels are"),
-            ("--log info,foo", "--log"),
-            ("--log trade_http", "--log"),
-            ("--log inf0", "--log"),
-            ("--log=", "--log"),
-            ("--log ,", "--log"),
-            ("--store sqlite://", "names no file"),
-            ("--store sqlite:", "--store"),
-            ("--store sqlite://?mode=rwc", "--store"),
-            ("--store sqlite://:memory:", "--store"),
-            ("--store sqlite://x?mode=memory", "--store"),
-            ("verify --store sqlite://", "--store"),
-            ("--log-format xml", "--log-format"),
-            ("--auth maybe", "--auth"),
-            ("--store postgres://h/x --store-read sqlite://a.db", "--store-read"),
-            ("--store postgres://h/x --store-read mysql://a/x", "postgres://"),
-            ("--store mysql://h/x --store-read postgres://a/x", "mysql://"),
-            ("--store mongodb://h/x --store-read mongodb://a/x", "--store-read"),
-            ("--store sqlite://a.db --store-read postgres://a/x", "--store-read"),
-            ("--store memory: --store-read postgres://a/x", "--store-read"),
-            ("--store sqlite://a.db --store-connections 9", "--store-connections"),
-            ("--store memory: --store-poll 9", "--store-poll"),
-            ("--store postgres://h/x --store-connections 0", "--store-connections"),
-            ("--store postgres://h/x --store-connections many", "--store-connections"),
-            ("--store mongodb://h/x --store-poll 0", "--store-poll"),
-            ("verify --store-poll 5", "--store-poll"),
-            ("--auth required", "not available"),
-            ("--allowed-host trade.example:80", "without a port"),
-            ("--allowed-host ok.example,*", "--allowed-host"),
-            ("verify --allowed-host ok.example", "--allowed-host"),
-            ("serve", "serve"),
-            ("verify again", "again"),
-            ("verify --listen 127.0.0.1:1", "--listen"),
-            ("import-legacy", "--from"),
-            ("import-legacy --from http://h/x", "--from"),
-            ("import-legacy --from mongodb://h/x --listen 127.0.0.1:1", "--listen"),
-            ("import-legacy --from mongodb://h/x --store sqlite://", "--store"),
-            ("--from mongodb://h/x", "--from"),
-            ("verify --report x", "--report"),
-            ("keys create", "create"),
-            ("keys", "keys"),
-            ("-x", "x"),
-        ] {
-            let error = read_with(arguments, &[]).expect_err(arguments);
-            assert!(error.contains(named) && !error.contains('\n'), "{arguments}: {error}");
-        }
-        let error = read_with("", &[("TRADE_LISTEN", "nowhere")]).unwrap_err();
-        assert!(error.contains("TRADE_LISTEN"), "{error}");
-        let error = read_with("", &[("TRADE_LOG", "foo")]).unwrap_err();
-        assert!(error.contains("TRADE_LOG") && error.contains("foo"), "{error}");
-        let error = read_with("", &[("TRADE_STORE_POLL", "9")]).unwrap_err();
-        assert!(error.contains("TRADE_STORE_POLL"), "{error}");
-        let error = read_with("", &[("TRADE_STORE", "sqlite://")]).unwrap_err();
-        assert!(error.contains("TRADE_STORE"), "{error}");
-    }
-
-    #[test]
-    fn a_log_filter_is_levels_and_directives() {
-        let filter = |text: &str| served("", &[("TRADE_LOG", text)]).log.to_string();
-        for same in ["off", "warn", "trade_http=debug,info", "error,trade_http[request]=trace"] {
-            assert_eq!(filter(same), same);
-        }
-        assert_eq!(filter("INFO"), "info");
-        assert_eq!(filter(" trade_http=debug , info, "), "trade_http=debug,info");
-    }
-
-    #[test]
-    fn another_machine_is_not_served_without_access_control() {
-        for listen in ["0.0.0.0:8080", "[::]:8080", "192.0.2.1:80", "[::ffff:192.0.2.1]:80"] {
-            for auth in ["auto", "off", "required"] {
-                assert!(
-                    read_with(&format!("--listen {listen} --auth {auth}"), &[]).is_err(),
-                    "{listen} {auth}"
-                );
-            }
-        }
-        assert!(read_with("--listen 127.0.0.2:0 --auth off", &[]).is_ok());
-    }
-
-    #[test]
-    fn hosts_are_allowed_by_name() {
-        let both =
-            AllowedHosts::loopback().and("a.example").and_then(|hosts| hosts.and("b.example")).unwrap();
-        let from = |arguments, environment| served(arguments, environment).allowed_hosts;
-        assert_eq!(from("", &[]), AllowedHosts::loopback());
-        assert_eq!(from("--allowed-host a.example,B.example,", &[]), both);
-        assert_eq!(from("", &[("TRADE_ALLOWED_HOST", "a.example, b.example")]), both);
-    }
-
-    #[test]
-    fn a_store_of_a_server_is_told_how_to_connect() {
-        let options = served("", &[]).store_options;
-        assert_eq!((options.connections_max, options.read_url), (8, None));
-        assert_eq!(options.poll_interval, Duration::from_millis(100));
-        let replica = "postgres://ada:s3cret@replica/x";
-        let arguments = format!("--store postgres://h/x --store-read {replica} --store-poll 5");
-        let options = served(&arguments, &[("TRADE_STORE_CONNECTIONS", "3")]).store_options;
-        assert_eq!((options.connections_max, options.read_url.as_deref()), (3, Some(replica)));
-        assert_eq!(options.poll_interval, Duration::from_millis(5));
-        let error = read_with("--store postgres://h/x --store-read redis://ada:s3cret@h", &[]).unwrap_err();
-        assert!(!error.contains("s3cret"), "{error}");
-    }
-
-    #[test]
-    fn import_legacy_takes_a_source_a_store_and_a_file() {
-        let arguments = "import-legacy --from mongodb://h/x --store sqlite://a.db --report r.txt";
-        let Ok(Task::Import(import)) = read_with(arguments, &[]) else { panic!("{arguments}") };
-        assert_eq!((&*import.from, &*import.store), ("mongodb://h/x", "sqlite://a.db"));
-        assert_eq!(import.report.as_deref(), Some("r.txt"));
-        let Ok(Task::Import(import)) = read_with("import-legacy", &[("TRADE_IMPORT_FROM", "mongodb://h/x")])
-        else {
-            panic!("the address of the environment")
-        };
-        assert_eq!((&*import.store, import.report), ("sqlite://trade-network.db", None));
-        let error = read_with("import-legacy --from postgres://ada:s3cret@h/x", &[]).unwrap_err();
-        assert!(!error.contains("s3cret"), "{error}");
-    }
-
-    #[test]
-    fn help_is_asked_for_before_or_after_a_subcommand() {
-        for words in
-            ["help", "help verify", "verify help", "help import-legacy", "import-legacy help", "verify -h"]
-        {
-            assert!(matches!(read_with(words, &[]), Ok(Task::Help)), "{words}");
-        }
-        for words in ["help help", "help nonsense", "nonsense help"] {
-            assert!(read_with(words, &[]).is_err(), "{words}");
-        }
-    }
-
-    #[test]
-    fn verify_takes_a_store() {
-        let task = read_with("verify --store sqlite://a.db", &[]).unwrap();
-        assert!(matches!(task, Task::Verify { store } if store == "sqlite://a.db"));
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tests::api::{Api, Reply, one_unit};
 use tests::engine::Site;
-use tests::server::{Server, assert_verified};
+use tests::server::{Server, assert_verified, run};
 use tests::world::World;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -105,6 +105,32 @@ async fn a_clock_that_jumps_stops_a_server_until_it_is_back() {
         .plus(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970"))
         .to_string();
     assert_eq!(made.body["trade"]["createdAt"].as_str().map(|time| &time[..4]), Some(&this_year[..4]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs faketime"]
+async fn a_network_that_is_dated_ahead_is_copied_into_one_that_is_not() {
+    let world = World::new();
+    let (clock, ahead, right) = (world.path("clock"), world.sqlite(), format!("{}-right", world.sqlite()));
+    std::fs::write(&clock, "+10y").expect("the clock can be set");
+    let server = Server::start_with_clock(clock.as_ref(), &ahead).await;
+    let api = Api::new(server.url());
+    api.station("a", "fuel", 100).await;
+    api.station("b", "fuel", 0).await;
+    assert_eq!(api.post("/api/trades", &one_unit("T-1", "a", "b", "fuel")).await.status, 201);
+    assert!(server.stop("TERM").await.success());
+    let clock =
+        async |arguments: &[&str]| run(&[&["clock", "--store"], arguments].concat()).await.status.code();
+    assert_eq!(clock(&[&ahead]).await, Some(1));
+    assert_eq!(clock(&[&ahead, "--into", &right]).await, Some(0));
+    assert_eq!(clock(&[&right]).await, Some(0));
+    // It is written to only where it is empty.
+    assert_eq!(clock(&[&ahead, "--into", &right]).await, Some(1));
+    let server = Server::start(&right).await;
+    assert_eq!(status(&Api::new(server.url()), "T-1").await, "initiated");
+    assert_eq!(Api::new(server.url()).newest().await, 6);
+    drop(server);
+    assert_verified(&right).await;
 }
 
 tests::on_every_server!(a_server_whose_clock_is_not_its_stores_changes_nothing);
