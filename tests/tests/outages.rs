@@ -2,11 +2,12 @@
 
 use reqwest::{Method, StatusCode};
 use serde_json::json;
+use sqlx::{Connection, PgConnection};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tests::address::Address;
 use tests::api::{Api, Reply, one_unit};
-use tests::engine::Site;
+use tests::engine::{Engine, Site};
 use tests::proxy::{Proxy, Way};
 use tests::server::{Server, assert_verified, binary, run};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
@@ -41,7 +42,7 @@ impl Distant {
 
 /// An answer that says that the store is away, and when to ask again.
 fn assert_unavailable(reply: &Reply) {
-    assert_eq!((reply.status, reply.code()), (StatusCode::SERVICE_UNAVAILABLE, "store-unavailable"));
+    assert_eq!((reply.status, reply.code()), (StatusCode::SERVICE_UNAVAILABLE, "store-unavailable"), "{}", reply.body);
     let retry_after = reply.headers.get("retry-after").expect("when to ask again");
     retry_after.to_str().expect("text").parse::<u32>().expect("in seconds");
 }
@@ -129,6 +130,56 @@ async fn a_wrong_password_is_told_without_it(site: Site) {
     assert_eq!(output.status.code(), Some(1), "{error}");
     assert!(!error.contains("hunter2"), "{error}");
     assert!(error.lines().any(|line| line.contains("cannot be opened")), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL"]
+async fn a_right_that_is_revoked_and_a_password_that_is_changed_are_outages_until_they_are_back() {
+    let site = Engine::Postgres.site().await;
+    let mut admin = PgConnection::connect(site.url()).await.expect("the tests' user is let in");
+    let role = format!("r{}", std::process::id());
+    let database = site.url().rsplit('/').next().expect("a database").to_owned();
+    let made = format!(
+        "CREATE ROLE {role} LOGIN PASSWORD 'old'; GRANT ALL ON SCHEMA public TO {role}; GRANT ALL ON DATABASE {database} TO {role}"
+    );
+    run_sql(&mut admin, &made).await;
+    let host = Address::parse(site.url()).host();
+    let server =
+        Server::start_silent(&format!("postgres://{role}:old@{}:{}/{database}", host.0, host.1)).await;
+    let api = Api::new(server.url());
+    api.station("a", "fuel", 1_000).await;
+    api.station("b", "fuel", 0).await;
+    let trade = async |id: &str| api.post("/api/trades", &one_unit(id, "a", "b", "fuel")).await;
+    let until_it_is_taken = async |id: &str| {
+        let back = Instant::now();
+        while !trade(id).await.status.is_success() {
+            assert!(back.elapsed() < RECOVERY_MAX, "it is not taken again");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(api.get("/health/ready").await.status, StatusCode::OK);
+    };
+    run_sql(&mut admin, &format!("REVOKE INSERT, UPDATE ON ALL TABLES IN SCHEMA public FROM {role}")).await;
+    assert_unavailable(&trade("T-1").await);
+    assert_eq!(api.get("/health/ready").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    run_sql(&mut admin, &format!("GRANT INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO {role}")).await;
+    until_it_is_taken("T-1").await;
+    // Whoever is connected stays so.
+    let cut = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'");
+    run_sql(&mut admin, &format!("ALTER ROLE {role} PASSWORD 'new'; {cut}")).await;
+    assert_unavailable(&trade("T-2").await);
+    assert_unavailable(&api.get("/api/trades").await);
+    run_sql(&mut admin, &format!("ALTER ROLE {role} PASSWORD 'old'")).await;
+    until_it_is_taken("T-2").await;
+    assert!(server.stop("TERM").await.success());
+    assert_verified(site.url()).await;
+    run_sql(&mut admin, &format!("DROP OWNED BY {role} CASCADE; DROP ROLE {role}")).await;
+}
+
+async fn run_sql(connection: &mut PgConnection, sql: &str) {
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+        .execute(connection)
+        .await
+        .unwrap_or_else(|error| panic!("{sql}: {error}"));
 }
 
 tests::on_every_server!(

@@ -312,6 +312,11 @@ fn of_store(error: &StoreError) -> Problem {
         StoreErrorKind::Unavailable => {
             Problem::new("store-unavailable", "the store cannot be reached: try again")
         }
+        // It could when the service started: a right was revoked since, or a password changed.
+        StoreErrorKind::Unsupported => Problem::new(
+            "store-unavailable",
+            "the store does not serve this server at present: try again later",
+        ),
         StoreErrorKind::Conflict | StoreErrorKind::OutcomeUnknown => {
             Problem::new("overloaded", "others were faster too often: try again")
         }
@@ -319,9 +324,7 @@ fn of_store(error: &StoreError) -> Problem {
             "too-large-for-store",
             "the store cannot take this at once, and nothing of it was applied: send it in parts",
         ),
-        StoreErrorKind::Corrupt | StoreErrorKind::Unsupported | StoreErrorKind::Internal => {
-            Problem::internal()
-        }
+        StoreErrorKind::Corrupt | StoreErrorKind::Internal => Problem::internal(),
     }
 }
 
@@ -372,6 +375,8 @@ mod tests {
             let error = StoreError::new(kind, "sqlite", "load", "/var/db: secret");
             let problem = Problem::from(error);
             assert!(problem.status().is_server_error());
+            let ours = matches!(kind, StoreErrorKind::Corrupt | StoreErrorKind::Internal);
+            assert_eq!(problem.code.0 == "internal", ours, "{kind:?}");
             let document = serde_json::to_string(&problem.document(&Context::new("r", "/x"))).unwrap();
             assert!(!document.contains("secret"), "{document}");
             assert!(!document.contains("sqlite"), "{document}");
