@@ -42,7 +42,12 @@ impl Distant {
 
 /// An answer that says that the store is away, and when to ask again.
 fn assert_unavailable(reply: &Reply) {
-    assert_eq!((reply.status, reply.code()), (StatusCode::SERVICE_UNAVAILABLE, "store-unavailable"), "{}", reply.body);
+    assert_eq!(
+        (reply.status, reply.code()),
+        (StatusCode::SERVICE_UNAVAILABLE, "store-unavailable"),
+        "{}",
+        reply.body
+    );
     let retry_after = reply.headers.get("retry-after").expect("when to ask again");
     retry_after.to_str().expect("text").parse::<u32>().expect("in seconds");
 }

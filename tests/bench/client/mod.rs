@@ -14,3 +14,10 @@ pub(crate) fn request(method: &str, path: &str, body: &str) -> Vec<u8> {
     )
     .into_bytes()
 }
+
+/// How many bytes an answer has with its head, once that is there and tells it.
+pub(crate) fn answer_length(bytes: &[u8]) -> Option<usize> {
+    let head_length = http::head_length(bytes)?;
+    let (_, body_length) = http::head(&bytes[..head_length])?;
+    Some(head_length + body_length?)
+}

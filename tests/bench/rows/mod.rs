@@ -2,6 +2,7 @@
 
 mod backlog;
 mod databases;
+mod greedy;
 mod http;
 mod idle;
 mod latency;
@@ -112,6 +113,7 @@ pub(crate) const WORKS: &[Work] = works![
     "stored-start" [Need::Durable] => stored::start,
     "latency-half" [] => latency::at_half,
     "overload" [] => overload::refusals,
+    "greedy" [Need::Durable] => greedy::clients,
     "postgres-callers-1024" [Need::Server(Kind::Postgres)] => databases::postgres,
     "postgres-pgbench" [Need::Server(Kind::Postgres), Need::Pgbench] => databases::pgbench,
     "postgres-two-servers" [Need::Server(Kind::Postgres)] => databases::two_servers,
