@@ -9,12 +9,14 @@ use crate::engine::{Engine, Param, classify};
 use crate::places::{Places, Used};
 use sqlx::Connection;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
 use trade_core::store::{StoreError, StoreErrorKind};
 
-/// Before a connection is tried again that the server had no room for.
+/// Before a connection is tried again that the server had no room for: it takes a moment to notice that one was closed.
 const ROOM_PAUSE: Duration = Duration::from_millis(50);
+/// How often the only connection of readers is tried.
+const ROOM_TRIES: u32 = 20;
 
 /// How long an operation may wait.
 #[derive(Debug, Clone, Copy)]
@@ -82,6 +84,13 @@ impl<E: Engine> Order<E> {
     }
 }
 
+/// Whose connection is given up for one that cannot be done without.
+enum Room<'o, E: Engine> {
+    OfReaders(&'o Order<E>),
+    /// Of whoever hears of a lack; so many tries are left.
+    OfWhoCanDoWithout(u32),
+}
+
 /// A connection for one operation.
 #[derive(Debug)]
 pub(crate) struct Lease<'l, E: Engine> {
@@ -138,17 +147,25 @@ impl<E: Engine> Lane<E> {
         Ok(found)
     }
 
+    /// Finds out whether a connection can be had, where a place is free for one. Where none is, all are used.
+    pub(crate) async fn prove(&self, operation: &'static str) -> Result<(), StoreError> {
+        if self.places.try_take().is_some() {
+            self.lease(operation).await?.give_back();
+        }
+        Ok(())
+    }
+
     /// None where the lane is closed.
     async fn take(&self, operation: &'static str) -> Result<Option<Lease<'_, E>>, StoreError> {
         loop {
             let Some(place) = self.places.take().await else { return Ok(None) };
             if matches!(self.rank, Rank::Later(_) | Rank::Elsewhere) {
-                self.places.close_unused(self.patience.idle).await;
+                self.places.close_unused(self.patience.idle);
             }
             let idle = self.idle_connection(&self.places).await;
             let reused = idle.is_some();
             let connection = match idle {
-                Some(connection) => Some(connection),
+                Some((connection, _)) => Some(connection),
                 None => self.connection().await.map_err(classify::<E>(operation))?,
             };
             let Some(connection) = connection else {
@@ -182,26 +199,42 @@ impl<E: Engine> Lane<E> {
         let _door = order.door.lock().await;
         for places in &order.first {
             let Some(_place) = places.try_take() else { continue };
-            let connection = match self.idle_connection(places).await {
-                Some(connection) => connection,
-                None => self.first_connection(order).await?,
+            let (connection, used_at) = match self.idle_connection(places).await {
+                Some(idle) => idle,
+                None => (self.first_connection(order).await?, Instant::now()),
             };
-            places.push(connection);
+            places.push(connection, used_at);
         }
         Ok(())
     }
 
     /// Makes a connection of a first lane, whatever readers have to give up for it.
     async fn first_connection(&self, order: &Order<E>) -> Result<E::Connection, sqlx::Error> {
+        self.connection_by(Room::OfReaders(order)).await
+    }
+
+    /// Makes one of the readers' connections, or None where others have to do. They need one.
+    async fn connection_if_there_is_room(&self) -> Result<Option<E::Connection>, sqlx::Error> {
+        if self.places.is_single() {
+            return self.connection_by(Room::OfWhoCanDoWithout(ROOM_TRIES)).await.map(Some);
+        }
+        match timeout(self.patience.connection / 2, E::connect(&self.options)).await {
+            Ok(Ok(connection)) => Ok(Some(connection)),
+            Ok(Err(error)) if !E::is_full(&error) => Err(error),
+            Ok(Err(_)) | Err(_) => Ok(None),
+        }
+    }
+
+    /// Makes a connection that cannot be done without: where the server has no room for it, others give up theirs.
+    async fn connection_by(&self, mut room: Room<'_, E>) -> Result<E::Connection, sqlx::Error> {
         let mut made = Box::pin(E::connect(&self.options));
         loop {
             tokio::select! {
                 result = &mut made => match result {
                     Err(error) if E::is_full(&error) => {
-                        if !order.later.make_room().await {
+                        if !self.make_room(&mut room).await {
                             return Err(error);
                         }
-                        // The server takes a moment to notice.
                         sleep(ROOM_PAUSE).await;
                         made = Box::pin(E::connect(&self.options));
                     }
@@ -209,30 +242,32 @@ impl<E: Engine> Lane<E> {
                 },
                 // What stands between the store and the server may let whoever comes wait until another one leaves.
                 () = sleep(self.patience.connection / 2) => {
-                    order.later.make_room().await;
+                    self.make_room(&mut room).await;
                 }
             }
         }
     }
 
-    async fn connection_if_there_is_room(&self) -> Result<Option<E::Connection>, sqlx::Error> {
-        let is_single = self.places.is_single();
-        let bound = if is_single { self.patience.connection } else { self.patience.connection / 2 };
-        match timeout(bound, E::connect(&self.options)).await {
-            Ok(Ok(connection)) => Ok(Some(connection)),
-            Ok(Err(error)) if is_single || !E::is_full(&error) => Err(error),
-            Ok(Err(_)) | Err(_) => Ok(None),
+    /// Answers whether it is worth trying again.
+    async fn make_room(&self, room: &mut Room<'_, E>) -> bool {
+        match room {
+            Room::OfReaders(order) => order.later.make_room(0).await,
+            Room::OfWhoCanDoWithout(tries) => {
+                self.places.tell_lack();
+                *tries = tries.saturating_sub(1);
+                *tries > 0
+            }
         }
     }
 
-    /// A connection that nobody uses, if it still is one.
-    async fn idle_connection(&self, places: &Places<E>) -> Option<E::Connection> {
+    /// A connection that nobody uses, if it still is one, and when it was known to be.
+    async fn idle_connection(&self, places: &Places<E>) -> Option<(E::Connection, Instant)> {
         let (mut connection, used_at) = places.pop()?;
         if E::IDLE_MAX.is_none_or(|max| used_at.elapsed() < max) {
-            return Some(connection);
+            return Some((connection, used_at));
         }
         match timeout(self.patience.answer, connection.ping()).await {
-            Ok(Ok(())) => Some(connection),
+            Ok(Ok(())) => Some((connection, Instant::now())),
             _ => {
                 // Where one has died, those that were idle for longer have too.
                 places.clear();
@@ -292,7 +327,7 @@ impl<'l, E: Engine> Lease<'l, E> {
 
     /// Gives the connection back after an operation that left nothing open.
     pub(crate) fn give_back(self) {
-        self.lane.places.push(self.connection);
+        self.lane.places.push(self.connection, Instant::now());
     }
 }
 

@@ -4,7 +4,7 @@ use crate::engine::Engine;
 use sqlx::Connection;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot, watch};
 use tokio::time::timeout;
 
 /// After so long one place more is tried, where the server had no room for all of them.
@@ -18,6 +18,8 @@ pub(crate) struct Places<E: Engine> {
     most: usize,
     free: Semaphore,
     state: Mutex<State<E>>,
+    /// Told each time that not even one connection can be had.
+    lack: watch::Sender<()>,
 }
 
 #[derive(Debug)]
@@ -56,7 +58,7 @@ impl<E: Engine> Places<E> {
     pub(crate) fn new(most: usize) -> Arc<Self> {
         let state =
             State { idle: Vec::new(), used: 0, width: most, changed_at: Instant::now(), wanted: Vec::new() };
-        Arc::new(Self { most, free: Semaphore::new(most), state: Mutex::new(state) })
+        Arc::new(Self { most, free: Semaphore::new(most), state: Mutex::new(state), lack: watch::Sender::new(()) })
     }
 
     /// Waits for a place, first come, first served. None once they are closed.
@@ -81,8 +83,8 @@ impl<E: Engine> Places<E> {
         self.state().idle.pop()
     }
 
-    /// A connection that nobody uses any more.
-    pub(crate) fn push(&self, mut connection: E::Connection) {
+    /// A connection that nobody uses any more, and when it was used last.
+    pub(crate) fn push(&self, mut connection: E::Connection, used_at: Instant) {
         let mut state = self.state();
         while let Some(wanted) = state.wanted.pop() {
             match wanted.send(Some(connection)) {
@@ -94,7 +96,7 @@ impl<E: Engine> Places<E> {
             }
         }
         if !self.free.is_closed() {
-            state.idle.push((connection, Instant::now()));
+            state.idle.push((connection, used_at));
         }
     }
 
@@ -103,16 +105,27 @@ impl<E: Engine> Places<E> {
         self.state().idle.clear();
     }
 
-    /// Closes the connection that was not used for longest, if for so long.
-    pub(crate) async fn close_unused(&self, since: Duration) {
+    /// Closes the connection that was not used for longest, if for so long. Nobody waits for that.
+    pub(crate) fn close_unused(&self, since: Duration) {
         let unused = {
             let mut state = self.state();
             let is_unused = state.idle.first().is_some_and(|(_, used_at)| used_at.elapsed() >= since);
             is_unused.then(|| state.idle.remove(0))
         };
         if let Some((connection, _)) = unused {
-            close::<E>(connection).await;
+            tokio::spawn(close::<E>(connection));
         }
+    }
+
+    /// Tells that not even one connection can be had.
+    pub(crate) fn tell_lack(&self) {
+        self.lack.send_replace(());
+    }
+
+    /// Hears when that is told.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn lack(&self) -> watch::Receiver<()> {
+        self.lack.subscribe()
     }
 
     /// Whether there is one place only.
@@ -131,11 +144,14 @@ impl<E: Engine> Places<E> {
         self.narrow(&mut state);
     }
 
-    /// Gives up a connection, waiting for one that is used where that has to be, and its place, unless it is the only
-    /// one. Answers whether there was a connection to give up.
-    pub(crate) async fn make_room(&self) -> bool {
+    /// Gives up a connection where there are more than `kept`, waiting for one that is used where that has to be, and its
+    /// place, unless it is the only one. Answers whether there was a connection to give up.
+    pub(crate) async fn make_room(&self, kept: usize) -> bool {
         let (unused, waiting) = {
             let mut state = self.state();
+            if state.idle.len() + state.used <= kept {
+                return false;
+            }
             let mut waiting = None;
             let unused = if state.idle.is_empty() { None } else { Some(state.idle.remove(0).0) };
             if unused.is_none() && state.used > 0 {

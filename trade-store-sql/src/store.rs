@@ -143,7 +143,10 @@ impl<E: Engine> InventoryRepository for SqlStore<E> {
 #[async_trait]
 impl<E: Engine> EventLog for SqlStore<E> {
     async fn head(&self) -> Result<Head, StoreError> {
-        let head = log::head(&self.lanes.watcher, "head").await?;
+        const OPERATION: &str = "head";
+        let head = log::head(&self.lanes.watcher, OPERATION).await?;
+        // Whoever asks whether the store is there means its readers as well.
+        self.lanes.readers.prove(OPERATION).await?;
         E::check(&self.state)?;
         Ok(head)
     }

@@ -7,6 +7,7 @@
 mod common;
 
 use common::*;
+use futures::FutureExt;
 use futures::future::join_all;
 use sqlx::{AssertSqlSafe, Connection, Executor};
 use std::any::Any;
@@ -362,6 +363,41 @@ async fn readers_give_up_what_nobody_uses<L: Limited>() {
     }
 }
 
+/// Reads and looks at the log, of which nothing is refused, with pauses in which whatever else would have a connection
+/// may take it.
+async fn read_now_and_then<S: Store>(stores: &[&S], are_given_up: bool) {
+    for round in (0..8).rev() {
+        tokio::time::sleep(Duration::from_millis(100 * round)).await;
+        for store in stores.iter().cycle().take(20) {
+            if are_given_up {
+                // Its connection is closed.
+                store.trade(&trade_id("T-0")).now_or_never();
+            }
+            assert!(store.trade(&trade_id("T-0")).await.unwrap().is_some());
+            store.head().await.unwrap();
+        }
+    }
+}
+
+async fn who_reads_has_a_connection_however_few_there_are<L: Limited>() {
+    for connections_max in [4, 5] {
+        let (user, store) = network::<L>(connections_max).await;
+        sell(&*store, 0).await.unwrap();
+        read_now_and_then(&[&*store], true).await;
+        sell(&*store, 1).await.unwrap();
+        assert!(user.count().await <= connections_max);
+    }
+}
+
+async fn who_reads_has_a_connection_at_each_of_two_servers<L: Limited>() {
+    let (user, store) = network::<L>(9).await;
+    sell(&*store, 0).await.unwrap();
+    let other = user.open().await;
+    read_now_and_then(&[&*store, &other], false).await;
+    sell(&other, 1).await.unwrap();
+    sell(&*store, 2).await.unwrap();
+}
+
 macro_rules! on_every_server {
     ($($case:ident),+ $(,)?) => {
         $(mod $case {
@@ -387,4 +423,6 @@ on_every_server!(
     who_writes_takes_the_place_of_who_reads_where_there_is_no_other,
     a_store_needs_four_connections_and_makes_do_with_them,
     readers_give_up_what_nobody_uses,
+    who_reads_has_a_connection_however_few_there_are,
+    who_reads_has_a_connection_at_each_of_two_servers,
 );

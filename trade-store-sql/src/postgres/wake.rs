@@ -4,7 +4,8 @@
 //! lost costs that long. It is sent after the commit and outside its transaction, where it would make all commits of the
 //! database wait for each other once more; and many commits share one. What is about to be written is sent beside it
 //! (see [`ahead`](super::ahead)). One connection a store listens and tells; where it is cut, it is made again, and where
-//! the server has no room for it, readers give up one of theirs. A server that does not know LISTEN is not asked twice.
+//! the server has no room for it, readers give up one of theirs, but for the last: nobody can read without that one, and
+//! for that one this connection is given up as well. A server that does not know LISTEN is not asked twice.
 
 use super::ahead::{Ahead, RECORDS_MIN};
 use super::seal::Seal;
@@ -156,33 +157,63 @@ enum End {
     Unknown,
     /// It was cut, after it had listened or before.
     Cut { listened: bool },
+    /// The server has no room for it.
+    NoRoom,
+    /// Readers have none, and need it more.
+    GivenUp,
 }
 
 async fn listen(options: PostgresOptions, readers: Arc<Places<Postgres>>, mut mouth: Mouth, mut ear: Ear) {
     let mut pause = RETRY_FIRST;
+    let mut lack = readers.lack();
+    let mut is_told = false;
     loop {
-        match listen_once(&options, &mut mouth, &mut ear).await {
+        lack.mark_unchanged();
+        let end = match is_full(&options).await {
+            true => End::NoRoom,
+            false => listen_once(&options, &mut mouth, &mut ear, &mut lack).await,
+        };
+        let has_room = match end {
             End::Store | End::Unknown => return,
-            End::Cut { listened: true } => pause = RETRY_FIRST,
+            End::Cut { listened: true } => {
+                (pause, is_told) = (RETRY_FIRST, false);
+                true
+            }
             End::Cut { listened: false } => {
                 pause = (pause * 2).min(RETRY_MAX);
-                // They need one themselves.
-                if is_full(&options).await && !readers.is_single() {
-                    readers.make_room().await;
-                }
+                true
             }
+            End::NoRoom => {
+                pause = (pause * 2).min(RETRY_MAX);
+                readers.make_room(1).await
+            }
+            End::GivenUp => {
+                pause = RETRY_MAX;
+                false
+            }
+        };
+        if !has_room && !is_told {
+            is_told = true;
+            tracing::warn!(
+                "the server has no connection left for LISTEN: what other servers write is found by looking, until it has"
+            );
         }
         sleep(pause).await;
     }
 }
 
-/// Whether the server has no room for a connection; the pool in which listeners come does not tell.
+/// Whether the server has no room for a connection. The pool in which listeners come does not tell, and tries on.
 async fn is_full(options: &PostgresOptions) -> bool {
     let opened = timeout(ANSWER_MAX, options.driver_options().connect()).await;
     matches!(opened, Ok(Err(error)) if classify::is_full(&error))
 }
 
-async fn listen_once(options: &PostgresOptions, mouth: &mut Mouth, ear: &mut Ear) -> End {
+async fn listen_once(
+    options: &PostgresOptions,
+    mouth: &mut Mouth,
+    ear: &mut Ear,
+    lack: &mut watch::Receiver<()>,
+) -> End {
     let opened = timeout(ANSWER_MAX, open(options)).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
     let (mut listener, channel, pid) = match opened {
         Ok(opened) => opened,
@@ -206,6 +237,7 @@ async fn listen_once(options: &PostgresOptions, mouth: &mut Mouth, ear: &mut Ear
                 Ok(_) => return End::Cut { listened: true },
                 Err(_) => timeout(ANSWER_MAX, sqlx::query("SELECT 1").execute(&mut listener)).await,
             },
+            Ok(()) = lack.changed() => return End::GivenUp,
             Some(log) = mouth.plans.recv() => {
                 let Some(parts) = mouth.sealed(&log) else { continue };
                 notify(&mut listener, &channel, parts).await
