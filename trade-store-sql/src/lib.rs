@@ -50,6 +50,8 @@ mod plan;
 mod postgres;
 mod read;
 mod receipts;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod rights;
 mod rows;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod server;

@@ -58,7 +58,12 @@ impl<E: Engine> Places<E> {
     pub(crate) fn new(most: usize) -> Arc<Self> {
         let state =
             State { idle: Vec::new(), used: 0, width: most, changed_at: Instant::now(), wanted: Vec::new() };
-        Arc::new(Self { most, free: Semaphore::new(most), state: Mutex::new(state), lack: watch::Sender::new(()) })
+        Arc::new(Self {
+            most,
+            free: Semaphore::new(most),
+            state: Mutex::new(state),
+            lack: watch::Sender::new(()),
+        })
     }
 
     /// Waits for a place, first come, first served. None once they are closed.

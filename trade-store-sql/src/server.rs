@@ -3,6 +3,7 @@
 use crate::engine::Engine;
 use crate::lane::{Lane, Order, Patience, Rank};
 use crate::places::Places;
+use crate::rights;
 use crate::store::Lanes;
 use std::fmt;
 use std::sync::Arc;
@@ -106,16 +107,27 @@ pub(crate) fn refuse_misread<E: Engine>(url: &str, known: &[&str]) -> Result<(),
     Ok(())
 }
 
-/// Refuses a replica that will never serve, by what trying it came to; one that cannot be reached is tried again by each
-/// list.
+/// Refuses a replica that will never serve, by what trying it came to; one that cannot be reached, or has not all tables
+/// yet, is tried again by each list.
 ///
 /// # Errors
-/// That of the trial, but `Unavailable`.
+/// That of the trial, but `Unavailable` and `Corrupt`.
 pub(crate) fn judge_replica(tried: Result<(), StoreError>) -> Result<(), StoreError> {
     match tried {
-        Err(error) if error.kind == StoreErrorKind::Unavailable => Ok(()),
+        Err(error) if matches!(error.kind, StoreErrorKind::Unavailable | StoreErrorKind::Corrupt) => Ok(()),
         tried => tried,
     }
+}
+
+/// Shows that a replica is there, and that its tables may be read.
+///
+/// # Errors
+/// As [`rights::prove`].
+pub(crate) async fn prove_readable<E: Engine>(replica: &Lane<E>) -> Result<(), StoreError> {
+    let mut lease = replica.lease("connect to the replica").await?;
+    rights::prove(&mut lease, Access::ReadOnly).await?;
+    lease.give_back();
+    Ok(())
 }
 
 pub(crate) const NO_TLS: &str =

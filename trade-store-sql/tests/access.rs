@@ -57,6 +57,103 @@ async fn what_is_only_read_can_be_audited_and_not_written<S: Site>() {
     S::close(&writer).await;
 }
 
+/// What a store does to its tables, each with one right that is missing.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+const MISSING_RIGHTS: [(&str, &str); 6] = [
+    ("tn_log", "SELECT"),
+    ("tn_ledger", "INSERT"),
+    ("tn_moment", "UPDATE"),
+    ("tn_stock", "UPDATE"),
+    ("tn_cargo_history", "SELECT"),
+    ("tn_receipt", "DELETE"),
+];
+
+/// A user of PostgreSQL with every right but one, for whatever is read or written without it.
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "TRADE_TEST_POSTGRES_URL"]
+async fn a_user_of_postgres_who_lacks_a_right_on_one_table_is_told_which() {
+    use common::postgres::Database;
+    use trade_store_sql::PostgresStore;
+    let database = Database::create().await;
+    database.open().await.close().await;
+    let user = format!("partial_of_{}", database.name());
+    let run = async |sql: String| {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut database.connection().await).await.unwrap();
+    };
+    run(format!("CREATE ROLE {user} LOGIN PASSWORD 'pa55w0rd'")).await;
+    let url = database.url_as(&user, "pa55w0rd");
+    let mut told = Vec::new();
+    for (table, right) in MISSING_RIGHTS {
+        run(format!(
+            "GRANT ALL ON ALL TABLES IN SCHEMA public TO {user}; REVOKE {right} ON {table} FROM {user}"
+        ))
+        .await;
+        told.push(PostgresStore::connect_with(&url, &options(Access::Existing)).await.map(drop));
+    }
+    run(format!("REVOKE INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public FROM {user}")).await;
+    run(format!("REVOKE SELECT ON tn_trade_item FROM {user}")).await;
+    let read = PostgresStore::connect_with(&url, &options(Access::ReadOnly)).await.map(drop);
+    run(format!("DROP OWNED BY {user}; DROP ROLE {user}")).await;
+    are_told_of(told, read);
+}
+
+/// The same on MySQL or MariaDB.
+#[cfg(feature = "mysql")]
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "TRADE_TEST_MYSQL_URL"]
+async fn a_user_of_mysql_who_lacks_a_right_on_one_table_is_told_which() {
+    use common::mysql::Database;
+    use trade_store_sql::MySqlStore;
+    let database = Database::create().await;
+    database.open().await.close().await;
+    let (name, user) = (database.name(), format!("'{}p'@'%'", database.name()));
+    let run = async |sql: String| {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut database.connection().await).await.unwrap();
+    };
+    run(format!("CREATE USER {user} IDENTIFIED BY 'pa55w0rd'")).await;
+    let url = database.url_as(&format!("{name}p"), "pa55w0rd");
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT CAST(table_name AS CHAR) FROM information_schema.tables WHERE table_schema = ?",
+    )
+    .bind(name)
+    .fetch_all(&mut database.connection().await)
+    .await
+    .unwrap();
+    let grant_all = async || {
+        for table in &tables {
+            run(format!("GRANT SELECT, INSERT, UPDATE, DELETE ON {name}.{table} TO {user}")).await;
+        }
+    };
+    let mut told = Vec::new();
+    for (table, right) in MISSING_RIGHTS {
+        grant_all().await;
+        run(format!("REVOKE {right} ON {name}.{table} FROM {user}")).await;
+        told.push(MySqlStore::connect_with(&url, &options(Access::Existing)).await.map(drop));
+    }
+    grant_all().await;
+    run(format!("REVOKE SELECT ON {name}.tn_trade_item FROM {user}")).await;
+    let read = MySqlStore::connect_with(&url, &options(Access::ReadOnly)).await.map(drop);
+    run(format!("DROP USER {user}")).await;
+    are_told_of(told, read);
+}
+
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+fn are_told_of(
+    told: Vec<Result<(), trade_core::store::StoreError>>,
+    read: Result<(), trade_core::store::StoreError>,
+) {
+    for ((table, right), told) in MISSING_RIGHTS.into_iter().zip(told) {
+        let error = told.expect_err(table);
+        assert_eq!(error.kind, StoreErrorKind::Unsupported, "{error:?}");
+        assert!(error.detail.contains(&format!("on {table} it needs")), "{right}: {error:?}");
+        assert!(error.detail.contains(right), "{error:?}");
+    }
+    let error = read.expect_err("it cannot be read");
+    assert!(error.detail.contains("on tn_trade_item it needs SELECT"), "{error:?}");
+    assert!(!error.detail.contains("INSERT"), "{error:?}");
+}
+
 /// A user who may only read has no need of more than that to audit, and is told at once where more is needed.
 #[cfg(feature = "postgres")]
 #[tokio::test(flavor = "multi_thread")]

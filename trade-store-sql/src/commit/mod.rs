@@ -41,10 +41,6 @@ pub(crate) enum RowSet {
     Ledger,
     Log,
     Moments,
-    #[cfg_attr(
-        not(any(feature = "sqlite", feature = "postgres")),
-        expect(dead_code, reason = "MySQL moves it by its script")
-    )]
     Head,
 }
 
@@ -79,7 +75,6 @@ pub(crate) enum Written {
 
 impl RowSet {
     /// All of them, in the order of [`RowSet::shape`].
-    #[cfg(any(feature = "sqlite", all(test, feature = "postgres")))]
     pub(crate) const ALL: [Self; 15] = [
         Self::NewStations,
         Self::ChangedStations,

@@ -9,6 +9,7 @@ use crate::dialect::{Rendered, Template};
 use crate::engine::Engine;
 use crate::lane::Lease;
 use crate::migrations::{Migrations, OPERATION};
+use crate::rights;
 use crate::rows::{self, Decoded};
 use std::time::Duration;
 use trade_core::store::{Access, StoreError, StoreErrorKind};
@@ -35,24 +36,23 @@ static APPLIED: Template = Template::new("SELECT version, checksum FROM tn_schem
 static NOTE: Template = Template::new("INSERT INTO tn_schema (version, checksum) VALUES (?1, unhex(?2))");
 static COMMIT: Template = Template::new("COMMIT");
 static ROLLBACK: Template = Template::new("ROLLBACK");
-// It changes nothing, and is refused to whoever may not change anything.
-static TOUCH: Template = Template::new("DELETE FROM tn_schema WHERE version < 0");
 
-/// Applies what is missing, one process at a time; where nothing is to be changed, it only reads.
+/// Applies what is missing, one process at a time, and proves the user's rights; where nothing is to be changed, it only
+/// reads.
 ///
 /// The lock is one of the server. Two nodes of a cluster have two of them, so that one of two processes may find what the
 /// other has just made, and looks again.
-pub(super) async fn migrate(mut lease: Lease<'_, MySql>, access: Access) -> Result<(), StoreError> {
+pub(super) async fn migrate(lease: &mut Lease<'_, MySql>, access: Access) -> Result<(), StoreError> {
     for _ in 1..TRIES {
-        match bring_up_to_date(&mut lease, access).await {
+        match bring_up_to_date(lease, access).await {
             Err(error) if error.kind == StoreErrorKind::Conflict => {
                 lease.execute(ROLLBACK.of(MySql::DIALECT), &[]).await?;
                 tokio::time::sleep(RETRY_DELAY).await;
             }
-            done => return done.map(|()| lease.give_back()),
+            done => return done,
         }
     }
-    bring_up_to_date(&mut lease, access).await.map(|()| lease.give_back())
+    bring_up_to_date(lease, access).await
 }
 
 async fn bring_up_to_date(lease: &mut Lease<'_, MySql>, access: Access) -> Result<(), StoreError> {
@@ -62,7 +62,7 @@ async fn bring_up_to_date(lease: &mut Lease<'_, MySql>, access: Access) -> Resul
         MIGRATIONS.refuse_older::<MySql>(known)?;
     }
     if !access.may_write() {
-        return Ok(());
+        return rights::prove(lease, access).await;
     }
     if known < MIGRATIONS.0.len() {
         lock(lease).await?;
@@ -71,7 +71,7 @@ async fn bring_up_to_date(lease: &mut Lease<'_, MySql>, access: Access) -> Resul
         apply(lease, known).await?;
         lease.execute(UNLOCK.of(MySql::DIALECT), &[]).await?;
     }
-    lease.execute(TOUCH.of(MySql::DIALECT), &[]).await?;
+    rights::prove(lease, access).await?;
     lease.execute(COMMIT.of(MySql::DIALECT), &[]).await.map(drop)
 }
 

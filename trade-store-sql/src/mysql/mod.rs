@@ -23,9 +23,8 @@ mod session;
 
 use crate::dialect::{Dialect, Rendered};
 use crate::engine::{Engine, Param};
-use crate::lane::Lease;
 use crate::rows::Columns;
-use crate::server::{ServerOptions, judge_replica, open_first, poll};
+use crate::server::{ServerOptions, judge_replica, open_first, poll, prove_readable};
 use crate::store::SqlStore;
 use pace::Pace;
 use session::MySqlOptions;
@@ -91,10 +90,11 @@ impl MySqlStore {
         let lanes = options.lanes(&primary, writer, replica.transpose()?);
         let mut lease = lanes.writer.lease(session::OPERATION).await?;
         let state = session::examine(&mut lease, options).await?;
-        migrate::migrate(lease, options.access).await?;
+        migrate::migrate(&mut lease, options.access).await?;
+        lease.give_back();
         open_first(&lanes).await?;
         if let Some(replica) = &lanes.replica {
-            judge_replica(replica.lease("connect to the replica").await.map(Lease::give_back))?;
+            judge_replica(prove_readable(replica).await)?;
         }
         Ok(Self::new(lanes, state, options.access))
     }

@@ -33,8 +33,9 @@ mod wake;
 
 use crate::dialect::{Dialect, Rendered};
 use crate::engine::{Engine, Param};
+use crate::rights;
 use crate::rows::Columns;
-use crate::server::{ServerOptions, judge_replica, open_first};
+use crate::server::{ServerOptions, judge_replica, open_first, prove_readable};
 use crate::store::SqlStore;
 use batch::Texts;
 use migrate::Server;
@@ -94,12 +95,14 @@ impl PostgresStore {
             examine::encoding(&mut lease).await?;
         }
         let server = migrate::migrate(&mut lease.connection, *access).await?;
+        rights::prove(&mut lease, *access).await?;
         let seal = Seal::of(&mut lease.connection, access.may_write()).await?;
         lease.give_back();
         open_first(&lanes).await?;
         if let Some(replica) = replica {
             let lanes = options.lanes::<Postgres>(&replica, replica.clone(), None);
             judge_replica(examine::sessions(&lanes).await)?;
+            judge_replica(prove_readable(&lanes.readers).await)?;
         }
         let wake = Wake::start(primary, lanes.readers.places(), seal, options.poll_interval);
         let table_once = server == Server::Cockroach;
