@@ -85,12 +85,13 @@ pub trait Engine: Debug + Send + Sync + Sized + 'static {
         after: Sequence,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Whether what was read holds, as far as the engine does not see to that by itself; asked beside the head of the log.
-    fn check(_state: &Self::State) -> Result<(), StoreError> {
-        Ok(())
+    /// Whether what was read holds, and what is written will be found again, as far as the engine does not see to that by
+    /// itself.
+    fn check(_state: &Self::State) -> impl Future<Output = Result<(), StoreError>> + Send {
+        std::future::ready(Ok(()))
     }
 
-    /// Stops what the state keeps running, when the store is closed.
+    /// Stops what the state keeps running, and closes what it keeps open, when the connections were closed.
     fn stop(state: &Self::State) -> impl Future<Output = ()> + Send;
 }
 

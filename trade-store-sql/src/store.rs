@@ -60,12 +60,12 @@ impl<E: Engine> SqlStore<E> {
 
     /// Closes every connection. Operations that run end in order, those that come after are refused as `Unavailable`.
     pub async fn close(&self) {
-        E::stop(&self.state).await;
         let Lanes { writer, loader, watcher, readers, replica } = &self.lanes;
         for lane in [watcher, loader, readers].into_iter().chain(replica) {
             lane.close().await;
         }
         writer.close().await;
+        E::stop(&self.state).await;
     }
 }
 
@@ -144,11 +144,11 @@ impl<E: Engine> InventoryRepository for SqlStore<E> {
 impl<E: Engine> EventLog for SqlStore<E> {
     async fn head(&self) -> Result<Head, StoreError> {
         const OPERATION: &str = "head";
-        let head = log::head(&self.lanes.watcher, OPERATION).await?;
+        let head = log::head(&self.lanes.watcher, OPERATION).await;
+        E::check(&self.state).await?;
         // Whoever asks whether the store is there means its readers as well.
         self.lanes.readers.prove(OPERATION).await?;
-        E::check(&self.state)?;
-        Ok(head)
+        head
     }
 
     async fn read(
@@ -185,7 +185,10 @@ impl<E: Engine> Store for SqlStore<E> {
     }
 
     async fn load(&self, keys: &Keys) -> Result<Loaded, StoreError> {
-        load::load(&self.lanes.loader, &self.stations, keys).await
+        let loaded = load::load(&self.lanes.loader, &self.stations, keys).await;
+        // A receipt that nobody finds again settles nothing.
+        E::check(&self.state).await?;
+        loaded
     }
 
     async fn commit(&self, commit: &Commit) -> Result<Head, StoreError> {
@@ -207,6 +210,7 @@ impl<E: Engine> Store for SqlStore<E> {
 
     async fn prune_receipts(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
         self.refuse_unwritable("prune receipts")?;
+        E::check(&self.state).await?;
         log::prune_receipts(&self.lanes.writer, before, limit).await
     }
 }

@@ -6,14 +6,14 @@
 //! thus to the end of their tables, and the head last — but for a small commit, which hopes to find the head where it
 //! was, and moves it first.
 
-use super::Sqlite;
 use super::batch::Script;
-use crate::commit::keys::{RowKeys, StationKeys};
+use super::{Sqlite, SqliteStore};
+use crate::commit::keys::RowKeys;
 use crate::commit::tables::{WriteTable, appended, guarded, moved};
 use crate::commit::{CommitRows, Defect, OPERATION, no_conflict, shift_to, whole};
 use crate::dialect::Template;
 use crate::engine::{Engine, classify};
-use crate::lane::{Lane, Lease};
+use crate::lane::Lease;
 use crate::read::log;
 use async_trait::async_trait;
 use futures::future::join;
@@ -29,46 +29,40 @@ const SMALL_ROWS_MAX: usize = 48;
 #[derive(Debug)]
 pub(super) struct WriteLock<'s> {
     lease: Lease<'s, Sqlite>,
-    known: &'s StationKeys,
+    store: &'s SqliteStore,
     stored_head: Head,
 }
 
-pub(super) async fn lock<'s>(
-    writer: &'s Lane<Sqlite>,
-    known: &'s StationKeys,
-) -> Result<WriteLock<'s>, StoreError> {
-    let lease = writer.lease(OPERATION).await?;
-    locked(lease, known).await
+pub(super) async fn lock(store: &SqliteStore) -> Result<WriteLock<'_>, StoreError> {
+    Sqlite::check(&store.state).await?;
+    locked(store.lanes.writer.lease(OPERATION).await?, store).await
 }
 
 async fn locked<'s>(
     mut lease: Lease<'s, Sqlite>,
-    known: &'s StationKeys,
+    store: &'s SqliteStore,
 ) -> Result<WriteLock<'s>, StoreError> {
     let found = lease.fetch(BEGIN.of(Sqlite::DIALECT), &[]).await?;
     let stored_head = log::head_of::<Sqlite>(&found, OPERATION)?;
-    Ok(WriteLock { lease, known, stored_head })
+    Ok(WriteLock { lease, store, stored_head })
 }
 
 /// Writes a commit.
-pub(super) async fn commit(
-    writer: &Lane<Sqlite>,
-    known: &StationKeys,
-    commit: &Commit,
-) -> Result<Head, StoreError> {
-    let mut lease = writer.lease(OPERATION).await?;
+pub(super) async fn commit(store: &SqliteStore, commit: &Commit) -> Result<Head, StoreError> {
+    Sqlite::check(&store.state).await?;
+    let mut lease = store.lanes.writer.lease(OPERATION).await?;
     if is_small(commit)
         && commit.base.time <= commit.time_first()
-        && let Some(keys) = RowKeys::without_looking(known, commit)
+        && let Some(keys) = RowKeys::without_looking(&store.stations, commit)
     {
         match write_at_once(&mut lease.connection, &keys, commit).await {
-            Ok(head) => return Ok(ended(lease, known, commit, head)),
+            Ok(head) => return ended(lease, store, commit, head).await,
             // It was not as hoped. Whatever it was: taken step by step, it is told exactly.
             Err((error, true)) => lease = undone(lease).await.ok_or_else(|| maybe_written(error))?,
             Err((error, false)) => return Err(error),
         }
     }
-    finish(locked(lease, known).await?, commit).await
+    finish(locked(lease, store).await?, commit).await
 }
 
 #[async_trait]
@@ -84,33 +78,42 @@ impl Held for WriteLock<'_> {
 
 /// Writes a commit under the lock, and lets go.
 pub(super) async fn finish(lock: WriteLock<'_>, commit: &Commit) -> Result<Head, StoreError> {
-    let WriteLock { mut lease, known, stored_head } = lock;
-    let head = match write(&mut lease, known, commit, stored_head).await {
+    let WriteLock { mut lease, store, stored_head } = lock;
+    let head = match write(&mut lease, store, commit, stored_head).await {
         Ok(head) => head,
         Err(error) => {
             roll_back(lease).await;
+            store.state.written();
             return Err(error);
         }
     };
-    end(lease, known, commit, head).await
+    end(lease, store, commit, head).await
 }
 
 async fn end(
     mut lease: Lease<'_, Sqlite>,
-    known: &StationKeys,
+    store: &SqliteStore,
     commit: &Commit,
     head: Head,
 ) -> Result<Head, StoreError> {
     match sqlx::query("COMMIT").execute(&mut lease.connection).await {
-        Ok(_) => Ok(ended(lease, known, commit, head)),
+        Ok(_) => ended(lease, store, commit, head).await,
         Err(error) => Err(commit_failed(lease, error).await),
     }
 }
 
-fn ended(lease: Lease<'_, Sqlite>, known: &StationKeys, commit: &Commit, head: Head) -> Head {
+/// What was written to a file that is no longer at its path is not acknowledged: it may be put back, or not.
+async fn ended(
+    lease: Lease<'_, Sqlite>,
+    store: &SqliteStore,
+    commit: &Commit,
+    head: Head,
+) -> Result<Head, StoreError> {
     lease.give_back();
-    known.learn_created(commit, head);
-    head
+    store.state.written();
+    Sqlite::check(&store.state).await.map_err(maybe_written)?;
+    store.stations.learn_created(commit, head);
+    Ok(head)
 }
 
 /// Rolls back what is open. Where that is not certain, the connection is closed, and nothing of it is left either.
@@ -142,12 +145,13 @@ fn maybe_written(error: StoreError) -> StoreError {
 /// Everything between `BEGIN` and `COMMIT`.
 async fn write(
     lease: &mut Lease<'_, Sqlite>,
-    known: &StationKeys,
+    store: &SqliteStore,
     commit: &Commit,
     stored_head: Head,
 ) -> Result<Head, StoreError> {
+    Sqlite::check(&store.state).await?;
     let shift = shift_to::<Sqlite>(stored_head, commit)?;
-    let keys = RowKeys::resolve(lease, known, commit, shift, shift == 0).await?;
+    let keys = RowKeys::resolve(lease, &store.stations, commit, shift, shift == 0).await?;
     let rows = CommitRows { commit, keys: &keys, shift, head: commit.head_after(stored_head) };
     let connection = &mut lease.connection;
     // A station may be of another version than expected though nobody moved the head, where what the commit was made

@@ -10,6 +10,10 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use trade_core::store::{StoreError, StoreErrorKind};
 
+/// How SQLite names the write-ahead log and its index.
+const WAL: &str = "-wal";
+const SHM: &str = "-shm";
+
 /// A file that nobody has open: all that was committed stands in it, and SQLite can read it without a file beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct AtRest {
@@ -24,8 +28,7 @@ impl AtRest {
         // What lies beside it has the name that it has itself, not that of a link to it.
         let file = fs::canonicalize(path).ok()?;
         let metadata = fs::metadata(&file).ok()?;
-        let left =
-            [size(&file, "-shm"), size(&file, "-journal"), size(&file, "-wal").filter(|bytes| *bytes > 0)];
+        let left = [size(&file, SHM), size(&file, "-journal"), size(&file, WAL).filter(|bytes| *bytes > 0)];
         if !metadata.is_file() || left.iter().any(Option::is_some) {
             return None;
         }
@@ -43,11 +46,68 @@ impl AtRest {
     }
 }
 
-/// The size of what lies beside a file under its name and a suffix.
-fn size(file: &Path, suffix: &str) -> Option<u64> {
+/// What lies beside a file under its name and a suffix.
+fn named(file: &Path, suffix: &str) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(suffix);
-    fs::metadata(name).ok().map(|metadata| metadata.len())
+    name.into()
+}
+
+/// The size of what lies beside a file.
+fn size(file: &Path, suffix: &str) -> Option<u64> {
+    fs::metadata(named(file, suffix)).ok().map(|metadata| metadata.len())
+}
+
+/// Where the write-ahead log of a file is, which may be named by a link.
+pub(super) fn log_of(path: &Path) -> Option<PathBuf> {
+    Some(named(&fs::canonicalize(path).ok()?, WAL))
+}
+
+/// Which file it is, whatever its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FileId {
+    #[cfg(unix)]
+    device: u64,
+    #[cfg(unix)]
+    inode: u64,
+}
+
+/// The file at a path, and its size.
+pub(super) fn look(path: &Path) -> Option<(FileId, u64)> {
+    let found = fs::metadata(path).ok()?;
+    #[cfg(unix)]
+    let id = {
+        use std::os::unix::fs::MetadataExt;
+        FileId { device: found.dev(), inode: found.ino() }
+    };
+    // Elsewhere, a file that is open is neither deleted nor replaced.
+    #[cfg(not(unix))]
+    let id = FileId {};
+    Some((id, found.len()))
+}
+
+/// Refuses a file that lacks what was committed to it: the log or its index is left of what a process had open that was
+/// killed, and not the whole. Of what that process leaves, the index alone never stays: it is made after the log, and
+/// removed before it.
+///
+/// # Errors
+/// `Corrupt`, with what is missing.
+pub(super) fn refuse_part(path: &Path) -> Result<(), StoreError> {
+    let file = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let is_logged = || size(&file, WAL).is_some();
+    // Looked for twice: another process may just be opening it.
+    let detail = if !is_logged() && size(&file, SHM).is_some() && !is_logged() {
+        "beside the file lies the index (-shm) of a write-ahead log (-wal) that is not there, and with it what was \
+         committed last: put the log back or restore a backup, or remove the index to go on without"
+    } else if size(&file, WAL).is_some_and(|bytes| bytes > 0)
+        && size(&file, "").is_none_or(|bytes| bytes == 0)
+    {
+        "there is a write-ahead log (-wal), and not the file that it belongs to: put the file back or restore a backup, \
+         or remove the log to begin anew"
+    } else {
+        return Ok(());
+    };
+    Err(StoreError::new(StoreErrorKind::Corrupt, Sqlite::NAME, "open", detail))
 }
 
 /// Why SQLite cannot open a file, which it does not tell itself.
@@ -70,7 +130,7 @@ fn why_unopened_though_there(path: &Path, found: &Metadata) -> &'static str {
     if found.is_dir() {
         return "a folder stands where the file should be";
     }
-    let is_left = size(path, "-wal").is_some_and(|bytes| bytes > 0) && size(path, "-shm").is_none();
+    let is_left = size(path, WAL).is_some_and(|bytes| bytes > 0) && size(path, SHM).is_none();
     if found.is_file() && is_left {
         return "beside the file lies a write-ahead log (-wal) without its index (-shm), which is not to be made where a \
                 store is only read: open it once where it may be written, or copy it by sqlite3's .backup";

@@ -14,6 +14,7 @@ mod migrate;
 mod open;
 #[cfg(test)]
 mod query_plans;
+mod upkeep;
 
 use crate::dialect::{Dialect, Rendered};
 use crate::engine::{Engine, Param};
@@ -21,11 +22,13 @@ use crate::read::log;
 use crate::rows::Columns;
 use crate::store::SqlStore;
 use file::AtRest;
-use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteQueryResult, SqliteRow};
-use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, Row, Sqlite as Driver};
+use open::SqliteOptions;
+use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteQueryResult, SqliteRow};
+use sqlx::{Arguments, AssertSqlSafe, Row, Sqlite as Driver};
 use std::time::Duration;
 use trade_core::resource::Sequence;
 use trade_core::store::{Access, Commit, Head, Held, StoreError, StoreErrorKind};
+use upkeep::Upkeep;
 
 /// Keeps a network in an SQLite file.
 ///
@@ -79,6 +82,17 @@ impl SqliteStore {
 pub struct State {
     /// The file, where it was opened as one that nobody writes to.
     at_rest: Option<AtRest>,
+    /// The upkeep of one that is written.
+    upkeep: Option<Upkeep>,
+}
+
+impl State {
+    /// Something was written, or could not be.
+    fn written(&self) {
+        if let Some(upkeep) = &self.upkeep {
+            upkeep.written();
+        }
+    }
 }
 
 /// SQLite, as an engine.
@@ -90,7 +104,7 @@ const POLL_PAUSE: Duration = Duration::from_millis(100);
 
 impl Engine for Sqlite {
     type Connection = SqliteConnection;
-    type Options = SqliteConnectOptions;
+    type Options = SqliteOptions;
     type Row = SqliteRow;
     type State = State;
 
@@ -99,8 +113,8 @@ impl Engine for Sqlite {
     const IDLE_MAX: Option<Duration> = None;
     const CLOCK: Option<&'static str> = None;
 
-    async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
-        options.connect().await
+    async fn connect(options: &SqliteOptions) -> Result<SqliteConnection, sqlx::Error> {
+        options.open().await
     }
 
     async fn fetch(
@@ -124,25 +138,34 @@ impl Engine for Sqlite {
     }
 
     async fn commit(store: &SqlStore<Self>, commit: &Commit) -> Result<Head, StoreError> {
-        commit::commit(&store.lanes.writer, &store.stations, commit).await
+        commit::commit(store, commit).await
     }
 
     async fn hold(store: &SqlStore<Self>) -> Result<Box<dyn Held + '_>, StoreError> {
-        Ok(Box::new(commit::lock(&store.lanes.writer, &store.stations).await?))
+        Ok(Box::new(commit::lock(store).await?))
     }
 
     async fn changed(store: &SqlStore<Self>, after: Sequence) -> Result<(), StoreError> {
         while log::head(&store.lanes.watcher, "watch the log").await?.sequence <= after {
+            Self::check(&store.state).await?;
             tokio::time::sleep(POLL_PAUSE).await;
         }
         Ok(())
     }
 
-    fn check(state: &State) -> Result<(), StoreError> {
-        state.at_rest.as_ref().map_or(Ok(()), AtRest::check)
+    async fn check(state: &State) -> Result<(), StoreError> {
+        state.at_rest.as_ref().map_or(Ok(()), AtRest::check)?;
+        match &state.upkeep {
+            Some(upkeep) => upkeep.check().await,
+            None => Ok(()),
+        }
     }
 
-    async fn stop(_: &State) {}
+    async fn stop(state: &State) {
+        if let Some(upkeep) = &state.upkeep {
+            upkeep.close().await;
+        }
+    }
 }
 
 fn query(

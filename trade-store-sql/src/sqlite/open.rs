@@ -1,7 +1,8 @@
 //! How a file is opened: looked at first, and changed only once it is known to be ours to change.
 
 use super::classify::{is_busy, is_unopened};
-use super::file::{AtRest, why_unopened};
+use super::file::{AtRest, refuse_part, why_unopened};
+use super::upkeep::{OpenFile, Upkeep, move_log};
 use super::{Sqlite, SqliteStore, State, migrate};
 use crate::engine::{Engine, classify};
 use crate::lane::{Lane, Patience, Rank};
@@ -10,7 +11,9 @@ use crate::store::Lanes;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteSynchronous};
 use std::fmt::Write;
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use trade_core::store::{Access, StoreError, StoreErrorKind};
 
@@ -35,10 +38,30 @@ const PAGE_BYTES: u32 = 2_048;
 /// and the more of them share one move, the less is written.
 const CHECKPOINT_PAGES: &str = "64000";
 
+/// How the connections of a store are opened.
+#[derive(Debug, Clone)]
+pub struct SqliteOptions {
+    connect: SqliteConnectOptions,
+    /// The file that has to be the one at the path, where it is known.
+    file: Option<Arc<OpenFile>>,
+}
+
+impl SqliteOptions {
+    pub(super) async fn open(&self) -> Result<SqliteConnection, sqlx::Error> {
+        let connection = self.connect.connect().await?;
+        if let Some(file) = &self.file {
+            // It may have opened another than the others have.
+            file.look().map_err(io::Error::other)?;
+        }
+        Ok(connection)
+    }
+}
+
 /// Opens the file of an address.
 pub(super) async fn open(url: &str, access: Access) -> Result<SqliteStore, StoreError> {
     let options = options(url)?;
     let path = options.get_filename().to_owned();
+    refuse_part(&path)?;
     let opened = match access {
         Access::ReadOnly => open_to_read(url, options).await,
         Access::Existing => open_to_write(options.create_if_missing(false), access).await,
@@ -69,11 +92,11 @@ async fn open_to_read(url: &str, options: SqliteConnectOptions) -> Result<Sqlite
         None if ["vfs=", "immutable="].iter().any(|said| url.contains(said)) => options,
         None => options.filename(format!("file:{}?readonly_shm=1", percent_encoded(&path)?)),
     };
-    let lanes = lanes(options.clone(), options);
+    let lanes = lanes(options.clone(), options, None);
     let mut lease = lanes.writer.lease(OPERATION).await?;
     migrate::refuse_other(&mut lease.connection, Access::ReadOnly).await?;
     lease.give_back();
-    Ok(SqliteStore::new(lanes, State { at_rest }, Access::ReadOnly))
+    Ok(SqliteStore::new(lanes, State { at_rest, upkeep: None }, Access::ReadOnly))
 }
 
 /// A path as SQLite reads it in an address (<https://sqlite.org/uri.html>).
@@ -93,23 +116,32 @@ fn percent_encoded(path: &Path) -> Result<String, StoreError> {
 
 /// Opens a file to be written to, and brings its schema up to date where that is asked for.
 async fn open_to_write(options: SqliteConnectOptions, access: Access) -> Result<SqliteStore, StoreError> {
+    let mut connection = options.connect().await.map_err(classify::<Sqlite>(OPERATION))?;
+    migrate::refuse_other(&mut connection, access).await?;
+    switch_to_write_ahead_log(&mut connection).await?;
+    migrate::migrate(&mut connection).await?;
+    // A file without its log is not taken for another one, or for none.
+    move_log(&mut connection).await?;
+    let options = options.create_if_missing(false);
+    let file = Arc::new(OpenFile::of(options.get_filename())?);
     let writer_options =
         options.clone().pragma("cache_size", WRITER_CACHE).pragma("wal_autocheckpoint", CHECKPOINT_PAGES);
     // An upsert of many rows journals the pages it touches, to undo itself alone: not by way of a file.
     let writer_options =
         writer_options.pragma("temp_store", "MEMORY").statement_cache_capacity(WRITER_STATEMENTS);
-    let lanes = lanes(writer_options, options.create_if_missing(false).read_only(true));
-    let mut lease = lanes.writer.lease(OPERATION).await?;
-    migrate::refuse_other(&mut lease.connection, access).await?;
-    switch_to_write_ahead_log(&mut lease.connection).await?;
-    migrate::migrate(&mut lease.connection).await?;
-    lease.give_back();
-    Ok(SqliteStore::new(lanes, State { at_rest: None }, access))
+    let lanes = lanes(writer_options, options.read_only(true), Some(file.clone()));
+    let upkeep = Some(Upkeep::start(file, connection));
+    Ok(SqliteStore::new(lanes, State { at_rest: None, upkeep }, access))
 }
 
-fn lanes(writer: SqliteConnectOptions, readers: SqliteConnectOptions) -> Lanes<Sqlite> {
+fn lanes(
+    writer: SqliteConnectOptions,
+    readers: SqliteConnectOptions,
+    file: Option<Arc<OpenFile>>,
+) -> Lanes<Sqlite> {
     let readers = readers.pragma("cache_size", READER_CACHE).row_buffer_size(256);
     let lane = |options: SqliteConnectOptions, connections_max| {
+        let options = SqliteOptions { connect: options, file: file.clone() };
         Lane::new(options, Patience::BOUNDLESS, Places::new(connections_max), Rank::Equal)
     };
     let writer = lane(writer, 1);
