@@ -112,6 +112,48 @@ async fn a_log_that_was_cut_short_takes_nothing_more() {
 }
 
 #[tokio::test]
+async fn a_log_that_was_cut_short_and_written_on_is_not_taken_for_whole() {
+    // All of it, and its newer pages alone.
+    for (kept, is_closed_first) in [(0, false), (0, true), (5_000, false), (5_000, true)] {
+        let folder = Folder::new();
+        let store = folder.open().await;
+        store.commit(&next(&store, 1).await).await.unwrap();
+        is_soon_in_the_file_alone(&folder, 1).await;
+        // Whoever reads on what is there keeps the rest from being moved.
+        let mut reader = folder.connection().await;
+        reader.execute("BEGIN").await.unwrap();
+        reader.execute("SELECT * FROM tn_head").await.unwrap();
+        for n in 2..5 {
+            store.commit(&next(&store, n).await).await.unwrap();
+        }
+        let log = OpenOptions::new().write(true).open(beside(&folder, "-wal")).unwrap();
+        let bytes = log.metadata().unwrap().len();
+        log.set_len(kept).unwrap();
+        log.set_len(bytes).unwrap();
+        let begun = Instant::now();
+        if is_closed_first {
+            drop(reader);
+        } else {
+            while store.head().await.is_ok_and(|head| head.sequence == 4) {
+                assert!(begun.elapsed() < PATIENCE, "it is not noticed");
+            }
+            let error = store.head().await.unwrap_err();
+            assert_eq!(error.kind, StoreErrorKind::Corrupt, "{error:?}");
+            drop(reader);
+        }
+        store.close().await;
+        // What was moved before stands in the file, and nothing else.
+        let copy = folder.file().with_extension("copy");
+        fs::copy(folder.file(), &copy).unwrap();
+        assert_eq!(end_of(&copy).await, Some(1));
+        if kept == 0 {
+            let error = SqliteStore::open(&folder.url()).await.unwrap_err();
+            assert!(error.detail.contains("(-wal) beside the file was cut short"), "{error:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_log_that_another_program_emptied_in_order_is_written_on() {
     let (folder, store) = network().await;
     for n in 4..8 {
@@ -123,12 +165,12 @@ async fn a_log_that_another_program_emptied_in_order_is_written_on() {
     assert_eq!(store.head().await.unwrap().sequence, 7);
 }
 
-/// Where the log of a copy ends.
-async fn end_of(copy: &Path) -> u64 {
-    let store = SqliteStore::open(&format!("sqlite://{}", copy.display())).await.unwrap();
-    let head = store.head().await.unwrap();
+/// Where the log of a copy ends; None where it was copied while the file was written.
+async fn end_of(copy: &Path) -> Option<u64> {
+    let store = SqliteStore::open(&format!("sqlite://{}", copy.display())).await.ok()?;
+    let head = store.head().await;
     store.close().await;
-    head.sequence
+    Some(head.ok()?.sequence)
 }
 
 async fn is_soon_in_the_file_alone(folder: &Folder, sequence: u64) {
@@ -136,7 +178,7 @@ async fn is_soon_in_the_file_alone(folder: &Folder, sequence: u64) {
     for n in 0.. {
         let copy = folder.file().with_extension(format!("copy-{sequence}-{n}"));
         fs::copy(folder.file(), &copy).unwrap();
-        if end_of(&copy).await == sequence {
+        if end_of(&copy).await == Some(sequence) {
             return;
         }
         assert!(begun.elapsed() < PATIENCE, "the file alone does not hold it");
@@ -169,7 +211,7 @@ async fn a_part_of_what_a_process_left_that_was_killed_is_refused() {
             fs::copy(beside(&folder, suffix), format!("{}{suffix}", copy.display())).unwrap();
         }
         match told {
-            None => assert_eq!(end_of(&copy).await, 3, "{name}"),
+            None => assert_eq!(end_of(&copy).await, Some(3), "{name}"),
             Some(told) => {
                 let error = SqliteStore::open(&format!("sqlite://{}", copy.display())).await.unwrap_err();
                 assert_eq!(error.kind, StoreErrorKind::Corrupt, "{name}: {error:?}");

@@ -1,11 +1,12 @@
 //! What the file system tells of a file and of what lies beside it.
 //!
-//! No file is opened for it: closing one lets go of all the locks that this process has on it, SQLite's among them.
+//! The file itself is not opened for it: closing it lets go of all the locks that this process has on it, SQLite's among
+//! them.
 
 use super::Sqlite;
 use crate::engine::Engine;
-use std::fs::{self, Metadata};
-use std::io::ErrorKind;
+use std::fs::{self, File, Metadata};
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use trade_core::store::{StoreError, StoreErrorKind};
@@ -86,6 +87,18 @@ pub(super) fn look(path: &Path) -> Option<(FileId, u64)> {
     Some((id, found.len()))
 }
 
+/// Whether these are the first bytes of a write-ahead log (<https://sqlite.org/fileformat2.html#walformat>).
+pub(super) fn begins_log(bytes: [u8; 4]) -> bool {
+    u32::from_be_bytes(bytes) & !1 == 0x377f_0682
+}
+
+/// Whether a log has a beginning that is none. SQLite holds no lock on it that would end when it is closed here.
+fn is_damaged(log: &Path) -> bool {
+    let mut bytes = [0; 4];
+    let read = File::open(log).and_then(|mut log| log.read_exact(&mut bytes));
+    read.is_ok() && !begins_log(bytes)
+}
+
 /// Refuses a file that lacks what was committed to it: the log or its index is left of what a process had open that was
 /// killed, and not the whole. Of what that process leaves, the index alone never stays: it is made after the log, and
 /// removed before it.
@@ -104,6 +117,9 @@ pub(super) fn refuse_part(path: &Path) -> Result<(), StoreError> {
     {
         "there is a write-ahead log (-wal), and not the file that it belongs to: put the file back or restore a backup, \
          or remove the log to begin anew"
+    } else if is_damaged(&named(&file, WAL)) {
+        "the write-ahead log (-wal) beside the file was cut short or overwritten, and with it what was committed last: \
+         restore a backup, or remove the log to go on without"
     } else {
         return Ok(());
     };

@@ -12,6 +12,7 @@ mod faults;
 mod file;
 mod migrate;
 mod open;
+mod open_file;
 #[cfg(test)]
 mod query_plans;
 mod upkeep;

@@ -2,7 +2,8 @@
 
 use super::classify::{is_busy, is_unopened};
 use super::file::{AtRest, refuse_part, why_unopened};
-use super::upkeep::{OpenFile, Upkeep, move_log};
+use super::open_file::OpenFile;
+use super::upkeep::{Upkeep, move_log};
 use super::{Sqlite, SqliteStore, State, migrate};
 use crate::engine::{Engine, classify};
 use crate::lane::{Lane, Patience, Rank};
@@ -123,7 +124,9 @@ async fn open_to_write(options: SqliteConnectOptions, access: Access) -> Result<
     // A file without its log is not taken for another one, or for none.
     move_log(&mut connection).await?;
     let options = options.create_if_missing(false);
-    let file = Arc::new(OpenFile::of(options.get_filename())?);
+    let page_bytes = sqlx::query_scalar("PRAGMA page_size").fetch_one(&mut connection).await;
+    let page_bytes: u32 = page_bytes.map_err(classify::<Sqlite>(OPERATION))?;
+    let file = Arc::new(OpenFile::of(options.get_filename(), page_bytes.into())?);
     let writer_options =
         options.clone().pragma("cache_size", WRITER_CACHE).pragma("wal_autocheckpoint", CHECKPOINT_PAGES);
     // An upsert of many rows journals the pages it touches, to undo itself alone: not by way of a file.

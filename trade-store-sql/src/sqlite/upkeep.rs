@@ -9,13 +9,11 @@
 //! for a moment, by the connection that is kept, in nobody's way.
 
 use super::Sqlite;
-use super::file::{self, FileId};
-use crate::engine::{Engine, classify};
+use super::open_file::OpenFile;
+use crate::engine::classify;
 use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
@@ -26,57 +24,6 @@ use trade_core::store::{StoreError, StoreErrorKind};
 const QUIET: Duration = Duration::from_secs(1);
 /// What was committed is moved after so long, however much follows it.
 const MOVE_PAUSE_MAX: Duration = Duration::from_secs(30);
-/// Bytes of the log before its first page, and before each page.
-const LOG_HEAD_BYTES: u64 = 32;
-const PAGE_HEAD_BYTES: u64 = 24;
-
-/// A file and its write-ahead log, as they were opened.
-#[derive(Debug)]
-pub(super) struct OpenFile {
-    path: PathBuf,
-    id: FileId,
-    log_path: PathBuf,
-    log_id: FileId,
-    /// The log had so many bytes.
-    log_bytes: AtomicU64,
-}
-
-impl OpenFile {
-    /// Of a path at which a connection has opened both.
-    pub(super) fn of(path: &Path) -> Result<Self, StoreError> {
-        let lost = || fault("open", "the file was deleted or renamed while it was opened");
-        let log_path = file::log_of(path).ok_or_else(lost)?;
-        let (id, _) = file::look(path).ok_or_else(lost)?;
-        let (log_id, bytes) = file::look(&log_path).ok_or_else(lost)?;
-        Ok(Self { path: path.to_owned(), id, log_path, log_id, log_bytes: bytes.into() })
-    }
-
-    /// How short the log is, where it is shorter than it was.
-    ///
-    /// # Errors
-    /// `Unavailable` where a path no longer leads to what was opened there.
-    pub(super) fn look(&self) -> Result<Option<u64>, StoreError> {
-        // Read first: what is written meanwhile makes the log longer.
-        let known = self.log_bytes.load(Ordering::Acquire);
-        if file::look(&self.path).is_none_or(|(id, _)| id != self.id) {
-            return Err(fault(
-                "look",
-                "the file was deleted, renamed or replaced beneath the store: put it back",
-            ));
-        }
-        let Some((_, bytes)) = file::look(&self.log_path).filter(|(id, _)| *id == self.log_id) else {
-            let detail =
-                "the write-ahead log (-wal) was deleted, renamed or replaced beneath the store: start again";
-            return Err(fault("look", detail));
-        };
-        self.log_bytes.fetch_max(bytes, Ordering::AcqRel);
-        Ok((bytes < known).then_some(bytes))
-    }
-}
-
-fn fault(operation: &'static str, detail: &str) -> StoreError {
-    StoreError::new(StoreErrorKind::Unavailable, Sqlite::NAME, operation, detail)
-}
 
 /// The upkeep of a file. Dropped, it ends.
 #[derive(Debug)]
@@ -124,9 +71,17 @@ impl Upkeep {
     /// Ends it, and closes its connection. Where that is the last one, SQLite moves all of the log, and removes it.
     pub(super) async fn close(&self) {
         self.task.abort();
+        // It looks for what is lost.
+        let _ = self.kept.move_log().await;
+        let is_cut = self.kept.is_cut().await;
         if let Some(connection) = self.kept.connection.lock().await.take() {
-            // What could not be moved stays in the log.
-            let _ = connection.close().await;
+            if is_cut {
+                // SQLite moves the log when its last connection is closed, and would fill the file with what is left of it.
+                std::mem::forget(connection);
+            } else {
+                // What could not be moved stays in the log.
+                let _ = connection.close().await;
+            }
         }
     }
 }
@@ -138,25 +93,34 @@ impl Kept {
         let mut connection = self.connection.lock().await;
         let Some(connection) = connection.as_mut() else { return Ok(()) };
         let (pages, _) = checkpoint(connection, "PRAGMA wal_checkpoint(NOOP)").await?;
-        let page_bytes: i64 =
-            sqlx::query_scalar("PRAGMA page_size").fetch_one(connection).await.map_err(failed)?;
-        if pages > 0 && bytes < LOG_HEAD_BYTES + pages * (PAGE_HEAD_BYTES + page_bytes.unsigned_abs()) {
-            let detail = "the write-ahead log (-wal) was cut short beneath the store: what it held is lost, restore a backup";
-            return Err(StoreError::new(StoreErrorKind::Corrupt, Sqlite::NAME, "look", detail));
+        if bytes < self.file.log_bytes_of(pages) {
+            return Err(self.file.cut());
         }
-        self.file.log_bytes.store(bytes, Ordering::Release);
+        self.file.know(bytes);
         Ok(())
     }
 
+    async fn is_cut(&self) -> bool {
+        self.check().await.is_err_and(|error| error.kind == StoreErrorKind::Corrupt)
+    }
+
     /// Moves what is in the log. Answers whether that was all of it.
-    async fn move_log(&self) -> bool {
-        // What is left of a log that was cut short would make a mixture of the file.
-        if self.check().await.is_err_and(|error| error.kind == StoreErrorKind::Corrupt) {
-            return false;
+    async fn move_log(&self) -> Result<bool, StoreError> {
+        if self.is_cut().await {
+            return Ok(false);
         }
         let mut connection = self.connection.lock().await;
-        let Some(connection) = connection.as_mut() else { return true };
-        move_log(connection).await.unwrap_or(false)
+        let Some(connection) = connection.as_mut() else { return Ok(true) };
+        // What is left of a log that was cut short would make a mixture of the file. Another process may just have begun
+        // it anew: so it is looked at twice.
+        for _ in 0..2 {
+            let (in_log, moved) = checkpoint(connection, "PRAGMA wal_checkpoint(NOOP)").await?;
+            if self.file.has_pages(moved..in_log) {
+                return move_log(connection).await;
+            }
+        }
+        self.file.lacks_pages();
+        Ok(false)
     }
 }
 
@@ -172,13 +136,10 @@ async fn checkpoint(
     connection: &mut SqliteConnection,
     pragma: &'static str,
 ) -> Result<(u64, u64), StoreError> {
-    let (_, in_log, moved): (i64, i64, i64) =
-        sqlx::query_as(pragma).fetch_one(connection).await.map_err(failed)?;
-    Ok((in_log.unsigned_abs(), moved.unsigned_abs()))
-}
-
-fn failed(error: sqlx::Error) -> StoreError {
-    classify::<Sqlite>("checkpoint")(error)
+    let numbers = sqlx::query_as(pragma).fetch_one(connection).await;
+    let (_, in_log, moved): (i64, i64, i64) = numbers.map_err(classify::<Sqlite>("checkpoint"))?;
+    // A file in another mode has no log, and -1 pages of it.
+    Ok((in_log.max(0).unsigned_abs(), moved.max(0).unsigned_abs()))
 }
 
 async fn keep(kept: Arc<Kept>, mut written: watch::Receiver<()>) {
@@ -193,7 +154,7 @@ async fn keep(kept: Arc<Kept>, mut written: watch::Receiver<()>) {
             }
         }
         is_first = false;
-        if !kept.move_log().await {
+        if !kept.move_log().await.unwrap_or(false) {
             written.mark_changed();
         }
     }
