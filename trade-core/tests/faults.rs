@@ -12,7 +12,7 @@ use trade_core::store::{Store, StoreErrorKind};
 use trade_core::testing::FaultyStore;
 use trade_core::testing::audit::audit;
 use trade_core::testing::conformance::taken;
-use trade_core::testing::faulty::Fault;
+use trade_core::testing::faulty::{Damage, Fault};
 use trade_core::testing::fixtures::*;
 use trade_core::testing::strategies::World;
 use trade_core::testing::workload::Workload;
@@ -174,6 +174,16 @@ async fn a_service_is_ready_again_once_something_could_be_stored() {
     store.take_at_most(0);
     service.submit(Request::new(adjust("a", &[("tea", 1)]))).await.expect_err("it is too large");
     service.ready().await.expect("the store is there");
+    store.heal();
+    store.fail_loads_as([Some(StoreErrorKind::Corrupt)]);
+    service.submit(Request::new(adjust("a", &[("tea", 1)]))).await.expect_err("a row is damaged");
+    service.ready().await.expect("the log is not");
+    store.fail_loads_as([Some(StoreErrorKind::Corrupt)]);
+    service.submit(Request::new(adjust("a", &[("tea", 1)]))).await.expect_err("a row is damaged");
+    store.damage_log(Damage::Unreadable);
+    assert!(
+        matches!(service.ready().await, Err(ServiceError::Store(error)) if error.kind == StoreErrorKind::Corrupt)
+    );
     store.heal();
     store.fail_loads_as([Some(StoreErrorKind::Unsupported)]);
     service.submit(Request::new(adjust("a", &[("tea", 1)]))).await.expect_err("it may not be written");

@@ -81,10 +81,13 @@ impl Readiness {
     /// Asks the store, after a failure by the way that commits take: so it is noticed that the store may work again, also
     /// where nobody writes. That it does, only a commit can tell.
     pub(super) async fn check(&self, store: &dyn Store) -> Result<(), Arc<StoreError>> {
-        store.head().await.map_err(Arc::new)?;
+        let head = store.head().await.map_err(Arc::new)?;
         let newest = self.failures().newest.clone();
         let Some(Failure { at, error, doubt, may_work: false }) = newest else { return Ok(()) };
-        if at.elapsed() < doubt {
+        if error.kind == StoreErrorKind::Corrupt {
+            // What is damaged may concern one command alone, but for the log.
+            store.read(head.sequence.saturating_sub(1), 1, 1).await.map_err(Arc::new)?;
+        } else if at.elapsed() < doubt {
             return Err(error);
         }
         drop(store.hold().await.map_err(Arc::new)?);
