@@ -60,3 +60,29 @@ async fn a_pooler_that_shares_sessions_is_refused_at_the_start() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "TRADE_TEST_POSTGRES_URL"]
+async fn a_pooler_with_few_sessions_is_refused_or_serves_who_reads_and_who_writes() {
+    let site = Engine::Postgres.site().await;
+    for sessions in ["1", "3"] {
+        let pooler = Pooler::start(site.url(), &[("pool_mode", "session"), ("default_pool_size", sessions)]);
+        let output = run(&["--listen", "127.0.0.1:0", "--store", &pooler.url()]).await;
+        let error = String::from_utf8(output.stderr).expect("errors are text");
+        assert_eq!(output.status.code(), Some(1), "{sessions}: {error}");
+        assert!(error.contains("a store needs 4"), "{sessions}: {error}");
+    }
+    let pooler = Pooler::start(site.url(), &[("pool_mode", "session"), ("default_pool_size", "4")]);
+    let server = Server::start_silent(&pooler.url()).await;
+    let api = Api::new(server.url());
+    api.station("seller", "fuel", 10_000).await;
+    api.station("buyer", "fuel", 0).await;
+    for n in 0..8 {
+        // Longer than whoever else waits for a session takes to give up, in all.
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        let trade = one_unit(&format!("T-{n}"), "seller", "buyer", "fuel");
+        assert_eq!(api.post("/api/trades", &trade).await.status, StatusCode::CREATED);
+        let found = api.get(&format!("/api/trades/T-{n}")).await;
+        assert_eq!(found.status, StatusCode::OK, "{:?}", found.body);
+    }
+}

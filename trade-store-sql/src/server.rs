@@ -1,7 +1,7 @@
 //! What the stores of a server share: how they connect, how long they wait, how they learn what others wrote.
 
 use crate::engine::Engine;
-use crate::lane::{Lane, Order, Patience, Rank};
+use crate::lane::{Lane, Lease, Order, Patience, Rank};
 use crate::places::Places;
 use crate::rights;
 use crate::store::Lanes;
@@ -180,24 +180,32 @@ impl ServerOptions {
 /// # Errors
 /// Those of a connection. Where the server has no room for all of them, how many those are.
 pub(crate) async fn open_first<E: Engine>(lanes: &Lanes<E>) -> Result<(), StoreError> {
-    const OPERATION: &str = "connect";
     // The writer's is there.
     for lane in [&lanes.loader, &lanes.watcher, &lanes.readers] {
-        match lane.lease(OPERATION).await {
-            Ok(lease) => lease.give_back(),
-            Err(error) if is_full::<E>(&error) => {
-                let detail =
-                    "the server has no connection left: a store needs 4 at least, 3 of which only it uses";
-                return Err(StoreError { detail: detail.into(), ..error });
-            }
-            Err(error) => return Err(error),
-        }
+        next_lease(lane, "connect").await?.give_back();
     }
     Ok(())
 }
 
-fn is_full<E: Engine>(error: &StoreError) -> bool {
-    error.source.as_deref().and_then(|source| source.downcast_ref()).is_some_and(E::is_full)
+/// A connection beside one that was made a moment ago.
+///
+/// # Errors
+/// Those of a connection. Where it is one too many, how many a store needs.
+pub(crate) async fn next_lease<'l, E: Engine>(
+    lane: &'l Lane<E>,
+    operation: &'static str,
+) -> Result<Lease<'l, E>, StoreError> {
+    lane.lease(operation).await.map_err(|mut error| {
+        let source = error.source.as_deref().and_then(|source| source.downcast_ref());
+        // A pooler has whoever is one too many wait.
+        let has_waited = error.kind == StoreErrorKind::Unavailable && error.source.is_none();
+        if has_waited || source.is_some_and(E::is_full) {
+            error.detail = "there is no connection left, of the server, the user, or a pooler in front: a store needs 4 \
+                            at least, 3 of which only it uses"
+                .into();
+        }
+        error
+    })
 }
 
 /// Looks at the end of the log, again and again, until it lies behind `after`.

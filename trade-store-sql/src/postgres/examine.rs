@@ -6,6 +6,7 @@ use crate::dialect::{Dialect, Rendered};
 use crate::engine::{Engine, classify};
 use crate::lane::Lease;
 use crate::rows::Columns;
+use crate::server::next_lease;
 use crate::store::Lanes;
 use ring::rand::{SecureRandom, SystemRandom};
 use std::fmt::Write;
@@ -29,7 +30,7 @@ fn refused(detail: impl Into<String>) -> StoreError {
 /// # Errors
 /// `Unsupported` where one finds something else.
 pub(super) async fn sessions(lanes: &Lanes<Postgres>) -> Result<(), StoreError> {
-    let mut leases = [lanes.writer.lease(OPERATION).await?, lanes.loader.lease(OPERATION).await?];
+    let mut leases = [lanes.writer.lease(OPERATION).await?, next_lease(&lanes.loader, OPERATION).await?];
     match are_shared(&mut leases).await {
         Ok(false) => {}
         Ok(true) => {
