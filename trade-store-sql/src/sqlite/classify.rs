@@ -2,7 +2,7 @@
 //!
 //! <https://www.sqlite.org/rescode.html>
 
-use trade_core::store::StoreErrorKind;
+use trade_core::store::{StoreError, StoreErrorKind};
 
 const PERM: i32 = 3;
 const BUSY: i32 = 5;
@@ -51,6 +51,13 @@ pub(super) fn meaning(error: &sqlx::Error) -> (StoreErrorKind, &'static str) {
 
 fn code(error: &sqlx::Error) -> Option<i32> {
     error.as_database_error()?.code()?.parse().ok()
+}
+
+/// Whether the disk is full. The write that finds it so is not there as a whole, and the commit mark of a transaction is the
+/// last of its writes: so nothing of it landed.
+pub(super) fn is_disk_full(error: &StoreError) -> bool {
+    let source = error.source.as_deref().and_then(|source| source.downcast_ref());
+    source.and_then(code).is_some_and(|code| code & 0xff == FULL)
 }
 
 /// Whether another connection is in the way for now.

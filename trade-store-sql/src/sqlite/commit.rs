@@ -7,6 +7,7 @@
 //! was, and moves it first.
 
 use super::batch::Script;
+use super::classify::is_disk_full;
 use super::{Sqlite, SqliteStore};
 use crate::commit::keys::RowKeys;
 use crate::commit::tables::{WriteTable, appended, guarded, moved};
@@ -58,7 +59,7 @@ pub(super) async fn commit(store: &SqliteStore, commit: &Commit) -> Result<Head,
         match write_at_once(&mut lease.connection, &keys, commit).await {
             Ok(head) => return ended(lease, store, commit, head).await,
             // It was not as hoped. Whatever it was: taken step by step, it is told exactly.
-            Err((error, true)) => lease = undone(lease).await.ok_or_else(|| maybe_written(error))?,
+            Err((error, true)) => lease = undone(lease).await.ok_or_else(|| not_undone(error))?,
             Err((error, false)) => return Err(error),
         }
     }
@@ -134,7 +135,12 @@ async fn roll_back(lease: Lease<'_, Sqlite>) -> bool {
 /// before, and then a crash would bring it to life.
 async fn commit_failed(lease: Lease<'_, Sqlite>, error: sqlx::Error) -> StoreError {
     let error = classify::<Sqlite>(OPERATION)(error);
-    if roll_back(lease).await { error } else { maybe_written(error) }
+    if roll_back(lease).await { error } else { not_undone(error) }
+}
+
+/// What SQLite ended by itself.
+fn not_undone(error: StoreError) -> StoreError {
+    if is_disk_full(&error) { error } else { maybe_written(error) }
 }
 
 fn maybe_written(error: StoreError) -> StoreError {
