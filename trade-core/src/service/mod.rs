@@ -5,10 +5,11 @@ mod keys;
 mod maintenance;
 mod readiness;
 mod timekeeper;
+mod weight;
 
 use crate::bus::EventBus;
 use crate::clock::{Clock, IdSource, SystemClock, UuidV7};
-use crate::command::{Command, Outcome, Request, RequestId};
+use crate::command::{Outcome, Request, RequestId};
 use crate::rejection::Rejection;
 use crate::rules;
 use crate::store::{Store, StoreError, StoreErrorKind};
@@ -22,6 +23,7 @@ use timekeeper::Timekeeper;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use weight::Weights;
 
 /// How a [`TradeService`] works.
 #[derive(Debug, Clone)]
@@ -127,6 +129,7 @@ struct Inner {
     /// None once the service is shut down.
     queue: Mutex<Option<mpsc::UnboundedSender<Pending>>>,
     room: Arc<Semaphore>,
+    weights: Weights,
     running: Arc<Mutex<HashSet<RequestId>>>,
     readiness: Arc<Readiness>,
     timekeeper: Arc<Timekeeper>,
@@ -182,6 +185,7 @@ impl TradeService {
             bus: bus.clone(),
             ids,
             room: Arc::new(Semaphore::new(options.queue_lines_max as usize)),
+            weights: Weights::default(),
             options,
             queue: Mutex::new(Some(sender)),
             running: Arc::default(),
@@ -218,7 +222,7 @@ impl TradeService {
             Some(idempotency) => Some(self.claim(idempotency.request)?),
             None => None,
         };
-        let lines = lines(&request.command).min(self.inner.options.queue_lines_max);
+        let lines = self.inner.weights.of(&request.command).min(self.inner.options.queue_lines_max);
         let room = self.inner.room.clone().try_acquire_many_owned(lines);
         let room = room.map_err(|_| ServiceError::Overloaded)?;
         let (reply, answer) = oneshot::channel();
@@ -231,7 +235,11 @@ impl TradeService {
             }
         }
         // A committer that ends before it answers may have committed before.
-        answer.await.unwrap_or_else(|_| Err(ServiceError::Unknown(Arc::new(self.committer_ended()))))
+        let answer = answer.await;
+        if let Ok(Ok(answer)) = &answer {
+            self.inner.weights.learn(&answer.outcome);
+        }
+        answer.unwrap_or_else(|_| Err(ServiceError::Unknown(Arc::new(self.committer_ended()))))
     }
 
     fn committer_ended(&self) -> StoreError {
@@ -332,17 +340,4 @@ impl Drop for Claim {
     fn drop(&mut self) {
         self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.request);
     }
-}
-
-/// How much work a command is: its lines, at least one.
-fn lines(command: &Command) -> u32 {
-    let lines = match command {
-        Command::CreateStation(command) => command.items.len(),
-        Command::InitiateTrade(command) => command.items.len(),
-        Command::InitiateTrades(command) => command.trades.iter().map(|trade| trade.items.len()).sum(),
-        Command::CreateTransfer(command) => command.items.len(),
-        Command::AdjustInventory(command) => command.adjustments.len(),
-        Command::UpdateTrade(_) | Command::ExpireTrade(_) | Command::UpdateCargo(_) => 1,
-    };
-    u32::try_from(lines.max(1)).unwrap_or(u32::MAX)
 }
