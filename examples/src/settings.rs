@@ -30,6 +30,7 @@ options (flag, else environment variable, else default):
                                         mysql://user:password@host/database, memory:,
                                         mongodb://user:password@host,host/database?replicaSet=NAME)
   --store-read URL    TRADE_STORE_READ  no other (or a replica of postgres:// or mysql:// that lists are read from)
+  --store-read-lag SECONDS              10 (how far that replica may be behind; TRADE_STORE_READ_LAG)
   --store-connections COUNT             8 (that read; TRADE_STORE_CONNECTIONS; for stores of a server)
   --store-poll MILLISECONDS             100 (how often to look for what other servers wrote; TRADE_STORE_POLL; as above)
   --log FILTER        TRADE_LOG         info (such as warn or info,trade_core=debug)
@@ -214,6 +215,7 @@ pub(crate) fn read(
         Setting::new("--connections-max", "TRADE_CONNECTIONS_MAX", "20000"),
         Setting::new("--streams-max", "TRADE_STREAMS_MAX", "10000"),
         Setting::new("--store-read", "TRADE_STORE_READ", ""),
+        Setting::new("--store-read-lag", "TRADE_STORE_READ_LAG", "10"),
         Setting::new("--store-connections", "TRADE_STORE_CONNECTIONS", "8"),
         Setting::new("--store-poll", "TRADE_STORE_POLL", "100"),
     ];
@@ -256,7 +258,7 @@ fn is_for_help(first: &str, second: &OsStr) -> bool {
 
 fn task(
     subcommand: Option<&str>,
-    settings: &[Setting; 11],
+    settings: &[Setting; 12],
     [from, report, into]: &[Setting; 3],
     environment: &impl Fn(&str) -> Option<OsString>,
 ) -> Result<Task, String> {
@@ -304,17 +306,22 @@ fn task(
 /// How a store of a server connects. What the store has no use for is refused, not passed over.
 fn store_options(
     store: &str,
-    [read, connections, poll]: &[Setting; 3],
+    [read, lag, connections, poll]: &[Setting; 4],
     environment: &impl Fn(&str) -> Option<OsString>,
 ) -> Result<StoreOptions, String> {
     let mut options = StoreOptions::default();
-    let read = read.value(environment)?;
-    if !read.text.is_empty() {
+    let (read, lag) = (read.value(environment)?, lag.value(environment)?);
+    if read.text.is_empty() {
+        if !lag.is_default {
+            return Err(format!("{}: is of no use without --store-read", lag.origin));
+        }
+    } else {
         // The text may hold a password.
         if let Some(reason) = why_no_replica(store, &read.text) {
             return Err(format!("{}: {reason}", read.origin));
         }
         options.read_url = Some(read.text);
+        options.read_lag = Duration::from_secs(number(&lag, 1..=3_600)? as u64);
     }
     let (connections, poll) = (connections.value(environment)?, poll.value(environment)?);
     for unused in [&connections, &poll] {

@@ -44,6 +44,8 @@ pub struct StoreOptions {
     pub poll_interval: Duration,
     /// The address of a replica that lists are read from; for PostgreSQL and MySQL.
     pub read_url: Option<String>,
+    /// How far that replica may be behind.
+    pub read_lag: Duration,
 }
 
 impl Default for StoreOptions {
@@ -53,6 +55,7 @@ impl Default for StoreOptions {
             connect_timeout: Duration::from_secs(5),
             poll_interval: Duration::from_millis(100),
             read_url: None,
+            read_lag: Duration::from_secs(10),
         }
     }
 }
@@ -60,12 +63,13 @@ impl Default for StoreOptions {
 /// Without the replica's address, which may hold a password.
 impl std::fmt::Debug for StoreOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { connections_max, connect_timeout, poll_interval, read_url } = self;
+        let Self { connections_max, connect_timeout, poll_interval, read_url, read_lag } = self;
         f.debug_struct("StoreOptions")
             .field("connections_max", connections_max)
             .field("connect_timeout", connect_timeout)
             .field("poll_interval", poll_interval)
             .field("reads_elsewhere", &read_url.is_some())
+            .field("read_lag", read_lag)
             .finish()
     }
 }
@@ -78,6 +82,7 @@ impl StoreOptions {
         options.connect_timeout = self.connect_timeout;
         options.poll_interval = self.poll_interval;
         options.read_url.clone_from(&self.read_url);
+        options.read_lag = self.read_lag;
         options.access = access;
         options
     }
@@ -342,11 +347,13 @@ mod tests {
             connect_timeout: Duration::from_secs(1),
             poll_interval: Duration::from_millis(7),
             read_url: Some("postgres://h/x".into()),
+            read_lag: Duration::from_secs(3),
         };
         let usual = (StoreOptions::default(), ServerOptions::default());
         assert_eq!(usual.0.connections_max, usual.1.readers_max);
         assert_eq!(usual.0.connect_timeout, usual.1.connect_timeout);
         assert_eq!(usual.0.poll_interval, usual.1.poll_interval);
+        assert_eq!(usual.0.read_lag, usual.1.read_lag);
         for access in [Access::Migrate, Access::Existing, Access::ReadOnly] {
             let (sql, mongo) = (options.sql(access), options.mongo(access));
             assert_eq!((sql.readers_max, mongo.connections_max), (3, 3));
@@ -359,7 +366,7 @@ mod tests {
                 (options.poll_interval, options.poll_interval)
             );
             assert_eq!((sql.access, mongo.access), (access, access));
-            assert_eq!(sql.read_url, options.read_url);
+            assert_eq!((sql.read_url, sql.read_lag), (options.read_url.clone(), options.read_lag));
         }
     }
 

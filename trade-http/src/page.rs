@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use std::thread::available_parallelism;
 use tokio::sync::Semaphore;
-use trade_core::store::StoreError;
+use trade_core::store::{Page, StoreError};
 
 /// The most bytes of the rows of a page. A single row is a page whatever it takes.
 const BYTES_MAX: usize = 4 << 20;
@@ -109,18 +109,20 @@ pub(crate) async fn list<T, P, F>(
 where
     T: Serialize,
     P: Cursor + Copy,
-    F: Future<Output = Result<(Vec<T>, Option<P>), StoreError>>,
+    F: Future<Output = Result<Page<T, P>, StoreError>>,
 {
     let _turn = app.lists.acquire().await;
     let mut rows = Rows::of(name);
-    let mut end = None;
+    let (mut end, mut as_of) = (None, None);
     let (mut wanted, mut is_full) = (ROWS_READ_MAX.min(limit), false);
     loop {
-        let (piece, piece_end) = read(end.or(paging.from), wanted).await?;
-        let fitting = rows.add(&piece)?;
-        if fitting == piece.len() {
-            end = piece_end;
-            if end.is_none() || is_full || piece.len() < wanted || rows.count() == limit {
+        let piece = read(end.or(paging.from), wanted).await?;
+        let fitting = rows.add(&piece.rows)?;
+        // The page knows no more than the piece that knows least.
+        as_of = [as_of, piece.as_of].into_iter().flatten().min();
+        if fitting == piece.rows.len() {
+            end = piece.next;
+            if end.is_none() || is_full || fitting < wanted || rows.count() == limit {
                 break;
             }
             wanted = ROWS_READ_MAX.min(limit - rows.count());
@@ -132,5 +134,11 @@ where
         }
     }
     let next_cursor = end.map(|end| paging.next(&end));
-    rows.reply(app, &Next { next_cursor })
+    reply::as_of(rows.reply(app, &Next { next_cursor }), as_of)
+}
+
+/// A page with another kind of position.
+pub(crate) fn from_position<T, P, C>(page: Page<T, P>, position: impl FnOnce(P) -> C) -> Page<T, C> {
+    let Page { rows, next, as_of } = page;
+    Page { rows, next: next.map(position), as_of }
 }

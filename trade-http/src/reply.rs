@@ -9,8 +9,9 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Serialize;
 use std::fmt::Display;
-use trade_core::resource::Version;
+use trade_core::resource::{Sequence, Version};
 
+const AS_OF_SEQUENCE: HeaderName = HeaderName::from_static("x-as-of-sequence");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// What a handler answers.
@@ -56,6 +57,14 @@ pub(crate) fn tagged(reply: Reply, version: Version) -> Reply {
 /// The same, marked if it is a first answer given again.
 pub(crate) fn replayed(reply: Reply, replayed: bool) -> Reply {
     if replayed { with(reply, REPLAYED, &"true") } else { reply }
+}
+
+/// The same, marked with the sequence up to which it knows everything, if it was read where that may not be the newest.
+pub(crate) fn as_of(reply: Reply, sequence: Option<Sequence>) -> Reply {
+    match sequence {
+        Some(sequence) => with(reply, AS_OF_SEQUENCE, &sequence),
+        None => reply,
+    }
 }
 
 /// The same, with the place of the new resource, below the path it was made under. It is relative to that path, so that

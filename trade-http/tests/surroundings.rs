@@ -39,6 +39,29 @@ const READS: [&str; 8] = [
 ];
 
 #[tokio::test]
+async fn a_list_that_was_read_from_a_copy_says_as_of_which_sequence_and_no_other_does() {
+    // A page of a hundred rows is read in two pieces.
+    for (pieces, told) in [
+        (&[Some(7), Some(9)][..], "7"),
+        (&[Some(9), Some(7)], "7"),
+        (&[None, Some(9)], "9"),
+        (&[Some(0), None], "0"),
+        (&[None, None], ""),
+    ] {
+        let network = broken(Broken::Copied(pieces), HttpOptions::default()).await;
+        let got = network.get("/api/inventory?limit=100").await;
+        assert_eq!(got.expect(200)["inventory"].as_array().unwrap().len(), 100);
+        assert_eq!(got.header("x-as-of-sequence"), told, "{pieces:?}");
+    }
+    let network = Network::stocked().await;
+    for path in ["/api/trades", "/api/cargo", "/api/inventory", "/api/inventory/ceres/ledger"] {
+        let got = network.get(path).await;
+        got.expect(200);
+        assert!(!got.headers.contains_key("x-as-of-sequence"), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_failing_store_is_told_by_a_code_without_its_words() {
     for (kind, status, code) in [
         (StoreErrorKind::Unavailable, 503, "store-unavailable"),

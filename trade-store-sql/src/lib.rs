@@ -50,6 +50,11 @@ mod plan;
 mod postgres;
 mod read;
 mod receipts;
+#[cfg_attr(
+    not(any(feature = "postgres", feature = "mysql")),
+    expect(dead_code, reason = "files have no replicas")
+)]
+mod replica;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod rights;
 mod rows;

@@ -3,6 +3,7 @@
 use crate::engine::Engine;
 use crate::lane::{Lane, Lease, Order, Patience, Rank};
 use crate::places::Places;
+use crate::replica::Replica;
 use crate::rights;
 use crate::store::Lanes;
 use std::fmt;
@@ -18,7 +19,7 @@ use {crate::read::log, crate::store::SqlStore, trade_core::resource::Sequence};
 pub struct ServerOptions {
     /// The most connections that serve reads, from 1; fewer where the server has no room for as many. One more writes,
     /// one loads what commands touch, one watches the log: these are made first, and kept. A replica has as many readers
-    /// again.
+    /// again, and one that looks how far it is.
     pub readers_max: usize,
     /// After so long without use a reader's connection is closed.
     pub idle_timeout: Duration,
@@ -31,9 +32,12 @@ pub struct ServerOptions {
     pub lock_timeout: Duration,
     /// How often the end of the log is looked at for what other processes wrote.
     pub poll_interval: Duration,
-    /// The address of a replica that may lag behind, from which lists are read: never single resources, the feed, or
-    /// what commands are decided on.
+    /// The address of a replica, at which lists are read: never single resources, the feed, or what commands are decided
+    /// on. Where it cannot be asked, or is too far behind, lists are read at the primary as well.
     pub read_url: Option<String>,
+    /// How far the replica may be behind and still serve, to about a second: what the primary had so long ago, it must
+    /// have.
+    pub read_lag: Duration,
     /// What the store is opened for.
     pub access: Access,
 }
@@ -49,6 +53,7 @@ impl fmt::Debug for ServerOptions {
             lock_timeout,
             poll_interval,
             read_url,
+            read_lag,
             access,
         } = self;
         f.debug_struct("ServerOptions")
@@ -59,6 +64,7 @@ impl fmt::Debug for ServerOptions {
             .field("lock_timeout", lock_timeout)
             .field("poll_interval", poll_interval)
             .field("reads_elsewhere", &read_url.is_some())
+            .field("read_lag", read_lag)
             .field("access", access)
             .finish()
     }
@@ -74,6 +80,7 @@ impl Default for ServerOptions {
             lock_timeout: Duration::from_secs(5),
             poll_interval: Duration::from_millis(100),
             read_url: None,
+            read_lag: Duration::from_secs(10),
             access: Access::default(),
         }
     }
@@ -108,7 +115,7 @@ pub(crate) fn refuse_misread<E: Engine>(url: &str, known: &[&str]) -> Result<(),
 }
 
 /// Refuses a replica that will never serve, by what trying it came to; one that cannot be reached, or has not all tables
-/// yet, is tried again by each list.
+/// yet, may come later.
 ///
 /// # Errors
 /// That of the trial, but `Unavailable` and `Corrupt`.
@@ -123,7 +130,7 @@ pub(crate) fn judge_replica(tried: Result<(), StoreError>) -> Result<(), StoreEr
 ///
 /// # Errors
 /// As [`rights::prove`].
-pub(crate) async fn prove_readable<E: Engine>(replica: &Lane<E>) -> Result<(), StoreError> {
+async fn prove_readable<E: Engine>(replica: &Lane<E>) -> Result<(), StoreError> {
     let mut lease = replica.lease("connect to the replica").await?;
     rights::prove(&mut lease, Access::ReadOnly).await?;
     lease.give_back();
@@ -146,19 +153,9 @@ pub(crate) fn is_tls(error: &sqlx::Error) -> bool {
 const OUTWAIT: Duration = Duration::from_secs(2);
 
 impl ServerOptions {
-    /// The connections of a store: all to one server, but lists to its replica. The one that writes may be opened in
-    /// another way.
-    pub(crate) fn lanes<E: Engine>(
-        &self,
-        primary: &E::Options,
-        to_write: E::Options,
-        replica: Option<E::Options>,
-    ) -> Lanes<E> {
-        let patience = Patience {
-            connection: self.connect_timeout,
-            answer: self.statement_timeout.saturating_add(OUTWAIT),
-            idle: self.idle_timeout,
-        };
+    /// The connections of a store to its server. The one that writes may be opened in another way.
+    pub(crate) fn lanes<E: Engine>(&self, primary: &E::Options, to_write: E::Options) -> Lanes<E> {
+        let patience = self.patience();
         let readers_max = self.readers_max.max(1);
         let [writer, loader, watcher] = std::array::from_fn(|_| Places::new(1));
         let readers = Places::new(readers_max);
@@ -167,10 +164,32 @@ impl ServerOptions {
         Lanes {
             writer: first(to_write, writer),
             loader: first(primary.clone(), loader),
-            watcher: first(primary.clone(), watcher),
+            watcher: Arc::new(first(primary.clone(), watcher)),
             readers: Lane::new(primary.clone(), patience, readers, Rank::Later(order.clone())),
-            replica: replica
-                .map(|options| Lane::new(options, patience, Places::new(readers_max), Rank::Elsewhere)),
+            replica: None,
+        }
+    }
+
+    /// Follows the replica at an address, beside the primary, whose log `watcher` looks at.
+    ///
+    /// # Errors
+    /// As [`judge_replica`].
+    pub(crate) async fn replica<E: Engine>(
+        &self,
+        address: E::Options,
+        watcher: Arc<Lane<E>>,
+    ) -> Result<Replica<E>, StoreError> {
+        let lane = |count| Lane::new(address.clone(), self.patience(), Places::new(count), Rank::Elsewhere);
+        let (lists, looks) = (lane(self.readers_max.max(1)), lane(1));
+        judge_replica(prove_readable(&looks).await)?;
+        Ok(Replica::start(lists, looks, watcher, self.read_lag).await)
+    }
+
+    fn patience(&self) -> Patience {
+        Patience {
+            connection: self.connect_timeout,
+            answer: self.statement_timeout.saturating_add(OUTWAIT),
+            idle: self.idle_timeout,
         }
     }
 }

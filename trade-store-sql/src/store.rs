@@ -4,6 +4,7 @@ use crate::commit::{self, keys::StationKeys};
 use crate::engine::Engine;
 use crate::lane::Lane;
 use crate::read::{cargo, inventory, ledger, load, log, trades};
+use crate::replica::Replica;
 use async_trait::async_trait;
 use std::sync::Arc;
 use trade_core::resource::{Cargo, Inventory, LedgerEntry, Sequence, Trade};
@@ -30,17 +31,25 @@ pub(crate) struct Lanes<E: Engine> {
     /// Loads what commands can touch, and what others wrote. They do not queue behind those who merely read.
     pub(crate) loader: Lane<E>,
     /// Looks where the log ends.
-    pub(crate) watcher: Lane<E>,
+    pub(crate) watcher: Arc<Lane<E>>,
     /// Single reads, and the log.
     pub(crate) readers: Lane<E>,
-    /// Lists, where these are read from a replica.
-    pub(crate) replica: Option<Lane<E>>,
+    /// Lists, where these are read at a replica.
+    pub(crate) replica: Option<Replica<E>>,
 }
 
 impl<E: Engine> Lanes<E> {
-    /// Where lists are read.
-    pub(crate) fn lists(&self) -> &Lane<E> {
-        self.replica.as_ref().unwrap_or(&self.readers)
+    /// Reads a list: at the replica where there is one that serves, else where single reads are.
+    async fn list<'l, T, P, F>(&'l self, read: impl Fn(&'l Lane<E>) -> F) -> Result<Page<T, P>, StoreError>
+    where
+        F: Future<Output = Result<Page<T, P>, StoreError>>,
+    {
+        if let Some(replica) = &self.replica
+            && let Some(page) = replica.list(&read).await
+        {
+            return Ok(page);
+        }
+        read(&self.readers).await
     }
 }
 
@@ -61,7 +70,10 @@ impl<E: Engine> SqlStore<E> {
     /// Closes every connection. Operations that run end in order, those that come after are refused as `Unavailable`.
     pub async fn close(&self) {
         let Lanes { writer, loader, watcher, readers, replica } = &self.lanes;
-        for lane in [watcher, loader, readers].into_iter().chain(replica) {
+        if let Some(replica) = replica {
+            replica.close().await;
+        }
+        for lane in [&**watcher, loader, readers] {
             lane.close().await;
         }
         writer.close().await;
@@ -76,7 +88,7 @@ impl<E: Engine> TradeRepository for SqlStore<E> {
     }
 
     async fn trades(&self, query: &TradeQuery) -> Result<Page<Arc<Trade>, Sequence>, StoreError> {
-        trades::list(self.lanes.lists(), query).await
+        self.lanes.list(|lane| trades::list(lane, query)).await
     }
 
     async fn expired_trades(&self, now: Timestamp, limit: usize) -> Result<Vec<TransactionId>, StoreError> {
@@ -91,7 +103,7 @@ impl<E: Engine> CargoRepository for SqlStore<E> {
     }
 
     async fn cargo_list(&self, query: &CargoQuery) -> Result<Page<Arc<Cargo>, Sequence>, StoreError> {
-        cargo::list(self.lanes.lists(), query).await
+        self.lanes.list(|lane| cargo::list(lane, query)).await
     }
 
     async fn cargo_history(
@@ -120,7 +132,7 @@ impl<E: Engine> InventoryRepository for SqlStore<E> {
         limit: usize,
         items_max: usize,
     ) -> Result<Page<Inventory, Sequence>, StoreError> {
-        inventory::list(self.lanes.lists(), before, limit, items_max).await
+        self.lanes.list(|lane| inventory::list(lane, before, limit, items_max)).await
     }
 
     async fn ledger(
@@ -128,7 +140,7 @@ impl<E: Engine> InventoryRepository for SqlStore<E> {
         station: &StationId,
         query: &LedgerQuery,
     ) -> Result<Page<LedgerEntry, LedgerPosition>, StoreError> {
-        ledger::of_station(self.lanes.lists(), station, query).await
+        self.lanes.list(|lane| ledger::of_station(lane, station, query)).await
     }
 
     async fn ledger_after(

@@ -50,6 +50,11 @@ fn what_is_wrong_is_one_line_that_names_it() {
         ("--store mongodb://h/x --store-read mongodb://a/x", "--store-read"),
         ("--store sqlite://a.db --store-read postgres://a/x", "--store-read"),
         ("--store memory: --store-read postgres://a/x", "--store-read"),
+        ("--store postgres://h/x --store-read-lag 9", "without --store-read"),
+        ("--store sqlite://a.db --store-read-lag 9", "--store-read-lag"),
+        ("--store postgres://h/x --store-read postgres://a/x --store-read-lag 0", "--store-read-lag"),
+        ("--store postgres://h/x --store-read postgres://a/x --store-read-lag 1.5", "--store-read-lag"),
+        ("verify --store-read-lag 9", "--store-read-lag"),
         ("--store sqlite://a.db --store-connections 9", "--store-connections"),
         ("--store memory: --store-poll 9", "--store-poll"),
         ("--store postgres://h/x --store-connections 0", "--store-connections"),
@@ -125,6 +130,9 @@ fn a_store_of_a_server_is_told_how_to_connect() {
     let options = served(&arguments, &[("TRADE_STORE_CONNECTIONS", "3")]).store_options;
     assert_eq!((options.connections_max, options.read_url.as_deref()), (3, Some(replica)));
     assert_eq!(options.poll_interval, Duration::from_millis(5));
+    assert_eq!(options.read_lag, Duration::from_secs(10));
+    let options = served(&arguments, &[("TRADE_STORE_READ_LAG", "3")]).store_options;
+    assert_eq!(options.read_lag, Duration::from_secs(3));
     let error = read_with("--store postgres://h/x --store-read redis://ada:s3cret@h", &[]).unwrap_err();
     assert!(!error.contains("s3cret"), "{error}");
 }

@@ -200,10 +200,10 @@ impl State {
             let full = rows.len() == query.limit || examined + 1 == LEDGER_EXAMINED_MAX;
             if full {
                 let more = examined + 1 < end;
-                return Page { rows, next: more.then_some(*position) };
+                return Page { rows, next: more.then_some(*position), as_of: None };
             }
         }
-        Page { rows, next: None }
+        Page { rows, next: None, as_of: None }
     }
 
     pub(super) fn ledger_after(
@@ -220,7 +220,7 @@ impl State {
             last = Some(*position);
         }
         let more = walk.next().is_some();
-        Page { rows, next: last.filter(|_| more) }
+        Page { rows, next: last.filter(|_| more), as_of: None }
     }
 
     pub(super) fn read(&self, after: Sequence, records_max: usize, bytes_max: usize) -> Vec<LogRecord> {

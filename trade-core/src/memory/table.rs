@@ -94,11 +94,11 @@ pub(super) fn page<R, T>(
     let mut last = None;
     let mut examined = 0;
     while rows.len() < limit && examined < EXAMINED_MAX {
-        let Some((sequence, row)) = walk.next() else { return Page { rows, next: None } };
+        let Some((sequence, row)) = walk.next() else { return Page { rows, next: None, as_of: None } };
         rows.extend(wanted(row));
         last = Some(sequence);
         examined += 1;
     }
     let more = walk.peek().is_some();
-    Page { rows, next: last.filter(|_| more) }
+    Page { rows, next: last.filter(|_| more), as_of: None }
 }

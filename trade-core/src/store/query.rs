@@ -8,6 +8,9 @@ pub struct Page<T, P> {
     pub rows: Vec<T>,
     /// The position of the last row examined; none at the end of the list.
     pub next: Option<P>,
+    /// Where the rows were read from a copy that may be behind: everything up to this sequence is in it. None where they
+    /// are of the newest commit.
+    pub as_of: Option<Sequence>,
 }
 
 /// A span of creation times: from `since` (included) to `until` (not included).

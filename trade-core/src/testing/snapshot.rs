@@ -197,7 +197,7 @@ impl<T> Walk<T> {
 
     /// Takes a page, and answers whether another follows.
     pub(crate) fn take(&mut self, page: Result<Page<T, Sequence>, StoreError>) -> bool {
-        let Page { rows, next } = page.expect("the list is read");
+        let Page { rows, next, as_of: _ } = page.expect("the list is read");
         assert!(rows.len() <= self.limit, "a page holds at most {} rows, not {}", self.limit, rows.len());
         self.rows.extend(rows);
         let goes_on = next.is_none_or(|next| self.before.is_none_or(|before| next < before));

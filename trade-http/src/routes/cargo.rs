@@ -17,7 +17,7 @@ use trade_core::event::Event;
 use trade_core::rejection::Rejection;
 use trade_core::resource::{Cargo, Sequence, Trade};
 use trade_core::service::TradeService;
-use trade_core::store::{CargoFilter, CargoQuery, Store, StoreError, StoreErrorKind};
+use trade_core::store::{CargoFilter, CargoQuery, Page, Store, StoreError, StoreErrorKind};
 use trade_core::values::{InvalidValue, ShipmentId};
 
 #[derive(Serialize)]
@@ -106,7 +106,7 @@ pub(crate) async fn list(State(app): State<App>, call: Call) -> Reply {
     page::list(&app, "cargo", (&paging, limit), |from, limit| async move {
         let before = from.map(|CargoCursor(before)| before);
         let page = store.cargo_list(&CargoQuery { filter: filter.clone(), before, limit }).await?;
-        Ok((page.rows, page.next.map(CargoCursor)))
+        Ok(page::from_position(page, CargoCursor))
     })
     .await
 }
@@ -132,8 +132,8 @@ pub(crate) async fn history(State(app): State<App>, call: Call) -> Reply {
             let detail = "the history of a shipment names events that are not in the log";
             return Err(StoreError::new(StoreErrorKind::Corrupt, "store", "read a history", detail));
         }
-        let end = sequences.last().filter(|_| !is_last).map(|last| HistoryCursor(*last));
-        Ok((events, end))
+        let next = sequences.last().filter(|_| !is_last).map(|last| HistoryCursor(*last));
+        Ok(Page { rows: events, next, as_of: None })
     })
     .await
 }

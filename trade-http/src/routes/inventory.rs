@@ -104,7 +104,7 @@ pub(crate) async fn list(State(app): State<App>, call: Call) -> Reply {
     page::list(&app, "inventory", (&paging, limit), |from, limit| async move {
         let before = from.map(|StationCursor(before)| before);
         let page = store.inventory_list(before, limit, LISTED_ITEMS_MAX).await?;
-        Ok((page.rows, page.next.map(StationCursor)))
+        Ok(page::from_position(page, StationCursor))
     })
     .await
 }
@@ -122,7 +122,7 @@ pub(crate) async fn ledger(State(app): State<App>, call: Call) -> Reply {
     page::list(&app, "entries", (&paging, limit), |from, limit| async move {
         let before = from.map(|LedgerCursor(before)| before);
         let page = store.ledger(id, &LedgerQuery { item: item.clone(), before, limit }).await?;
-        Ok((page.rows, page.next.map(LedgerCursor)))
+        Ok(page::from_position(page, LedgerCursor))
     })
     .await
 }

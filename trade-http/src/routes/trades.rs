@@ -199,7 +199,7 @@ pub(crate) async fn list(State(app): State<App>, call: Call) -> Reply {
     page::list(&app, "trades", (&paging, limit), |from, limit| async move {
         let before = from.map(|TradeCursor(before)| before);
         let page = store.trades(&TradeQuery { filter: filter.clone(), before, limit }).await?;
-        Ok((page.rows, page.next.map(TradeCursor)))
+        Ok(page::from_position(page, TradeCursor))
     })
     .await
 }

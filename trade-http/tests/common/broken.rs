@@ -15,6 +15,8 @@ pub enum Broken {
     Hanging,
     /// Panics.
     Panicking,
+    /// Answers nothing but pages of stations, read as of these sequences in turn.
+    Copied(&'static [Option<Sequence>]),
     /// Answers nothing but where its log ends; [`AWAY`]: not even that.
     Ending(&'static AtomicU64),
 }
@@ -28,11 +30,25 @@ pub const SECRET: &str = "postgres://user:secret@db/var/lib";
 impl Broken {
     async fn fail<T>(&self) -> Result<T, StoreError> {
         match self {
-            Self::Ending(_) => Err(StoreError::new(StoreErrorKind::Unavailable, "broken", "read", SECRET)),
+            Self::Ending(_) | Self::Copied(_) => {
+                Err(StoreError::new(StoreErrorKind::Unavailable, "broken", "read", SECRET))
+            }
             Self::Failing(kind) => Err(StoreError::new(*kind, "broken", "read", SECRET).caused_by(SECRET)),
             Self::Hanging => std::future::pending().await,
             Self::Panicking => panic!("{SECRET}"),
         }
+    }
+}
+
+fn station() -> Inventory {
+    Inventory {
+        station_id: "ceres".try_into().unwrap(),
+        name: None,
+        quantity: 0,
+        item_count: 0,
+        items: Vec::new(),
+        version: 1,
+        updated_at: Timestamp::EPOCH,
     }
 }
 
@@ -78,11 +94,15 @@ impl InventoryRepository for Broken {
     }
     async fn inventory_list(
         &self,
-        _: Option<Sequence>,
-        _: usize,
+        before: Option<Sequence>,
+        limit: usize,
         _: usize,
     ) -> Result<Page<Inventory, Sequence>, StoreError> {
-        self.fail().await
+        let Self::Copied(pages) = self else { return self.fail().await };
+        let end = pages.len() as Sequence + 1;
+        let left = before.unwrap_or(end) - 1;
+        let as_of = pages[pages.len() - usize::try_from(left).unwrap()];
+        Ok(Page { rows: vec![station(); limit], next: (left > 1).then_some(left), as_of })
     }
     async fn ledger(
         &self,

@@ -139,7 +139,7 @@ pub(crate) fn page<T, P: Copy>(mut rows: Vec<(P, T)>, limit: usize, examined: Op
     let more = rows.len() > limit;
     rows.truncate(limit);
     let next = if more { rows.last().map(|(position, _)| *position) } else { examined };
-    Page { rows: rows.into_iter().map(|(_, row)| row).collect(), next }
+    Page { rows: rows.into_iter().map(|(_, row)| row).collect(), next, as_of: None }
 }
 
 /// The sequences that a list is cut from.
@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn a_short_page_goes_on_after_the_last_row_examined_and_a_full_one_after_its_last_row() {
         let rows = vec![(9, 'a'), (7, 'b'), (5, 'c')];
-        assert_eq!(page(rows.clone(), 2, Some(1)), Page { rows: vec!['a', 'b'], next: Some(7) });
+        assert_eq!(page(rows.clone(), 2, Some(1)), Page { rows: vec!['a', 'b'], next: Some(7), as_of: None });
         assert_eq!(page(rows.clone(), 3, Some(1)).next, Some(1));
         assert_eq!(page(rows, 3, None).next, None);
     }

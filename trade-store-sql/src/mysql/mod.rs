@@ -24,7 +24,7 @@ mod session;
 use crate::dialect::{Dialect, Rendered};
 use crate::engine::{Engine, Param};
 use crate::rows::Columns;
-use crate::server::{ServerOptions, judge_replica, open_first, poll, prove_readable};
+use crate::server::{ServerOptions, open_first, poll};
 use crate::store::SqlStore;
 use pace::Pace;
 use session::MySqlOptions;
@@ -82,19 +82,20 @@ impl MySqlStore {
     /// The same, with other bounds than the usual ones.
     ///
     /// # Errors
-    /// As [`Self::connect`]. A replica that cannot be reached is tried again by each list.
+    /// As [`Self::connect`]. A replica that cannot be reached may come later.
     pub async fn connect_with(url: &str, options: &ServerOptions) -> Result<Self, StoreError> {
         let primary = MySqlOptions::new(url, options, !options.access.may_write())?;
-        let replica = options.read_url.as_deref().map(|url| MySqlOptions::new(url, options, true));
+        let replica =
+            options.read_url.as_deref().map(|url| MySqlOptions::new(url, options, true)).transpose()?;
         let writer = if options.access.may_write() { primary.to_write() } else { primary.clone() };
-        let lanes = options.lanes(&primary, writer, replica.transpose()?);
+        let mut lanes = options.lanes(&primary, writer);
         let mut lease = lanes.writer.lease(session::OPERATION).await?;
         let state = session::examine(&mut lease, options).await?;
         migrate::migrate(&mut lease, options.access).await?;
         lease.give_back();
         open_first(&lanes).await?;
-        if let Some(replica) = &lanes.replica {
-            judge_replica(prove_readable(replica).await)?;
+        if let Some(replica) = replica {
+            lanes.replica = Some(options.replica(replica, lanes.watcher.clone()).await?);
         }
         Ok(Self::new(lanes, state, options.access))
     }

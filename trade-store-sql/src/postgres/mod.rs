@@ -35,7 +35,7 @@ use crate::dialect::{Dialect, Rendered};
 use crate::engine::{Engine, Param};
 use crate::rights;
 use crate::rows::Columns;
-use crate::server::{ServerOptions, judge_replica, open_first, prove_readable};
+use crate::server::{ServerOptions, judge_replica, open_first};
 use crate::store::SqlStore;
 use batch::Texts;
 use migrate::Server;
@@ -88,7 +88,7 @@ impl PostgresStore {
         let ServerOptions { access, read_url, .. } = options;
         let primary = PostgresOptions::new(url, options, !access.may_write())?;
         let replica = read_url.as_deref().map(|url| PostgresOptions::new(url, options, true)).transpose()?;
-        let lanes = options.lanes::<Postgres>(&primary, primary.clone(), replica.clone());
+        let mut lanes = options.lanes::<Postgres>(&primary, primary.clone());
         examine::sessions(&lanes).await?;
         let mut lease = lanes.writer.lease(examine::OPERATION).await?;
         if access.may_write() {
@@ -100,9 +100,8 @@ impl PostgresStore {
         lease.give_back();
         open_first(&lanes).await?;
         if let Some(replica) = replica {
-            let lanes = options.lanes::<Postgres>(&replica, replica.clone(), None);
-            judge_replica(examine::sessions(&lanes).await)?;
-            judge_replica(prove_readable(&lanes.readers).await)?;
+            judge_replica(examine::sessions(&options.lanes(&replica, replica.clone())).await)?;
+            lanes.replica = Some(options.replica(replica, lanes.watcher.clone()).await?);
         }
         let wake = Wake::start(primary, lanes.readers.places(), seal, options.poll_interval);
         let table_once = server == Server::Cockroach;

@@ -149,7 +149,7 @@ fn lanes(
     };
     let writer = lane(writer, 1);
     let lane = |connections_max| lane(readers.clone(), connections_max);
-    let (loader, watcher, readers) = (lane(1), lane(1), lane(READERS_MAX));
+    let (loader, watcher, readers) = (lane(1), Arc::new(lane(1)), lane(READERS_MAX));
     Lanes { writer, loader, watcher, readers, replica: None }
 }
 
