@@ -56,6 +56,40 @@ impl PrimaryAndStandby {
         self.primary().url()
     }
 
+    /// The standby's own.
+    pub fn standby_url(&self) -> String {
+        self.standby().url()
+    }
+
+    /// The standby, to be paused and resumed.
+    pub fn standby(&self) -> &DatabaseServer {
+        self.places[1 - self.primary].as_ref().expect("there is a standby")
+    }
+
+    /// The standby, to be killed and restarted.
+    pub fn standby_mut(&mut self) -> &mut DatabaseServer {
+        self.places[1 - self.primary].as_mut().expect("there is a standby")
+    }
+
+    /// Has the standby show nothing more of what it is given, and waits until it does so.
+    pub async fn pause_replay(&self) {
+        let mut connection = PgConnection::connect(&self.standby_url()).await.expect("the standby is there");
+        sqlx::raw_sql("SELECT pg_wal_replay_pause()").execute(&mut connection).await.expect("it does so");
+        let begin = Instant::now();
+        let state = "SELECT pg_get_wal_replay_pause_state()";
+        while sqlx::query_scalar::<_, String>(state).fetch_one(&mut connection).await.expect("it tells")
+            != "paused"
+        {
+            assert!(begin.elapsed() < FOLLOW_MAX, "the standby does not pause");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Has it show everything again.
+    pub async fn resume_replay(&self) {
+        execute(self.standby(), "SELECT pg_wal_replay_resume()").await;
+    }
+
     /// Has the standby learn nothing any more.
     pub fn hold_standby(&self) {
         self.way.set_way(Way::Held);

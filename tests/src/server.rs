@@ -106,10 +106,10 @@ impl Server {
         Self::spawn(command, ANYWHERE, store, "off").await
     }
 
-    /// The same with a log of every request, for whoever holds the other end of standard error to read, or not.
-    pub async fn start_logging(store: &str, to: Stdio) -> Self {
+    /// The same with more arguments and a log of every request, for whoever holds the other end of standard error to read, or not.
+    pub async fn start_logging(store: &str, more: &[&str], to: Stdio) -> Self {
         let mut command = Command::new(binary());
-        command.stderr(to);
+        command.args(more).stderr(to);
         Self::spawn(command, ANYWHERE, store, "info").await
     }
 

@@ -75,7 +75,7 @@ async fn where_descriptors_are_few_newcomers_are_answered_all_the_same() {
 async fn a_log_that_nobody_reads_holds_nobody_up() {
     // More than a pipe holds, many times over.
     const REQUESTS: usize = 5_000;
-    let server = Server::start_logging("memory:", Stdio::piped()).await;
+    let server = Server::start_logging("memory:", &[], Stdio::piped()).await;
     let api = Api::new(server.url());
     for number in 0..REQUESTS {
         let path = format!("/api/trades/{number}");

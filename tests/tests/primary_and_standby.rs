@@ -3,6 +3,7 @@
 //! `./tests/run --test primary_and_standby` runs these alone.
 
 use reqwest::{Method, StatusCode};
+use std::io::Read;
 use std::time::{Duration, Instant};
 use tests::api::{Api, Reply, one_unit};
 use tests::primary_and_standby::{PrimaryAndStandby, Replication};
@@ -175,4 +176,135 @@ async fn what_a_standby_that_was_behind_has_not_is_told_and_nothing_is_acknowled
     assert_eq!(again.trade(&lost[0]).await.status, StatusCode::CREATED, "it is known to nobody");
     drop((again, restarted));
     assert_verified(&pair.primary_url()).await;
+}
+
+/// Lists of trades of a server that reads them at a standby.
+struct Lists {
+    server: Server,
+    api: Api,
+    log: tempfile::NamedTempFile,
+    /// The trades, by the newest sequence that was written when they were acknowledged.
+    taken: Vec<(String, u64)>,
+}
+
+impl Lists {
+    /// How far the standby may be behind.
+    const LAG_MAX: Duration = Duration::from_secs(2);
+
+    async fn start(pair: &PrimaryAndStandby) -> Self {
+        let log = tempfile::NamedTempFile::new().expect("a temporary file can be made");
+        let (url, lag) = (pair.standby_url(), Self::LAG_MAX.as_secs().to_string());
+        let to = log.reopen().expect("it can be opened").into();
+        let more = ["--store-read", &url, "--store-read-lag", &lag];
+        let server = Server::start_logging(&pair.primary_url(), &more, to).await;
+        let api = Api::new(server.url());
+        Self { server, api, log, taken: Vec::new() }
+    }
+
+    async fn trade(&mut self) {
+        let id = format!("T-{}", self.taken.len());
+        let reply = self.api.post("/api/trades", &one_unit(&id, "a", "b", "fuel")).await;
+        assert_eq!(reply.status, StatusCode::CREATED, "{}", reply.body);
+        self.taken.push((id, self.api.newest().await));
+    }
+
+    /// Reads the list once, sees that it is answered soon and has all that it says, and answers as of what it is, where it
+    /// is the standby's.
+    async fn read(&self) -> Option<u64> {
+        let begin = Instant::now();
+        let reply = self.api.get("/api/trades").await;
+        assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
+        assert!(begin.elapsed() < Duration::from_secs(10), "a list took {:?}", begin.elapsed());
+        let as_of = reply.headers.get("x-as-of-sequence");
+        let as_of =
+            as_of.map(|text| text.to_str().ok().and_then(|text| text.parse().ok()).expect("a sequence"));
+        let listed = reply.body["trades"].as_array().expect("a list");
+        for (id, sequence) in &self.taken {
+            let has = listed.iter().any(|trade| trade["transactionId"] == **id);
+            // One that is read a moment later may have more.
+            assert!(has || as_of.is_some_and(|as_of| as_of < *sequence), "{id} is not there as of {as_of:?}");
+        }
+        as_of
+    }
+
+    /// Reads it until it is that of the primary.
+    async fn left(&self) {
+        let begin = Instant::now();
+        while self.read().await.is_some() {
+            assert!(begin.elapsed() < RECOVERY_MAX, "the standby is asked still");
+        }
+    }
+
+    /// Reads it until it is that of the standby, and everything is in it.
+    async fn taken_again(&self) {
+        let (begin, newest) = (Instant::now(), self.api.newest().await);
+        while self.read().await != Some(newest) {
+            assert!(begin.elapsed() < RECOVERY_MAX, "the standby is not asked, or never has everything");
+        }
+    }
+
+    /// How often the log says that the standby was left, and taken again.
+    fn told(&self) -> (usize, usize) {
+        let mut text = String::new();
+        self.log.reopen().expect("it can be opened").read_to_string(&mut text).expect("it can be read");
+        (text.matches("lists are read at the primary").count(), text.matches("at the replica again").count())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "starts PostgreSQL and haproxy"]
+async fn lists_go_on_at_the_primary_where_the_standby_is_behind_silent_or_gone_and_say_as_of_what_they_are() {
+    let _alone = alone().await;
+    let mut pair = PrimaryAndStandby::start(Replication::Asynchronous).await;
+    // The schema is there before the standby is asked for it.
+    assert!(Server::start(&pair.primary_url()).await.stop("TERM").await.success());
+    pair.caught_up().await;
+    let mut lists = Lists::start(&pair).await;
+    lists.api.station("a", "fuel", 1_000).await;
+    lists.api.station("b", "fuel", 0).await;
+    lists.trade().await;
+    lists.taken_again().await;
+    let before = lists.told();
+
+    // However long nothing is written, a standby that has everything is not behind.
+    pair.pause_replay().await;
+    tokio::time::sleep(Lists::LAG_MAX * 2).await;
+    assert_eq!(lists.read().await, Some(lists.api.newest().await));
+    let stands_at = lists.api.newest().await;
+    let begin = Instant::now();
+    lists.trade().await;
+    let as_of = lists.read().await;
+    assert!(as_of == Some(stands_at) || begin.elapsed() > Lists::LAG_MAX, "{as_of:?}: it is hardly behind");
+    lists.left().await;
+    assert!(begin.elapsed() >= Lists::LAG_MAX, "left after {:?}", begin.elapsed());
+    pair.resume_replay().await;
+    lists.taken_again().await;
+    assert_eq!(lists.told(), (before.0 + 1, before.1 + 1));
+
+    pair.standby().pause();
+    lists.left().await;
+    lists.trade().await;
+    pair.standby().resume();
+    lists.taken_again().await;
+    assert_eq!(lists.told(), (before.0 + 2, before.1 + 2));
+
+    pair.standby_mut().kill();
+    lists.trade().await;
+    let begin = Instant::now();
+    while begin.elapsed() < Lists::LAG_MAX {
+        assert_eq!(lists.read().await, None);
+    }
+    assert_eq!(lists.told(), (before.0 + 3, before.1 + 2), "it is told once, however many lists there are");
+    pair.standby_mut().restart();
+    lists.taken_again().await;
+    assert_eq!(lists.told(), (before.0 + 3, before.1 + 3));
+    assert!(lists.server.stop("TERM").await.success());
+
+    // A server starts without it.
+    pair.standby_mut().kill();
+    let lists = Lists::start(&pair).await;
+    assert_eq!((lists.read().await, lists.told()), (None, (1, 0)));
+    pair.standby_mut().restart();
+    lists.taken_again().await;
+    assert_eq!(lists.told(), (1, 1));
 }
