@@ -40,6 +40,8 @@
 mod commit;
 mod dialect;
 mod engine;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod hosts;
 mod lane;
 mod migrations;
 #[cfg(feature = "mysql")]

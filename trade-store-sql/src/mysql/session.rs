@@ -4,6 +4,7 @@ use super::pace::Pace;
 use super::{MySql, State};
 use crate::dialect::Rendered;
 use crate::engine::{Engine, classify};
+use crate::hosts::{Hosts, each_address, takes_no_writes};
 use crate::lane::Lease;
 use crate::rows::{self, Columns};
 use crate::server::{ServerOptions, refuse_misread};
@@ -44,7 +45,9 @@ const PARAMETERS: [&str; 13] = [
 /// A server, a database, a user, and what is set in every session.
 #[derive(Clone)]
 pub struct MySqlOptions {
-    connect: MySqlConnectOptions,
+    hosts: Hosts<MySqlConnectOptions>,
+    /// Whether a host that takes no writes is passed over.
+    to_write: bool,
     session: Arc<str>,
     /// Whether nothing is committed but by a `COMMIT`.
     commits_itself: bool,
@@ -53,11 +56,12 @@ pub struct MySqlOptions {
 /// Without the password, and the other things that only the server should know.
 impl fmt::Debug for MySqlOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { connect, session, commits_itself } = self;
+        let Self { hosts, to_write, session, commits_itself } = self;
+        let place = |connect: &MySqlConnectOptions| (connect.get_host().to_owned(), connect.get_port());
         f.debug_struct("MySqlOptions")
-            .field("host", &connect.get_host())
-            .field("port", &connect.get_port())
-            .field("database", &connect.get_database())
+            .field("hosts", &hosts.each().iter().map(place).collect::<Vec<_>>())
+            .field("database", &hosts.each().first().and_then(MySqlConnectOptions::get_database))
+            .field("to_write", to_write)
             .field("session", session)
             .field("commits_itself", commits_itself)
             .finish_non_exhaustive()
@@ -72,21 +76,15 @@ impl MySqlOptions {
         let address =
             address.ok_or_else(|| refused("the address does not begin with mysql:// or mariadb://"))?;
         refuse_misread::<MySql>(url, &PARAMETERS)?;
-        let connect: MySqlConnectOptions =
-            format!("mysql://{address}").parse().map_err(classify::<MySql>(OPERATION))?;
-        if connect.get_database().is_none_or(str::is_empty) {
+        let each = each_address::<MySql>(&format!("mysql://{address}"))?;
+        let to_write = each.len() > 1 && !read_only;
+        let each: Result<Vec<_>, _> = each.iter().map(|url| connect_options(url)).collect();
+        let each = each.map_err(classify::<MySql>(OPERATION))?;
+        if each.iter().any(|connect| connect.get_database().is_none_or(str::is_empty)) {
             return Err(refused("the address names no database"));
         }
-        // All that is set in a session is set by one text, ours.
-        let connect = connect.set_names(false).timezone(None).pipes_as_concat(false);
-        Ok(Self {
-            connect: connect
-                .no_engine_substitution(false)
-                .statement_cache_capacity(STATEMENTS_MAX)
-                .disable_statement_logging(),
-            session: session(options, read_only).into(),
-            commits_itself: false,
-        })
+        let (hosts, session) = (Hosts::new(each, options.connect_timeout), session(options, read_only));
+        Ok(Self { hosts, to_write, session: session.into(), commits_itself: false })
     }
 
     /// The same for a session that writes, in which nothing is committed but by a `COMMIT`.
@@ -98,8 +96,19 @@ impl MySqlOptions {
         Self { commits_itself: true, ..self.clone() }
     }
 
+    /// Connects to a host.
+    async fn connect(&self, host: &MySqlConnectOptions) -> Result<MySqlConnection, sqlx::Error> {
+        let mut connection = host.connect().await?;
+        let is_replica = "SHOW GLOBAL VARIABLES \
+                          WHERE Variable_name IN ('read_only', 'innodb_read_only') AND Value <> 'OFF'";
+        if self.to_write && connection.fetch_optional(sqlx::raw_sql(is_replica)).await?.is_some() {
+            return Err(takes_no_writes());
+        }
+        Ok(connection)
+    }
+
     pub(super) async fn open(&self) -> Result<MySqlConnection, sqlx::Error> {
-        let mut connection = self.connect.connect().await?;
+        let mut connection = self.hosts.first::<MySql, _, _>(|host| self.connect(host)).await?;
         sqlx::raw_sql(AssertSqlSafe(self.session.clone())).execute(&mut connection).await?;
         match sqlx::raw_sql(SYNCHRONOUS).execute(&mut connection).await {
             // A server that is never a node of a cluster does not know it.
@@ -116,6 +125,14 @@ impl MySqlOptions {
         }
         Ok(connection)
     }
+}
+
+fn connect_options(url: &str) -> Result<MySqlConnectOptions, sqlx::Error> {
+    let connect: MySqlConnectOptions = url.parse()?;
+    // All that is set in a session is set by one text, ours.
+    let connect =
+        connect.set_names(false).timezone(None).pipes_as_concat(false).no_engine_substitution(false);
+    Ok(connect.statement_cache_capacity(STATEMENTS_MAX).disable_statement_logging())
 }
 
 /// Timeouts, and all that the statements are made for, whatever the server's own defaults: some of them leave rows out

@@ -2,9 +2,11 @@
 
 use super::Postgres;
 use crate::engine::{Engine, classify};
+use crate::hosts::{Hosts, each_address, takes_no_writes};
+use crate::rows::Columns;
 use crate::server::{ServerOptions, refuse_misread};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{AssertSqlSafe, ConnectOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +31,7 @@ const DURABLE: &str = "\
     WHERE s.name = 'synchronous_commit' AND s.setting = 'off'";
 
 /// What the driver reads of an address.
-const PARAMETERS: [&str; 18] = [
+const PARAMETERS: [&str; 19] = [
     "sslmode",
     "ssl-mode",
     "sslrootcert",
@@ -48,23 +50,30 @@ const PARAMETERS: [&str; 18] = [
     "password",
     "application_name",
     "options",
+    ATTRIBUTES,
 ];
+
+/// What is asked of a host: of libpq, and read here.
+const ATTRIBUTES: &str = "target_session_attrs";
 
 /// A server, a database, a user, and what is set in every session.
 #[derive(Clone)]
 pub struct PostgresOptions {
-    connect: PgConnectOptions,
+    hosts: Hosts<PgConnectOptions>,
+    /// Whether a host that takes no writes is passed over.
+    to_write: bool,
     session: Arc<str>,
 }
 
 /// Without the password, and the other things that only the server should know.
 impl fmt::Debug for PostgresOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { connect, session } = self;
+        let Self { hosts, to_write, session } = self;
+        let place = |connect: &PgConnectOptions| (connect.get_host().to_owned(), connect.get_port());
         f.debug_struct("PostgresOptions")
-            .field("host", &connect.get_host())
-            .field("port", &connect.get_port())
-            .field("database", &connect.get_database())
+            .field("hosts", &hosts.each().iter().map(place).collect::<Vec<_>>())
+            .field("database", &hosts.each().first().and_then(PgConnectOptions::get_database))
+            .field("to_write", to_write)
             .field("session", session)
             .finish_non_exhaustive()
     }
@@ -73,33 +82,52 @@ impl fmt::Debug for PostgresOptions {
 impl PostgresOptions {
     /// Those of an address.
     pub(super) fn new(url: &str, options: &ServerOptions, read_only: bool) -> Result<Self, StoreError> {
+        let refused =
+            |detail| StoreError::new(StoreErrorKind::Unsupported, Postgres::NAME, "connect", detail);
         if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
-            let detail = "the address does not begin with postgres://";
-            return Err(StoreError::new(StoreErrorKind::Unsupported, Postgres::NAME, "connect", detail));
+            return Err(refused("the address does not begin with postgres://"));
         }
         refuse_misread::<Postgres>(url, &PARAMETERS)?;
-        let connect: PgConnectOptions = url.parse().map_err(classify::<Postgres>("connect"))?;
-        let connect = match connect.get_application_name() {
-            Some(_) => connect,
-            None => connect.application_name("trade-network"),
+        let (url, attributes) = without_attributes(url);
+        let is_asked_for = match attributes {
+            None | Some("any") => false,
+            Some("read-write" | "primary") => true,
+            Some(_) => return Err(refused("target_session_attrs must be any, read-write or primary")),
         };
-        Ok(Self {
-            // No column is a float, and poolers refuse a startup that names a setting which they do not know.
-            connect: connect
-                .extra_float_digits(None)
-                .statement_cache_capacity(STATEMENTS_MAX)
-                .disable_statement_logging(),
-            session: session(options, read_only).into(),
-        })
+        let each = each_address::<Postgres>(&url)?;
+        let to_write = is_asked_for || (each.len() > 1 && !read_only);
+        let each: Result<_, _> = each.iter().map(|url| connect_options(url)).collect();
+        let hosts = Hosts::new(each.map_err(classify::<Postgres>("connect"))?, options.connect_timeout);
+        Ok(Self { hosts, to_write, session: session(options, read_only).into() })
     }
 
-    /// What the listener connects by.
-    pub(super) fn driver_options(&self) -> PgConnectOptions {
-        self.connect.clone()
+    /// What the listener connects by: the only host, or that which others would connect to now.
+    pub(super) async fn driver_options(&self) -> Result<PgConnectOptions, sqlx::Error> {
+        if let [only] = self.hosts.each() {
+            return Ok(only.clone());
+        }
+        let found = self.hosts.first::<Postgres, _, _>(async |host| {
+            self.connect(host).await?.close().await?;
+            Ok(host)
+        });
+        found.await.cloned()
+    }
+
+    /// Connects to a host.
+    async fn connect(&self, host: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+        let mut connection = host.connect().await?;
+        if self.to_write {
+            // Asked before the session is told to read alone.
+            let row = connection.fetch_one(sqlx::raw_sql("SHOW transaction_read_only")).await?;
+            if row.text(0)? == Some("on") {
+                return Err(takes_no_writes());
+            }
+        }
+        Ok(connection)
     }
 
     pub(super) async fn open(&self) -> Result<PgConnection, sqlx::Error> {
-        let mut connection = self.connect.connect().await?;
+        let mut connection = self.hosts.first::<Postgres, _, _>(|host| self.connect(host)).await?;
         // Not as parameters of the startup, which poolers refuse.
         sqlx::raw_sql(AssertSqlSafe(self.session.clone())).execute(&mut connection).await?;
         sqlx::raw_sql(DURABLE).execute(&mut connection).await?;
@@ -109,6 +137,27 @@ impl PostgresOptions {
             Err(error) => Err(error),
         }
     }
+}
+
+fn connect_options(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
+    let connect: PgConnectOptions = url.parse()?;
+    let connect = match connect.get_application_name() {
+        Some(_) => connect,
+        None => connect.application_name("trade-network"),
+    };
+    // No column is a float, and poolers refuse a startup that names a setting which they do not know.
+    let connect = connect.extra_float_digits(None).statement_cache_capacity(STATEMENTS_MAX);
+    Ok(connect.disable_statement_logging())
+}
+
+/// An address without what it asks of a host, and that.
+fn without_attributes(url: &str) -> (String, Option<&str>) {
+    let Some((address, query)) = url.split_once('?') else { return (url.to_owned(), None) };
+    let is_asked = |part: &&str| part.split('=').next() == Some(ATTRIBUTES);
+    let asked =
+        query.split('&').rfind(is_asked).map(|part| part.split_once('=').map_or("", |(_, value)| value));
+    let others: Vec<_> = query.split('&').filter(|part| !is_asked(part)).collect();
+    (format!("{address}?{}", others.join("&")), asked)
 }
 
 /// Timeouts, and the isolation that the statements are made for. Whoever goes silent while holding the head of the log

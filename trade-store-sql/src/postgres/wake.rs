@@ -14,7 +14,6 @@ use super::told::{Hearing, Stretch};
 use super::{Postgres, PostgresStore, classify};
 use crate::places::Places;
 use crate::read::log;
-use sqlx::ConnectOptions;
 use sqlx::postgres::{PgListener, PgNotification, PgPoolOptions, PgQueryResult};
 use std::sync::Arc;
 use std::time::Duration;
@@ -204,7 +203,7 @@ async fn listen(options: PostgresOptions, readers: Arc<Places<Postgres>>, mut mo
 
 /// Whether the server has no room for a connection. The pool in which listeners come does not tell, and tries on.
 async fn is_full(options: &PostgresOptions) -> bool {
-    let opened = timeout(ANSWER_MAX, options.driver_options().connect()).await;
+    let opened = timeout(ANSWER_MAX, options.open()).await;
     matches!(opened, Ok(Err(error)) if classify::is_full(&error))
 }
 
@@ -278,7 +277,8 @@ fn raise(newest: &watch::Sender<Sequence>, sequence: Sequence) {
 /// A connection that listens, its channel, and the number by which the server knows it.
 async fn open(options: &PostgresOptions) -> Result<(PgListener, String, u32), sqlx::Error> {
     let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(ANSWER_MAX);
-    let mut listener = PgListener::connect_with(&pool.connect_lazy_with(options.driver_options())).await?;
+    let pool = pool.connect_lazy_with(options.driver_options().await?);
+    let mut listener = PgListener::connect_with(&pool).await?;
     listener.eager_reconnect(false);
     // A notification need not be durable. Not every server knows the setting.
     let volatile = sqlx::raw_sql("SET synchronous_commit = off").execute(&mut listener).await;
