@@ -52,7 +52,8 @@ use trade_core::store::{Commit, Head, Held, StoreError, StoreErrorKind};
 /// load, a buffer pool and a redo log of 1 GB each keep the server from stalling.
 ///
 /// # The address
-/// `mysql://user:password@host:port/database`, or `mariadb://`. Parameters of the address choose TLS: `ssl-mode`
+/// `mysql://user:password@host:port/database`, or `mariadb://`; of several hosts, `host:port,host:port`, the first that
+/// takes writes is connected to. Parameters of the address choose TLS: `ssl-mode`
 /// (`disabled`, `preferred`, which is the default, `required`, `verify_ca`, `verify_identity`), `ssl-ca`, `ssl-cert`,
 /// `ssl-key`; and `socket` a Unix socket.
 ///

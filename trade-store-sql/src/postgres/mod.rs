@@ -69,7 +69,8 @@ pub type PostgresStore = SqlStore<Postgres>;
 
 impl PostgresStore {
     /// Connects to the database of an address, `postgres://user:password@host:port/database`, and brings its schema up
-    /// to date. The parameters of the address are libpq's: `sslmode`, `sslrootcert`, `options` and others.
+    /// to date. The parameters of the address are libpq's: `sslmode`, `sslrootcert`, `options` and others. Of several hosts,
+    /// `host:port,host:port`, the first that takes writes is connected to.
     ///
     /// # Errors
     /// [`StoreError`], with the database left as it was: `Unavailable` where the server cannot be reached,

@@ -173,3 +173,39 @@ fn session(options: &ServerOptions, read_only: bool) -> String {
          SET default_transaction_isolation = 'read committed'{read_only}"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(url: &str, read_only: bool) -> Result<PostgresOptions, StoreError> {
+        PostgresOptions::new(url, &ServerOptions::default(), read_only)
+    }
+
+    #[test]
+    fn of_several_hosts_who_writes_wants_one_that_takes_writes_and_others_where_the_address_says_so() {
+        let wants = |url: &str, read_only| of(url, read_only).unwrap().to_write;
+        for (query, may_read, may_write) in [
+            ("", false, true),
+            ("?target_session_attrs=any&sslmode=prefer", false, true),
+            ("?sslmode=prefer&target_session_attrs=read-write", true, true),
+            ("?target_session_attrs=primary", true, true),
+        ] {
+            let url = format!("postgres://u@a,b:5433/d{query}");
+            assert_eq!((wants(&url, true), wants(&url, false)), (may_read, may_write), "{query}");
+        }
+        // A single host that takes no writes is refused with a reason of its own.
+        assert!(
+            !wants("postgres://u@a/d", false) && wants("postgres://u@a/d?target_session_attrs=primary", true)
+        );
+        let refused = of("postgres://u@a,b/d?target_session_attrs=standby", true).unwrap_err();
+        assert!(refused.detail.contains("read-write or primary"), "{refused}");
+    }
+
+    #[test]
+    fn the_password_stands_in_no_debug_output() {
+        let shown = format!("{:?}", of("postgres://u:s3cret@a,b:5433/d", false).unwrap());
+        assert!(!shown.contains("s3cret"), "{shown}");
+        assert!(shown.contains(r#"[("a", 5432), ("b", 5433)]"#) && shown.contains(r#"Some("d")"#), "{shown}");
+    }
+}
