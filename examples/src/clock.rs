@@ -18,6 +18,9 @@ pub(crate) async fn run(url: String, into: Option<String>) -> Ended {
             "memory: holds nothing once its process has ended; name another store".into(),
         ));
     }
+    if into.as_ref() == Some(&url) {
+        return Err(Failure::Usage("--into: is the store that is copied; name another, empty one".into()));
+    }
     let opened = open(&url, Access::ReadOnly, &StoreOptions::default()).await?;
     let ended = match into {
         None => look(&*opened.store()).await,

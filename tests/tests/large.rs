@@ -21,7 +21,7 @@ fn item(number: usize) -> ItemId {
 /// A batch of as many trades and lines as one may have, each as long as it may be: some 10 MiB as JSON.
 fn batch() -> Command {
     let price = Some(money("123456789012.1234", "EUR"));
-    let line = |number| Line { item_id: item(number), quantity: quantity(1), unit_price: price.clone() };
+    let line = |number| Line { item_id: item(number), quantity: quantity(1), unit_price: price };
     let trade = |number: usize| InitiateTrade {
         transaction_id: trade_id(&format!("T-{number}")),
         buyer: station("luna"),

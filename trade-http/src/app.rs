@@ -1,11 +1,11 @@
 //! What all handlers share.
 
 use crate::body::Bodies;
-use crate::budget::Budget;
 use crate::feed::Live;
 use crate::metrics::Metrics;
 use crate::options::HttpOptions;
 use crate::page;
+use crate::untaken::Untaken;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tokio::sync::Semaphore;
@@ -26,8 +26,7 @@ pub(crate) struct App {
     pub(crate) bodies: Bodies,
     /// Room for those who read lists.
     pub(crate) lists: Arc<Semaphore>,
-    /// Room for pages that their clients have not taken.
-    pub(crate) untaken: Budget,
+    pub(crate) untaken: Untaken,
 }
 
 impl App {
@@ -43,7 +42,7 @@ impl App {
             hindrance: Arc::default(),
             bodies: Bodies::new(),
             lists: Arc::new(page::lane()),
-            untaken: Budget::new(page::UNTAKEN_BYTES_MAX),
+            untaken: Untaken::new(),
         }
     }
 

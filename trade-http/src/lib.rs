@@ -53,6 +53,7 @@ mod problem;
 mod reply;
 mod routes;
 mod sent;
+mod untaken;
 
 pub use call::Caller;
 pub use connection::Connections;

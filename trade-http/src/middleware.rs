@@ -46,7 +46,7 @@ pub(crate) async fn envelope(State(app): State<App>, mut request: Request, next:
                 Problem::new("overloaded", "there are too many connections: try again").into_response()
             }
             Ok(()) if on_no_route => routes::unknown_path().await.into_response(),
-            Ok(()) => run(&app, request, next).await,
+            Ok(()) => app.untaken.count(&method, run(&app, request, next).await),
         };
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
             // HTTP/2 ends streams, not connections, and knows no such header.

@@ -1,12 +1,10 @@
 //! A page of a list as it is sent: it ends after so many rows, or after so many bytes.
 
 use crate::app::App;
-use crate::budget::Share;
 use crate::cursor::{Cursor, Paging};
 use crate::problem::Problem;
 use crate::reply::{self, Reply};
 use crate::sent;
-use bytes::Bytes;
 use serde::Serialize;
 use std::thread::available_parallelism;
 use tokio::sync::Semaphore;
@@ -16,10 +14,6 @@ use trade_core::store::{Page, StoreError};
 const BYTES_MAX: usize = 4 << 20;
 /// How many rows are read at once: as many as a page has by default. Of the largest trades these are 25 MiB.
 const ROWS_READ_MAX: usize = 50;
-/// The most bytes of all pages that their clients have not taken yet.
-pub(crate) const UNTAKEN_BYTES_MAX: usize = 64 << 20;
-/// Smaller ones are not counted.
-const COUNTED_BYTES_MIN: usize = 64 * 1024;
 
 /// Lists are read only so many at a time, for they are long: whoever reads one thing goes by them.
 pub(crate) fn lane() -> Semaphore {
@@ -62,33 +56,14 @@ impl Rows {
     }
 
     /// The answer, with what follows the rows: the members of an object.
-    pub(crate) fn reply(mut self, app: &App, rest: &impl Serialize) -> Reply {
+    pub(crate) fn reply(mut self, rest: &impl Serialize) -> Reply {
         self.json.push(b']');
         let comma = self.json.len();
         sent::write(&mut self.json, rest).map_err(reply::unwritable)?;
         if let Some(brace) = self.json.get_mut(comma) {
             *brace = b',';
         }
-        let mut share = app.untaken.share();
-        if self.json.len() >= COUNTED_BYTES_MIN && !share.take(self.json.len()) {
-            return Err(Problem::new(
-                "overloaded",
-                "too many large answers wait for their clients: try again",
-            ));
-        }
-        Ok(reply::json_text(Bytes::from_owner(Counted { json: self.json, _share: share })))
-    }
-}
-
-/// What is written, and counted until it was taken.
-struct Counted {
-    json: Vec<u8>,
-    _share: Share,
-}
-
-impl AsRef<[u8]> for Counted {
-    fn as_ref(&self) -> &[u8] {
-        &self.json
+        Ok(reply::json_text(self.json))
     }
 }
 
@@ -134,7 +109,7 @@ where
         }
     }
     let next_cursor = end.map(|end| paging.next(&end));
-    reply::as_of(rows.reply(app, &Next { next_cursor }), as_of)
+    reply::as_of(rows.reply(&Next { next_cursor }), as_of)
 }
 
 /// A page with another kind of position.

@@ -6,13 +6,12 @@ use crate::problem::Problem;
 use crate::sent;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use serde::Serialize;
 use std::fmt::Display;
 use trade_core::resource::{Sequence, Version};
 
 const AS_OF_SEQUENCE: HeaderName = HeaderName::from_static("x-as-of-sequence");
-const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// What a handler answers.
 pub(crate) type Reply = Result<Response, Problem>;
@@ -23,7 +22,7 @@ pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Reply {
 }
 
 /// A JSON body that is written already.
-pub(crate) fn json_text(body: Bytes) -> Response {
+pub(crate) fn json_text(body: Vec<u8>) -> Response {
     (JSON, body).into_response()
 }
 

@@ -94,6 +94,21 @@ async fn bodies_that_do_not_end_leave_room_for_small_ones_and_are_refused_beyond
     answer.await.unwrap().problem(400, "malformed-json");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_small_bodies_that_do_not_end_make_room_for_those_that_do() {
+    let network = Network::stocked().await;
+    let mut greedy = Vec::new();
+    for _ in 0..300 {
+        greedy.push(unended(&network, 64 * 1024).await);
+    }
+    for n in 0..20 {
+        network.post("/api/trades", trade(&format!("T-{n}"))).await.expect(201);
+    }
+    // Those that have waited for longest were given up.
+    let (_, oldest) = greedy.swap_remove(0);
+    oldest.await.unwrap().problem(503, "overloaded");
+}
+
 /// Twelve trades of 5 000 lines, a shipment each.
 async fn with_large_trades() -> Network {
     let network = Network::new().await;
@@ -153,19 +168,30 @@ async fn a_poll_ends_at_4_mib_and_the_next_one_goes_on_there() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_that_nobody_takes_leave_room_for_small_ones_and_are_given_back() {
     let network = with_large_trades().await;
-    let ask = || Request::get("/api/trades?limit=500").body(Body::empty()).unwrap();
     let mut untaken = Vec::new();
-    loop {
-        let answer = network.send_unread(ask()).await;
-        if answer.status() != 200 {
-            Got::of(answer).await.problem(503, "overloaded");
-            break;
+    for path in ["/api/trades?limit=500", "/api/trades/T-0"] {
+        loop {
+            let answer = network.send_unread(Request::get(path).body(Body::empty()).unwrap()).await;
+            if answer.status() != 200 {
+                Got::of(answer).await.problem(503, "overloaded");
+                break;
+            }
+            untaken.push(answer);
+            assert!(untaken.len() < 100, "all are held");
         }
-        untaken.push(answer);
-        assert!(untaken.len() < 100, "all are held");
     }
     assert!(untaken.len() >= 15, "{}", untaken.len());
     network.get("/api/inventory").await.expect(200);
-    untaken.pop();
+    // What is applied is answered all the same, and that again only once there is room.
+    let items: Vec<String> = (0..5_000).map(|n| format!("{n:060}")).collect();
+    let body = json!({"transactionId": "T-late", "buyer": "vesta", "seller": "ceres", "items": items});
+    let key = [("idempotency-key", "late")];
+    network.ask("POST", "/api/trades", &key, Some(body.clone())).await.expect(201);
+    network.ask("POST", "/api/trades", &key, Some(body.clone())).await.problem(503, "overloaded");
+    network.get("/api/trades/T-late").await.problem(503, "overloaded");
+    untaken.remove(0);
     network.get("/api/trades?limit=500").await.expect(200);
+    let again = network.ask("POST", "/api/trades", &key, Some(body)).await;
+    again.expect(201);
+    assert_eq!(again.header("idempotency-replayed"), "true");
 }

@@ -101,6 +101,52 @@ async fn a_log_that_is_not_where_it_was_takes_nothing_more_and_loses_nothing() {
 }
 
 #[tokio::test]
+async fn an_index_that_is_not_where_it_was_takes_nothing_more_for_others_would_not_wait() {
+    let (folder, store) = network().await;
+    let commit = next(&store, 4).await;
+    fs::remove_file(beside(&folder, "-shm")).unwrap();
+    is_of_no_use(&store, &commit, StoreErrorKind::Unavailable, "(-shm) was deleted, renamed or replaced")
+        .await;
+    store.close().await;
+    let store = folder.open().await;
+    assert_eq!(store.head().await.unwrap().sequence, 3);
+    assert_eq!(store.commit(&commit).await.unwrap().sequence, 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_another_program_empties_in_order_is_not_one_that_was_cut() {
+    let (folder, store) = network().await;
+    let store = std::sync::Arc::new(store);
+    let emptying = tokio::spawn({
+        let mut connection = folder.connection().await;
+        async move {
+            loop {
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").await.unwrap();
+            }
+        }
+    });
+    let looking = tokio::spawn({
+        let store = store.clone();
+        async move {
+            loop {
+                store.head().await.unwrap();
+            }
+        }
+    });
+    for n in 4..400 {
+        let error = match store.commit(&next(&store, n).await).await {
+            Ok(_) => continue,
+            Err(error) => error,
+        };
+        assert_eq!(error.kind, StoreErrorKind::Unavailable, "{error:?}");
+        assert!(error.detail.contains("locked"), "{error:?}");
+    }
+    emptying.abort();
+    looking.abort();
+    assert!(emptying.await.unwrap_err().is_cancelled() && looking.await.unwrap_err().is_cancelled());
+}
+
+#[tokio::test]
 async fn a_log_that_was_cut_short_takes_nothing_more() {
     for kept in [0, 40, 1_000] {
         let (folder, store) = network().await;

@@ -52,7 +52,7 @@ pub(crate) async fn poll(State(app): State<App>, call: Call) -> Reply {
     let _turn = app.lists.acquire().await;
     let mut rows = Rows::of("events");
     let position = read(app.store(), &mut rows, after, limit, &filter).await?;
-    rows.reply(&app, &position)
+    rows.reply(&position)
 }
 
 async fn read(

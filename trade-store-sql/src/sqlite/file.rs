@@ -59,9 +59,10 @@ fn size(file: &Path, suffix: &str) -> Option<u64> {
     fs::metadata(named(file, suffix)).ok().map(|metadata| metadata.len())
 }
 
-/// Where the write-ahead log of a file is, which may be named by a link.
-pub(super) fn log_of(path: &Path) -> Option<PathBuf> {
-    Some(named(&fs::canonicalize(path).ok()?, WAL))
+/// Where the write-ahead log of a file is, which may be named by a link, and the index of the log.
+pub(super) fn log_and_index_of(path: &Path) -> Option<[PathBuf; 2]> {
+    let file = fs::canonicalize(path).ok()?;
+    Some([WAL, SHM].map(|suffix| named(&file, suffix)))
 }
 
 /// Which file it is, whatever its name.
@@ -149,7 +150,7 @@ fn why_unopened_though_there(path: &Path, found: &Metadata) -> &'static str {
     let is_left = size(path, WAL).is_some_and(|bytes| bytes > 0) && size(path, SHM).is_none();
     if found.is_file() && is_left {
         return "beside the file lies a write-ahead log (-wal) without its index (-shm), which is not to be made where a \
-                store is only read: open it once where it may be written, or copy it by sqlite3's .backup";
+                store is only read: end what has the file open, and open it once where it may be written";
     }
     "the user may not open the file, or what lies beside it"
 }

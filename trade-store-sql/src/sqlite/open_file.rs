@@ -28,6 +28,9 @@ pub(super) struct OpenFile {
     log_path: PathBuf,
     log_id: FileId,
     log: File,
+    /// Its index, on which the locks of all processes are: with another one they would not exclude each other any more.
+    index_path: PathBuf,
+    index_id: FileId,
     /// The log had so many bytes.
     log_bytes: AtomicU64,
     lacks_pages: AtomicBool,
@@ -40,10 +43,11 @@ impl OpenFile {
     /// `Unavailable` where they are no longer there.
     pub(super) fn of(path: &Path, page_bytes: u64) -> Result<Self, StoreError> {
         let lost = || gone("the file was deleted or renamed while it was opened");
-        let log_path = file::log_of(path).ok_or_else(lost)?;
+        let [log_path, index_path] = file::log_and_index_of(path).ok_or_else(lost)?;
         let (id, _) = file::look(path).ok_or_else(lost)?;
         let log = File::open(&log_path).map_err(|error| lost().caused_by(error))?;
         let (log_id, bytes) = file::look(&log_path).ok_or_else(lost)?;
+        let (index_id, _) = file::look(&index_path).ok_or_else(lost)?;
         Ok(Self {
             path: path.to_owned(),
             id,
@@ -51,6 +55,8 @@ impl OpenFile {
             log_path,
             log_id,
             log,
+            index_path,
+            index_id,
             log_bytes: bytes.into(),
             lacks_pages: AtomicBool::new(false),
         })
@@ -74,6 +80,11 @@ impl OpenFile {
                 "the write-ahead log (-wal) was deleted, renamed or replaced beneath the store: start again";
             return Err(gone(detail));
         };
+        if file::look(&self.index_path).is_none_or(|(id, _)| id != self.index_id) {
+            return Err(gone(
+                "the index of the write-ahead log (-shm) was deleted, renamed or replaced beneath the store: start again",
+            ));
+        }
         let has_head = bytes < HEAD_BYTES || self.read(0).is_none_or(file::begins_log);
         if !has_head || self.lacks_pages.load(Ordering::Acquire) {
             return Err(self.cut());

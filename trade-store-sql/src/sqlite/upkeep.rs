@@ -25,6 +25,9 @@ const QUIET: Duration = Duration::from_secs(1);
 /// What was committed is moved after so long, however much follows it.
 const MOVE_PAUSE_MAX: Duration = Duration::from_secs(30);
 
+/// How often a log is found too short before it was cut.
+const LOOKS: usize = 4;
+
 /// The upkeep of a file. Dropped, it ends.
 #[derive(Debug)]
 pub(super) struct Upkeep {
@@ -88,16 +91,22 @@ impl Upkeep {
 
 impl Kept {
     async fn check(&self) -> Result<(), StoreError> {
-        let Some(bytes) = self.file.look()? else { return Ok(()) };
-        // Another program may have emptied it in order, once all of it was moved: SQLite knows how much has to be there.
+        if self.file.look()?.is_none() {
+            return Ok(());
+        }
+        // Another program may have emptied it in order, once all of it was moved: SQLite knows how much has to be there. It
+        // may do so between the two looks as well.
         let mut connection = self.connection.lock().await;
         let Some(connection) = connection.as_mut() else { return Ok(()) };
-        let (pages, _) = checkpoint(connection, "PRAGMA wal_checkpoint(NOOP)").await?;
-        if bytes < self.file.log_bytes_of(pages) {
-            return Err(self.file.cut());
+        for _ in 0..LOOKS {
+            let (pages, _) = checkpoint(connection, "PRAGMA wal_checkpoint(NOOP)").await?;
+            let Some(bytes) = self.file.look()? else { return Ok(()) };
+            if bytes >= self.file.log_bytes_of(pages) {
+                self.file.know(bytes);
+                return Ok(());
+            }
         }
-        self.file.know(bytes);
-        Ok(())
+        Err(self.file.cut())
     }
 
     async fn is_cut(&self) -> bool {
