@@ -171,6 +171,14 @@ async fn a_right_that_is_revoked_and_a_password_that_is_changed_are_outages_unti
     // Whoever is connected stays so.
     let cut = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'");
     run_sql(&mut admin, &format!("ALTER ROLE {role} PASSWORD 'new'; {cut}")).await;
+    // They are only told to end.
+    let count =
+        format!("SELECT count(*) FROM pg_stat_activity WHERE usename = '{role}' AND state IS NOT NULL");
+    let told = Instant::now();
+    while sessions(&mut admin, &count).await > 0 {
+        assert!(told.elapsed() < RECOVERY_MAX, "the sessions do not end");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     assert_unavailable(&trade("T-2").await);
     assert_unavailable(&api.get("/api/trades").await);
     run_sql(&mut admin, &format!("ALTER ROLE {role} PASSWORD 'old'")).await;
@@ -178,6 +186,10 @@ async fn a_right_that_is_revoked_and_a_password_that_is_changed_are_outages_unti
     assert!(server.stop("TERM").await.success());
     assert_verified(site.url()).await;
     run_sql(&mut admin, &format!("DROP OWNED BY {role} CASCADE; DROP ROLE {role}")).await;
+}
+
+async fn sessions(connection: &mut PgConnection, count: &str) -> i64 {
+    sqlx::query_scalar(sqlx::AssertSqlSafe(count)).fetch_one(connection).await.expect("they are counted")
 }
 
 async fn run_sql(connection: &mut PgConnection, sql: &str) {
