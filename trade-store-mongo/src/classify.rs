@@ -36,6 +36,10 @@ pub(crate) fn meaning(error: &Error) -> (StoreErrorKind, &'static str) {
         ErrorKind::ServerSelection { .. } => {
             (Unavailable, "no server that can serve this was found in time: is there a primary?")
         }
+        // Another operation was not let in, and this one is told by the text of that alone.
+        ErrorKind::ConnectionPoolCleared { message, .. } if message.contains("SCRAM failure") => {
+            (Unsupported, "the server does not let this user in: check name, password and authSource")
+        }
         ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. } | ErrorKind::DnsResolve { .. } => {
             (Unavailable, "the server cannot be reached")
         }
