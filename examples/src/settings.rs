@@ -19,7 +19,7 @@ usage: trade-network [OPTIONS]                 serves until SIGTERM or Ctrl-C; a
        trade-network verify [--store URL]      proves that the log and the tables agree; only reads
        trade-network clock [--store URL] [--into URL]
                                                tells whether the newest step is dated ahead of the clock; with --into it
-                                               copies the network to another, empty store, in which nothing is
+                                               copies the network to an empty store, and dates nothing later than now
        trade-network import-legacy --from mongodb://user:password@host/database [--store URL] [--report FILE]
                                                takes over the collections trades, cargos and inventories of an older
                                                network, from which it only reads, and prints what was odd

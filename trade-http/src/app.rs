@@ -1,6 +1,6 @@
 //! What all handlers share.
 
-use crate::body::Bodies;
+use crate::bodies::Bodies;
 use crate::feed::Live;
 use crate::metrics::Metrics;
 use crate::options::HttpOptions;

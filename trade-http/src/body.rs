@@ -1,7 +1,7 @@
 //! Taking a body in: its size, its type, its JSON, its fields, in this order.
 
 use crate::app::App;
-use crate::budget::{Budget, Share};
+use crate::bodies::{Bodies, Content};
 use crate::call::Call;
 use crate::conditional;
 use crate::fields::Node;
@@ -10,17 +10,13 @@ use crate::input::Input;
 use crate::json::{Json, Unreadable};
 use crate::media;
 use crate::problem::Problem;
-use axum::body::{Body, BodyDataStream};
+use axum::body::{Body, BodyDataStream, HttpBody};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
-use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio::sync::Notify;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use trade_core::command::{Command, Precondition, Request as Submission};
 
 /// The most bytes of a body.
@@ -28,8 +24,8 @@ pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
 /// The most bytes of a batch.
 pub(crate) const BATCH_BYTES_MAX: usize = 16 << 20;
 
-/// For so many bytes, a body may hold one JSON value: a third of what the largest lawful bodies have for each of theirs,
-/// and enough that what is made of a body takes no more than four times as much as the largest of its kind.
+/// For so many bytes, a body may hold one JSON value. The largest lawful ones have as many and more for each of theirs; and
+/// what is made of a body then takes at most four times as much as the largest of its kind.
 const BYTES_OF_A_VALUE: usize = 32;
 /// A body of more is read where it does not hold up others.
 const BYTES_READ_AT_ONCE_MAX: usize = 64 * 1024;
@@ -39,98 +35,11 @@ const BYTES_READ_AT_ONCE_MAX: usize = 64 * 1024;
 const DRAIN_BYTES_MAX: usize = 64 << 20;
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// The memory for all bodies that are on their way or being answered. What a large one takes beyond its beginning, small
-/// ones need not wait for; and where there is no room for the beginning of one, the one that is on its way for longest is
-/// given up.
-#[derive(Debug, Clone)]
-pub(crate) struct Bodies {
-    beginnings: Budget,
-    rest: Budget,
-    /// Oldest first. Those that have arrived are gone.
-    on_their_way: Arc<Mutex<VecDeque<Weak<Notify>>>>,
-}
-
-/// How much of each body is its beginning.
-const BEGINNING_BYTES: usize = 64 * 1024;
-const BEGINNINGS_BYTES_MAX: usize = 16 << 20;
-const REST_BYTES_MAX: usize = 48 << 20;
-/// How many are given up for one, and how long each may take to notice.
-const GIVEN_UP_MAX: usize = 16;
-const GIVE_UP_PAUSE: Duration = Duration::from_millis(5);
-
-impl Bodies {
-    pub(crate) fn new() -> Self {
-        Self {
-            beginnings: Budget::new(BEGINNINGS_BYTES_MAX),
-            rest: Budget::new(REST_BYTES_MAX),
-            on_their_way: Arc::default(),
-        }
-    }
-
-    /// One more is on its way. It is told where it has to be given up.
-    fn begin(&self) -> Arc<Notify> {
-        let given_up = Arc::new(Notify::new());
-        let mut bodies = self.on_their_way.lock().unwrap_or_else(PoisonError::into_inner);
-        // Most arrive at once, and in the order in which they begin.
-        while bodies.front().is_some_and(|oldest| oldest.strong_count() == 0) {
-            bodies.pop_front();
-        }
-        bodies.push_back(Arc::downgrade(&given_up));
-        given_up
-    }
-
-    fn give_up_the_oldest(&self) {
-        let mut bodies = self.on_their_way.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(oldest) = bodies.pop_front() {
-            if let Some(oldest) = oldest.upgrade() {
-                oldest.notify_one();
-                return;
-            }
-        }
-    }
-}
-
 /// A request whose body of at most `MAX` bytes was received.
 #[derive(Debug)]
 pub(crate) struct Received<const MAX: usize> {
     pub(crate) call: Call,
     content: Content,
-}
-
-/// The bytes of a body, and the room they have until it is answered.
-#[derive(Debug)]
-struct Content {
-    bytes: BytesMut,
-    beginning: Share,
-    rest: Share,
-}
-
-impl Content {
-    fn new(bodies: &Bodies) -> Self {
-        Self { bytes: BytesMut::new(), beginning: bodies.beginnings.share(), rest: bodies.rest.share() }
-    }
-
-    async fn add(&mut self, chunk: &Bytes, bodies: &Bodies) -> Result<(), Problem> {
-        let beginning = BEGINNING_BYTES.saturating_sub(self.bytes.len()).min(chunk.len());
-        let mut has_room = self.beginning.take(beginning);
-        for _ in 0..GIVEN_UP_MAX {
-            if has_room {
-                break;
-            }
-            bodies.give_up_the_oldest();
-            sleep(GIVE_UP_PAUSE).await;
-            has_room = self.beginning.take(beginning);
-        }
-        if !has_room || !self.rest.take(chunk.len() - beginning) {
-            return Err(too_many());
-        }
-        self.bytes.extend_from_slice(chunk);
-        Ok(())
-    }
-}
-
-fn too_many() -> Problem {
-    Problem::new("overloaded", "too many bodies are on their way: try again")
 }
 
 impl<const MAX: usize> FromRequest<App> for Received<MAX> {
@@ -166,14 +75,8 @@ fn waits_for_consent(headers: &HeaderMap) -> bool {
 
 async fn receive(body: Body, max: usize, bodies: &Bodies) -> Result<Content, Problem> {
     let mut stream = body.into_data_stream();
-    let mut content = Content::new(bodies);
-    let given_up = bodies.begin();
-    loop {
-        let chunk = tokio::select! {
-            chunk = stream.next() => chunk,
-            () = given_up.notified() => return Err(too_many().unread()),
-        };
-        let Some(chunk) = chunk else { return Ok(content) };
+    let mut content = Content::default();
+    while let Some(chunk) = content.unless_given_up(stream.next()).await? {
         let chunk = chunk.map_err(|error| {
             tracing::debug!(%error, "a body broke off");
             Problem::new("malformed-json", "the body broke off")
@@ -187,7 +90,12 @@ async fn receive(body: Body, max: usize, bodies: &Bodies) -> Result<Content, Pro
             drain(stream);
             return Err(problem.unread());
         }
+        if stream.is_end_stream() {
+            break;
+        }
+        content.wait(bodies);
     }
+    Ok(content)
 }
 
 fn too_large(max: usize) -> Problem {

@@ -29,6 +29,7 @@
 #![warn(missing_docs)]
 
 mod app;
+mod bodies;
 mod body;
 mod budget;
 mod call;

@@ -256,7 +256,8 @@ impl TradeService {
 
     /// Whether the store takes commands now, as far as that shows without one: not while it cannot be read, nor after
     /// commands failed, until something was stored, or some seconds have passed and the head of the log can be held
-    /// ([`Store::hold`]). Where commands then fail again, it is longer each time, up to 80 seconds. To be asked now and then, by whoever sends requests here or elsewhere.
+    /// ([`Store::hold`]). Where commands then fail again, it is longer each time, up to 80 seconds. To be asked now and
+    /// then, by whoever sends requests here or elsewhere.
     ///
     /// # Errors
     /// [`ServiceError::Stopped`] where no command is taken ([`TradeService::is_working`]), [`ServiceError::ClockOff`],

@@ -35,6 +35,7 @@ mod novelty;
 mod pending;
 mod queue;
 mod rivalry;
+mod settle;
 mod turn;
 
 pub(super) use pending::Pending;
@@ -45,8 +46,8 @@ use super::timekeeper::Timekeeper;
 use crate::bus::EventBus;
 use crate::clock::IdSource;
 use crate::command::RequestId;
-use crate::store::{Head, Held, Store, StoreError, StoreErrorKind};
-use failure::{is_away, may_be_of_one, outcome};
+use crate::store::{Head, Store, StoreError, StoreErrorKind};
+use failure::{may_be_of_one, outcome};
 use group::{Closed, Group};
 use novelty::Novelty;
 use queue::{gather, waiting};
@@ -59,11 +60,6 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use turn::EARLY_MIN;
 
-/// The first pause after a conflict; it doubles with each further one.
-const BACKOFF_FIRST: Duration = Duration::from_millis(2);
-const BACKOFF_MAX: Duration = Duration::from_millis(500);
-/// How long a group is tried again while the store is away, or does not answer.
-const AWAY_MAX: Duration = Duration::from_secs(4);
 /// How long ago the store must have said where the log ends for the view to be trusted without asking it.
 const TRUST_MAX: Duration = Duration::from_millis(100);
 /// How long a group waits for those who are about to join it, where that is done.
@@ -104,16 +100,6 @@ enum Next {
     Decide(Vec<Pending>),
     Land(Result<Head, StoreError>),
     End,
-}
-
-/// What became of an attempt.
-enum Attempt {
-    /// Everyone was answered.
-    Done,
-    /// These must be decided again.
-    Again(Vec<Pending>, StoreError),
-    /// Nothing landed, and trying again would not help.
-    Failed(Vec<Pending>, StoreError),
 }
 
 impl Committer {
@@ -395,127 +381,5 @@ impl Committer {
 
     fn attempt_id(&self) -> RequestId {
         RequestId(self.ids.next().into_bytes())
-    }
-
-    /// Brings a group to its end, one attempt after the other. `error` is that of the first, if it was made. Answers what
-    /// was told of a store that is away.
-    async fn settle(&mut self, group: Vec<Pending>, error: Option<StoreError>) -> Option<Arc<StoreError>> {
-        if group.is_empty() {
-            return None;
-        }
-        let settled = match error {
-            Some(error) if !error.is_retryable() => Err((group, error)),
-            error => self.settle_together(group, error).await,
-        };
-        let (group, error) = settled.err()?;
-        if group.len() == 1 || !may_be_of_one(&error) {
-            let error = Arc::new(error);
-            self.fail(group, error.clone());
-            return Some(error).filter(|error| error.kind == StoreErrorKind::Unavailable);
-        }
-        // One command of the group may be what the store cannot take; the others shall not suffer for it.
-        for pending in group {
-            if let Err((group, error)) = self.settle_together(vec![pending], None).await {
-                self.fail(group, Arc::new(error));
-            }
-        }
-        None
-    }
-
-    async fn settle_together(
-        &mut self,
-        mut group: Vec<Pending>,
-        first: Option<StoreError>,
-    ) -> Result<(), (Vec<Pending>, StoreError)> {
-        let mut backoff = BACKOFF_FIRST;
-        let mut attempts_left = self.options.attempts_max.max(1);
-        let begun = Instant::now();
-        let store = self.store.clone();
-        let mut failed = first;
-        group.iter_mut().for_each(|pending| pending.presumed_new = None);
-        loop {
-            // After an error others may be at the same rows, or an attempt still on its way: from then on nobody commits
-            // between our load and our commit.
-            let hold = failed.is_some() || self.rivalry.takes_turns();
-            if let Some(error) = failed {
-                attempts_left -= 1;
-                if attempts_left == 0 {
-                    return Err((group, error));
-                }
-                tracing::debug!(%error, attempts_left, "deciding a group again");
-                tokio::time::sleep(backoff).await;
-                backoff = (backoff * 2).min(BACKOFF_MAX);
-            }
-            let attempt = match if hold { store.hold().await.map(Some) } else { Ok(None) } {
-                Ok(held) => self.attempt(group, held).await,
-                Err(error) => not_tried(group, error),
-            };
-            match attempt {
-                Attempt::Done => return Ok(()),
-                Attempt::Failed(failed, error) => return Err((failed, error)),
-                Attempt::Again(again, error) if is_away(&error) && begun.elapsed() >= AWAY_MAX => {
-                    return Err((again, error));
-                }
-                Attempt::Again(again, error) => {
-                    group = again;
-                    failed = Some(error);
-                }
-            }
-        }
-    }
-
-    /// One attempt, while nothing else is decided or on its way. Where something is presumed to be new, the head is held.
-    async fn attempt(&mut self, commands: Vec<Pending>, held: Option<Box<dyn Held + '_>>) -> Attempt {
-        let head = held.as_ref().and_then(|held| held.head());
-        let (mut all, known) = self.catch_up(&commands, head).await;
-        all.extend(commands);
-        if let Err(error) = known {
-            return not_tried(all, error);
-        }
-        self.rivalry.loaded(self.open.draft.view.head());
-        if let Err((left, error)) = self.decide_loaded(all).await {
-            let mut all = self.start_over();
-            all.extend(left);
-            return not_tried(all, error);
-        }
-        self.open.settled().into_iter().for_each(group::Decided::answer);
-        if self.open.is_clean() {
-            self.open.let_go(KEPT_MAX);
-            return Attempt::Done;
-        }
-        let (commit, closed) = self.open.close(self.attempt_id());
-        let committed = match held {
-            Some(held) => held.commit(&commit).await,
-            None => self.store.commit(&commit).await,
-        };
-        match committed {
-            Ok(head) => {
-                self.rivalry.committed(head);
-                self.novelty.held(closed.presumes_new);
-                self.stored(closed, head);
-                Attempt::Done
-            }
-            Err(error) => {
-                self.rivalry.met(&error);
-                self.novelty.met(&error, closed.presumes_new);
-                self.start_over();
-                let again = closed.undecided(error.kind == StoreErrorKind::OutcomeUnknown);
-                if error.is_retryable() {
-                    Attempt::Again(again, error)
-                } else {
-                    Attempt::Failed(again, error)
-                }
-            }
-        }
-    }
-}
-
-/// An attempt that ended before anything was decided.
-fn not_tried(commands: Vec<Pending>, error: StoreError) -> Attempt {
-    // What became of an earlier attempt must still be found out.
-    if error.is_retryable() || commands.iter().any(Pending::may_have_landed) {
-        Attempt::Again(commands, error)
-    } else {
-        Attempt::Failed(commands, error)
     }
 }

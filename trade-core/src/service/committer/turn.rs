@@ -5,7 +5,8 @@
 
 use super::group::Group;
 use super::queue::{gather, lines, waiting};
-use super::{Attempt, Committer, Pending};
+use super::settle::Attempt;
+use super::{Committer, Pending};
 use crate::store::{Head, LogRecord, StoreError};
 use std::pin::pin;
 use tokio::sync::mpsc;
