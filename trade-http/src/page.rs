@@ -8,7 +8,7 @@ use crate::sent;
 use serde::Serialize;
 use std::thread::available_parallelism;
 use tokio::sync::Semaphore;
-use trade_core::store::{Page, StoreError};
+use trade_core::store::Page;
 
 /// The most bytes of the rows of a page. A single row is a page whatever it takes.
 const BYTES_MAX: usize = 4 << 20;
@@ -84,7 +84,7 @@ pub(crate) async fn list<T, P, F>(
 where
     T: Serialize,
     P: Cursor + Copy,
-    F: Future<Output = Result<Page<T, P>, StoreError>>,
+    F: Future<Output = Result<Page<T, P>, Problem>>,
 {
     let _turn = app.lists.acquire().await;
     let mut rows = Rows::of(name);

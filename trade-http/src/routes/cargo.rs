@@ -8,6 +8,7 @@ use crate::cursor::{CargoCursor, HistoryCursor, Paging};
 use crate::fields::{Node, text};
 use crate::lines::lines;
 use crate::page;
+use crate::problem::Problem;
 use crate::reply::{self, Reply};
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -17,7 +18,7 @@ use trade_core::event::Event;
 use trade_core::rejection::Rejection;
 use trade_core::resource::{Cargo, Sequence, Trade};
 use trade_core::service::TradeService;
-use trade_core::store::{CargoFilter, CargoQuery, Page, Store, StoreError, StoreErrorKind};
+use trade_core::store::{CargoFilter, CargoQuery, Page, Store, StoreError};
 use trade_core::values::{InvalidValue, ShipmentId};
 
 #[derive(Serialize)]
@@ -117,20 +118,19 @@ pub(crate) async fn history(State(app): State<App>, call: Call) -> Reply {
             let (id, paging, limit) = (input.id_before_end("shipmentId"), input.paging(), input.limit());
             Some((id?, paging?, limit))
         })?;
-    let store = app.store();
-    if paging.from.is_none() && store.cargo(&id).await?.is_none() {
-        return Err(Rejection::CargoNotFound(id).into());
-    }
-    let id = &id;
+    let (store, id) = (app.store(), &id);
     page::list(&app, "events", (&paging, limit), |from, limit| async move {
         let after = from.map_or(0, |HistoryCursor(after)| after);
         let mut sequences = store.cargo_history(id, after, limit + 1).await?;
+        if sequences.is_empty() && store.cargo(id).await?.is_none() {
+            return Err(Rejection::CargoNotFound(id.clone()).into());
+        }
         let is_last = sequences.len() <= limit;
         sequences.truncate(limit);
         let events = events_at(store, &sequences).await?;
         if events.len() != sequences.len() {
-            let detail = "the history of a shipment names events that are not in the log";
-            return Err(StoreError::new(StoreErrorKind::Corrupt, "store", "read a history", detail));
+            tracing::error!(%id, "the history names events that are not in the log");
+            return Err(Problem::internal());
         }
         let next = sequences.last().filter(|_| !is_last).map(|last| HistoryCursor(*last));
         Ok(Page { rows: events, next, as_of: None })

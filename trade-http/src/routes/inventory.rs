@@ -115,13 +115,13 @@ pub(crate) async fn ledger(State(app): State<App>, call: Call) -> Reply {
             let (id, item, limit) = (input.id_before_end("stationId"), input.value("itemId"), input.limit());
             Some((id?, item, input.paging()?, limit))
         })?;
-    if !exists(&app, &id).await? {
-        return Err(Rejection::StationNotFound(id).into());
-    }
-    let (store, id, item) = (app.store(), &id, &item);
-    page::list(&app, "entries", (&paging, limit), |from, limit| async move {
+    let (app, store, id, item) = (&app, app.store(), &id, &item);
+    page::list(app, "entries", (&paging, limit), |from, limit| async move {
         let before = from.map(|LedgerCursor(before)| before);
         let page = store.ledger(id, &LedgerQuery { item: item.clone(), before, limit }).await?;
+        if page.rows.is_empty() && !exists(app, id).await? {
+            return Err(Rejection::StationNotFound(id.clone()).into());
+        }
         Ok(page::from_position(page, LedgerCursor))
     })
     .await
