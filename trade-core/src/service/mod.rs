@@ -222,11 +222,12 @@ impl TradeService {
             Some(idempotency) => Some(self.claim(idempotency.request)?),
             None => None,
         };
-        let lines = self.inner.weights.of(&request.command).min(self.inner.options.queue_lines_max);
-        let room = self.inner.room.clone().try_acquire_many_owned(lines);
+        let lines_max = self.inner.options.queue_lines_max;
+        let weight = self.inner.weights.of(&request.command);
+        let room = self.inner.room.clone().try_acquire_many_owned(weight.in_queue.min(lines_max));
         let room = room.map_err(|_| ServiceError::Overloaded)?;
         let (reply, answer) = oneshot::channel();
-        let pending = Pending::new(request, lines, reply, (guard, room));
+        let pending = Pending::new(request, weight.in_group.min(lines_max), reply, (guard, room));
         {
             let queue = self.inner.queue.lock().unwrap_or_else(PoisonError::into_inner);
             let sent = queue.as_ref().is_some_and(|queue| queue.send(pending).is_ok());

@@ -5,20 +5,29 @@ use crate::hash::HashMap;
 use crate::values::StationId;
 use std::sync::{Mutex, PoisonError};
 
-/// An answer lists a station's items, which costs as much as a line of a command for so many of them.
-const ITEMS_OF_A_LINE: usize = 16;
+/// A group reads and writes what its commands have in common once: an answer that lists a station's items costs it as much
+/// as a line for so many of them.
+const ITEMS_OF_A_LINE: u32 = 16;
 /// Stations of fewer items weigh nothing.
-const ITEMS_MIN: usize = 16 * ITEMS_OF_A_LINE;
+const ITEMS_MIN: usize = 256;
 /// How many stations are remembered.
 const KNOWN_MAX: usize = 10_000;
+
+/// In lines, at least one each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Weight {
+    /// Of a group.
+    pub(super) in_group: u32,
+    /// Of the queue, in which whoever comes later waits for it.
+    pub(super) in_queue: u32,
+}
 
 /// Weighs commands, by their own lines and by the answers that were given before.
 #[derive(Debug, Default)]
 pub(super) struct Weights(Mutex<HashMap<StationId, u32>>);
 
 impl Weights {
-    /// In lines, at least one.
-    pub(super) fn of(&self, command: &Command) -> u32 {
+    pub(super) fn of(&self, command: &Command) -> Weight {
         let lines = match command {
             Command::CreateStation(command) => command.items.len(),
             Command::InitiateTrade(command) => command.items.len(),
@@ -28,9 +37,17 @@ impl Weights {
             Command::UpdateTrade(_) | Command::ExpireTrade(_) | Command::UpdateCargo(_) => 1,
         };
         let lines = u32::try_from(lines.max(1)).unwrap_or(u32::MAX);
-        let Command::AdjustInventory(command) = command else { return lines };
+        let listed = match command {
+            Command::AdjustInventory(command) => self.listed(&command.station_id),
+            _ => 0,
+        };
+        Weight { in_group: lines.max(listed / ITEMS_OF_A_LINE), in_queue: lines.max(listed) }
+    }
+
+    /// How many items of a station an answer lists, where those are many.
+    fn listed(&self, station: &StationId) -> u32 {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.max(known.get(&command.station_id).copied().unwrap_or(0))
+        known.get(station).copied().unwrap_or(0)
     }
 
     /// Remembers how much an answer was.
@@ -39,12 +56,12 @@ impl Weights {
         if inventory.items.len() < ITEMS_MIN {
             return;
         }
-        let weight = u32::try_from(inventory.items.len() / ITEMS_OF_A_LINE).unwrap_or(u32::MAX);
+        let listed = u32::try_from(inventory.items.len()).unwrap_or(u32::MAX);
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= KNOWN_MAX && !known.contains_key(&inventory.station_id) {
             known.clear();
         }
-        known.insert(inventory.station_id.clone(), weight);
+        known.insert(inventory.station_id.clone(), listed);
     }
 }
 
@@ -66,9 +83,11 @@ mod tests {
             let answer = service.submit(Request::new(open_station(station, &stock))).await.unwrap();
             weights.learn(&answer.outcome);
         }
-        assert_eq!(weights.of(&adjust("large", &[("item-0", 1)])), 312);
+        let of_large = Weight { in_group: 312, in_queue: 5_000 };
+        assert_eq!(weights.of(&adjust("large", &[("item-0", 1)])), of_large);
         for station in ["small", "unknown"] {
-            assert_eq!(weights.of(&adjust(station, &[("item-0", 1), ("item-1", 1)])), 2, "{station}");
+            let weight = weights.of(&adjust(station, &[("item-0", 1), ("item-1", 1)]));
+            assert_eq!(weight, Weight { in_group: 2, in_queue: 2 }, "{station}");
         }
     }
 }
