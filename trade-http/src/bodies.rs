@@ -76,11 +76,18 @@ impl Bodies {
 #[derive(Debug, Default)]
 pub(crate) struct Content {
     pub(crate) bytes: BytesMut,
+    /// How long it is said to be.
+    declared: usize,
     room: Option<(Share, Share)>,
     given_up: Option<Arc<Notify>>,
 }
 
 impl Content {
+    /// Of a body that is said to be so long, if that is said.
+    pub(crate) fn new(declared: Option<usize>) -> Self {
+        Self { declared: declared.unwrap_or(0), ..Self::default() }
+    }
+
     /// # Errors
     /// 503 `overloaded` where there is no room.
     pub(crate) async fn add(&mut self, chunk: &Bytes, bodies: &Bodies) -> Result<(), Problem> {
@@ -90,6 +97,10 @@ impl Content {
         let is_taken = rest.take(chunk.len() - of_beginning);
         if !is_taken || !bodies.take_beginning(beginning, of_beginning).await {
             return Err(too_many());
+        }
+        // One that proves to be large is not moved again as it grows. What is said to come takes no memory before it does.
+        if self.bytes.len() >= BEGINNING_BYTES {
+            self.bytes.reserve(chunk.len().max(self.declared.saturating_sub(self.bytes.len())));
         }
         self.bytes.extend_from_slice(chunk);
         Ok(())

@@ -52,7 +52,7 @@ impl<const MAX: usize> FromRequest<App> for Received<MAX> {
         let waits = waits_for_consent(&call.headers);
         let declared =
             call.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        if declared.is_some_and(|length: u64| length > MAX as u64) {
+        if declared.is_some_and(|length| length > MAX) {
             if !waits {
                 drain(body.into_data_stream());
             }
@@ -61,7 +61,7 @@ impl<const MAX: usize> FromRequest<App> for Received<MAX> {
         if waits {
             media::check(&call.headers).map_err(Problem::unread)?;
         }
-        match timeout(app.options.request_timeout, receive(body, MAX, &app.bodies)).await {
+        match timeout(app.options.request_timeout, receive(body, MAX, declared, &app.bodies)).await {
             Ok(content) => Ok(Self { call, content: content? }),
             Err(_) => Err(Problem::new("request-timeout", "the body did not arrive in time")),
         }
@@ -73,9 +73,14 @@ fn waits_for_consent(headers: &HeaderMap) -> bool {
     headers.get(header::EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
-async fn receive(body: Body, max: usize, bodies: &Bodies) -> Result<Content, Problem> {
+async fn receive(
+    body: Body,
+    max: usize,
+    declared: Option<usize>,
+    bodies: &Bodies,
+) -> Result<Content, Problem> {
     let mut stream = body.into_data_stream();
-    let mut content = Content::default();
+    let mut content = Content::new(declared);
     while let Some(chunk) = content.unless_given_up(stream.next()).await? {
         let chunk = chunk.map_err(|error| {
             tracing::debug!(%error, "a body broke off");

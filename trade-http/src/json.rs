@@ -96,25 +96,31 @@ impl<'de> Visitor<'de> for Values<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Json<'de>, A::Error> {
         let mut list = Vec::new();
         while let Some(value) = access.next_element_seed(self)? {
-            list.push(value);
+            push(&mut list, value);
         }
-        // Of many short lists, what they have in reserve would be most.
-        list.shrink_to_fit();
         Ok(Json::List(list))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Json<'de>, A::Error> {
         let mut members = Vec::new();
         while let Some(Key(key)) = access.next_key()? {
-            members.push((key, access.next_value_seed(self)?));
+            let value = access.next_value_seed(self)?;
+            push(&mut members, (key, value));
         }
-        members.shrink_to_fit();
         members.sort_by(|(a, _), (b, _): &(Cow<'_, str>, Json<'_>)| a.cmp(b));
         if members.windows(2).any(|pair| pair[0].0 == pair[1].0) {
             return Err(A::Error::custom("an object has the same key twice"));
         }
         Ok(Json::Object(members))
     }
+}
+
+/// Adds to a list that most likely has no other: of many short ones, what they have in reserve would be most.
+fn push<T>(list: &mut Vec<T>, value: T) {
+    if list.is_empty() {
+        list.reserve_exact(1);
+    }
+    list.push(value);
 }
 
 #[derive(serde::Deserialize)]
