@@ -38,12 +38,30 @@ async fn two() -> (Database, [PostgresStore; 2], Sequence) {
     let database = Database::create().await;
     let here = PostgresStore::connect(&database.url()).await.unwrap();
     let there = PostgresStore::connect(&database.url()).await.unwrap();
+    for store in [&here, &there] {
+        is_listening(&database, store).await;
+    }
     let mut end = 0;
     for n in 0..2 {
         let commit = opening(&here, &format!("own-{n}"), 3).await;
         end = here.hold().await.unwrap().commit(&commit).await.unwrap().sequence;
     }
     (database, [here, there], end)
+}
+
+/// Waits until a store hears what others tell: it begins to listen while it is in use.
+async fn is_listening(database: &Database, store: &PostgresStore) {
+    let mut connection = database.connection().await;
+    let mut heard = store.state.wake.heard.clone();
+    let told = async {
+        loop {
+            connection.execute("NOTIFY tn_public, '1'").await.unwrap();
+            if timeout(Duration::from_millis(50), heard.wait_for(|&newest| newest > 0)).await.is_ok() {
+                return;
+            }
+        }
+    };
+    timeout(PATIENCE, told).await.unwrap();
 }
 
 /// What is known of the log after the last step before `end` while it is held, without reading it; and what it holds.
@@ -128,6 +146,7 @@ async fn a_server_that_cannot_compare_is_read_from() {
     // A function of the user's own comes before the server's.
     let url = format!("{}&options=-c%20search_path%3Dpublic,pg_catalog", database.url());
     let here = PostgresStore::connect(&url).await.unwrap();
+    is_listening(&database, &here).await;
     let own = opening(&here, "own", 1).await;
     let after = here.hold().await.unwrap().commit(&own).await.unwrap().sequence;
     assert!(after > end);

@@ -43,7 +43,7 @@ pub(super) struct Wake {
     /// What this store is about to write.
     planned: mpsc::Sender<Vec<LogRecord>>,
     /// The newest that another told of, since the connection was made.
-    heard: watch::Receiver<Sequence>,
+    pub(super) heard: watch::Receiver<Sequence>,
     /// What was told ahead.
     pub(super) ahead: Arc<Ahead>,
     poll_interval: Duration,
