@@ -238,8 +238,9 @@ impl EventBus {
     pub(crate) async fn follow(self) {
         let mut closed = self.inner.head.subscribe();
         tokio::select! {
-            () = self.follow_log() => {}
+            biased;
             _ = closed.wait_for(Option::is_none) => {}
+            () = self.follow_log() => {}
         }
     }
 
@@ -250,6 +251,7 @@ impl EventBus {
             let newest = self.newest();
             // What is read and not taken in when it is time to look is read again.
             let followed = tokio::select! {
+                biased;
                 () = sleep_until(look_at) => {
                     look_at = Instant::now() + LOOK_INTERVAL;
                     self.look().await
@@ -270,6 +272,7 @@ impl EventBus {
 
     async fn follow_on(&self, newest: Sequence) -> Result<(), StoreError> {
         tokio::select! {
+            biased;
             () = self.inner.gap.notified() => {}
             changed = self.inner.store.changed(newest) => {
                 changed?;
@@ -318,6 +321,7 @@ impl EventBus {
         let mut head = self.head();
         let newer = head.wait_for(|head| head.is_none_or(|head| head > newest));
         tokio::select! {
+            biased;
             newer = timeout(HANDOVER_MAX, newer) => newer.is_ok(),
             () = self.inner.gap.notified() => false,
         }

@@ -1,6 +1,6 @@
 //! Passing on what a wrapping store does not change.
 
-/// Implements the reading traits for a type by passing every call to `self.inner`, after `self.before_read(operation)?`,
+/// Implements the reading traits for a type by passing every call to `self.inner`, after `self.before_read(operation).await?`,
 /// what it reads of the log by way of `self.as_damaged(records)`; what is foretold, `self.hear(after)` tells.
 macro_rules! delegate_reads {
     ($name:ty) => {
@@ -10,7 +10,7 @@ macro_rules! delegate_reads {
                 &self,
                 id: &$crate::values::TransactionId,
             ) -> Result<Option<std::sync::Arc<$crate::resource::Trade>>, $crate::store::StoreError> {
-                self.before_read("trade")?;
+                self.before_read("trade").await?;
                 self.inner.trade(id).await
             }
 
@@ -21,7 +21,7 @@ macro_rules! delegate_reads {
                 $crate::store::Page<std::sync::Arc<$crate::resource::Trade>, $crate::resource::Sequence>,
                 $crate::store::StoreError,
             > {
-                self.before_read("trades")?;
+                self.before_read("trades").await?;
                 self.inner.trades(query).await
             }
 
@@ -30,7 +30,7 @@ macro_rules! delegate_reads {
                 now: $crate::values::Timestamp,
                 limit: usize,
             ) -> Result<Vec<$crate::values::TransactionId>, $crate::store::StoreError> {
-                self.before_read("expired_trades")?;
+                self.before_read("expired_trades").await?;
                 self.inner.expired_trades(now, limit).await
             }
         }
@@ -41,7 +41,7 @@ macro_rules! delegate_reads {
                 &self,
                 id: &$crate::values::ShipmentId,
             ) -> Result<Option<std::sync::Arc<$crate::resource::Cargo>>, $crate::store::StoreError> {
-                self.before_read("cargo")?;
+                self.before_read("cargo").await?;
                 self.inner.cargo(id).await
             }
 
@@ -52,7 +52,7 @@ macro_rules! delegate_reads {
                 $crate::store::Page<std::sync::Arc<$crate::resource::Cargo>, $crate::resource::Sequence>,
                 $crate::store::StoreError,
             > {
-                self.before_read("cargo_list")?;
+                self.before_read("cargo_list").await?;
                 self.inner.cargo_list(query).await
             }
 
@@ -62,7 +62,7 @@ macro_rules! delegate_reads {
                 after: $crate::resource::Sequence,
                 limit: usize,
             ) -> Result<Vec<$crate::resource::Sequence>, $crate::store::StoreError> {
-                self.before_read("cargo_history")?;
+                self.before_read("cargo_history").await?;
                 self.inner.cargo_history(id, after, limit).await
             }
         }
@@ -74,7 +74,7 @@ macro_rules! delegate_reads {
                 id: &$crate::values::StationId,
                 query: &$crate::store::InventoryQuery,
             ) -> Result<Option<$crate::store::InventoryPage>, $crate::store::StoreError> {
-                self.before_read("inventory")?;
+                self.before_read("inventory").await?;
                 self.inner.inventory(id, query).await
             }
 
@@ -87,7 +87,7 @@ macro_rules! delegate_reads {
                 $crate::store::Page<$crate::resource::Inventory, $crate::resource::Sequence>,
                 $crate::store::StoreError,
             > {
-                self.before_read("inventory_list")?;
+                self.before_read("inventory_list").await?;
                 self.inner.inventory_list(before, limit, items_max).await
             }
 
@@ -99,7 +99,7 @@ macro_rules! delegate_reads {
                 $crate::store::Page<$crate::resource::LedgerEntry, $crate::store::LedgerPosition>,
                 $crate::store::StoreError,
             > {
-                self.before_read("ledger")?;
+                self.before_read("ledger").await?;
                 self.inner.ledger(station, query).await
             }
 
@@ -111,7 +111,7 @@ macro_rules! delegate_reads {
                 $crate::store::Page<$crate::resource::LedgerEntry, $crate::store::LedgerPosition>,
                 $crate::store::StoreError,
             > {
-                self.before_read("ledger_after")?;
+                self.before_read("ledger_after").await?;
                 self.inner.ledger_after(after, limit).await
             }
         }
@@ -119,7 +119,7 @@ macro_rules! delegate_reads {
         #[async_trait::async_trait]
         impl $crate::store::EventLog for $name {
             async fn head(&self) -> Result<$crate::store::Head, $crate::store::StoreError> {
-                self.before_read("head")?;
+                self.before_read("head").await?;
                 self.inner.head().await
             }
 
@@ -129,7 +129,7 @@ macro_rules! delegate_reads {
                 records_max: usize,
                 bytes_max: usize,
             ) -> Result<Vec<$crate::store::LogRecord>, $crate::store::StoreError> {
-                self.before_read("read")?;
+                self.before_read("read").await?;
                 self.as_damaged(self.inner.read(after, records_max, bytes_max).await?)
             }
 
@@ -139,7 +139,7 @@ macro_rules! delegate_reads {
                 records_max: usize,
                 bytes_max: usize,
             ) -> Result<Vec<$crate::store::LogRecord>, $crate::store::StoreError> {
-                self.before_read("read_to_commit")?;
+                self.before_read("read_to_commit").await?;
                 self.as_damaged(self.inner.read_to_commit(after, records_max, bytes_max).await?)
             }
 
@@ -151,7 +151,7 @@ macro_rules! delegate_reads {
                 &self,
                 after: $crate::resource::Sequence,
             ) -> Result<(), $crate::store::StoreError> {
-                self.before_read("changed")?;
+                self.before_read("changed").await?;
                 self.inner.changed(after).await
             }
         }

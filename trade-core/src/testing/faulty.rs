@@ -259,7 +259,7 @@ impl FaultyStore {
         self.board.foretold(self.number, after).await
     }
 
-    fn before_read(&self, operation: &'static str) -> Result<(), StoreError> {
+    async fn before_read(&self, operation: &'static str) -> Result<(), StoreError> {
         if operation.starts_with("read") {
             self.log_reads.fetch_add(1, Ordering::SeqCst);
         }
@@ -321,7 +321,7 @@ impl Store for FaultyStore {
     }
 
     async fn load(&self, keys: &Keys) -> Result<Loaded, StoreError> {
-        self.before_read("load")?;
+        self.before_read("load").await?;
         self.ids_asked.fetch_add((keys.trades.len() + keys.cargo.len()) as u64, Ordering::SeqCst);
         let meeting = self.plan().meetings.pop_front().flatten();
         if let Some(barrier) = meeting {
@@ -342,7 +342,7 @@ impl Store for FaultyStore {
     }
 
     async fn hold(&self) -> Result<Box<dyn Held + '_>, StoreError> {
-        self.before_read("hold")?;
+        self.before_read("hold").await?;
         self.heard("hold", StoreErrorKind::Unavailable).await?;
         Ok(Box::new(HeldBy { store: self, _head: self.head.clone().lock_owned().await }))
     }
@@ -352,7 +352,7 @@ impl Store for FaultyStore {
     }
 
     async fn prune_receipts(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
-        self.before_read("prune_receipts")?;
+        self.before_read("prune_receipts").await?;
         self.inner.prune_receipts(before, limit).await
     }
 }
@@ -360,7 +360,7 @@ impl Store for FaultyStore {
 #[async_trait]
 impl Lands for FaultyStore {
     async fn land(&self, commit: &Commit) -> Result<Head, StoreError> {
-        self.before_read("commit")?;
+        self.before_read("commit").await?;
         self.commits_tried.fetch_add(1, Ordering::SeqCst);
         self.tell(commit.log.clone());
         if self.plan().steps_max.is_some_and(|max| commit.log.len() > max) {

@@ -46,6 +46,7 @@
 //! | [`saboteurs`] | stores that are wrong in one way each, to prove that the suite notices |
 //! | [`faulty`] | a store that fails before, during and after its commits, to test what stands on it |
 //! | [`workload`] | many callers at once, from a seed, and the proof that every answer they got was true |
+//! | [`simulation`] | a network, its callers and all that may befall them, under one seed |
 //! | [`audit`] | whether what is stored agrees with its log |
 //! | [`model`] | the rules once more, as simple as can be, to compare with |
 //! | [`strategies`] | proptest strategies for every value and command |
@@ -64,6 +65,7 @@ pub mod faulty;
 pub mod fixtures;
 pub mod model;
 pub mod saboteurs;
+pub mod simulation;
 pub mod snapshot;
 pub mod strategies;
 pub mod workload;

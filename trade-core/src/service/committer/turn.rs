@@ -186,6 +186,7 @@ async fn beside<W, T>(
     let mut ended = None;
     loop {
         tokio::select! {
+            biased;
             done = &mut work => return (done, ended),
             result = &mut *other, if ended.is_none() => ended = Some(result),
         }

@@ -1,0 +1,202 @@
+//! A store as a process finds it: it takes its time, fails, and does not outlive the process.
+
+use super::super::delegate::{HeldBy, Lands, delegate_reads};
+use super::super::faulty::Fault;
+use super::Troubles;
+use super::chance::Chance;
+use super::trace::Trace;
+use crate::resource::Sequence;
+use crate::store::{Commit, Head, Held, Keys, Loaded, LogRecord, Store, StoreError, StoreErrorKind};
+use crate::values::Timestamp;
+use async_trait::async_trait;
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+/// What all processes over one store share.
+#[derive(Debug)]
+pub(super) struct Sea {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) chance: Chance,
+    pub(super) trace: Trace,
+    pub(super) troubles: Troubles,
+    head: Arc<tokio::sync::Mutex<()>>,
+    /// Where the log ends, as far as something landed.
+    landed: watch::Sender<Sequence>,
+    calm: AtomicBool,
+}
+
+impl Sea {
+    pub(super) fn new(store: Arc<dyn Store>, chance: Chance, trace: Trace, troubles: Troubles) -> Self {
+        let (head, landed) = (Arc::default(), watch::Sender::new(0));
+        Self { store, chance, trace, troubles, head, landed, calm: AtomicBool::new(false) }
+    }
+
+    /// From now on nothing fails.
+    pub(super) fn calm_down(&self) {
+        self.calm.store(true, Ordering::SeqCst);
+    }
+
+    /// Where the log ends.
+    pub(super) fn newest(&self) -> Sequence {
+        *self.landed.borrow()
+    }
+
+    fn fails(&self, per_mille: u64) -> bool {
+        self.troubles.faults && !self.calm.load(Ordering::SeqCst) && self.chance.happens(per_mille)
+    }
+
+    async fn land(&self, process: usize, commit: &Commit) -> Result<Head, StoreError> {
+        let landed = self.store.commit(commit).await;
+        match &landed {
+            Ok(head) => {
+                self.landed.send_replace(head.sequence);
+                self.trace.note(format_args!("store: {process} wrote up to {}", head.sequence));
+            }
+            Err(error) => self.trace.note(format_args!("store: {process} wrote nothing: {:?}", error.kind)),
+        }
+        landed
+    }
+}
+
+/// The store as one process has it. Once that has crashed it reads and writes nothing any more, and holds nothing.
+#[derive(Debug)]
+pub(super) struct Unsteady {
+    sea: Arc<Sea>,
+    inner: Arc<dyn Store>,
+    process: usize,
+    crashed: watch::Sender<bool>,
+    offline: AtomicBool,
+}
+
+impl Unsteady {
+    pub(super) fn new(sea: Arc<Sea>, process: usize) -> Self {
+        let inner = sea.store.clone();
+        Self { sea, inner, process, crashed: watch::Sender::new(false), offline: AtomicBool::new(false) }
+    }
+
+    pub(super) fn crash(&self) {
+        self.crashed.send_replace(true);
+    }
+
+    pub(super) fn set_offline(&self, offline: bool) {
+        self.offline.store(offline, Ordering::SeqCst);
+    }
+
+    /// Returns once the process has crashed.
+    pub(super) async fn ended(&self) {
+        let mut crashed = self.crashed.subscribe();
+        // The sender is our own.
+        let _ = crashed.wait_for(|crashed| *crashed).await;
+    }
+
+    fn is_gone(&self) -> bool {
+        *self.crashed.borrow() || self.offline.load(Ordering::SeqCst)
+    }
+
+    async fn before_read(&self, operation: &'static str) -> Result<(), StoreError> {
+        self.sea.chance.dawdle(4).await;
+        if self.is_gone() || self.sea.fails(20) {
+            self.sea.trace.note(format_args!("store: {} cannot {operation}", self.process));
+            return Err(failed(StoreErrorKind::Unavailable, operation));
+        }
+        Ok(())
+    }
+
+    fn as_damaged(&self, records: Vec<LogRecord>) -> Result<Vec<LogRecord>, StoreError> {
+        Ok(records)
+    }
+
+    async fn hear(&self, _after: Sequence) -> Vec<LogRecord> {
+        pending().await
+    }
+
+    /// What becomes of a commit that fails.
+    async fn fail(&self, fault: Fault, commit: &Commit) -> StoreError {
+        self.sea.trace.note(format_args!("store: {} is to commit, {fault:?}", self.process));
+        let kind = match fault {
+            Fault::Unavailable => StoreErrorKind::Unavailable,
+            Fault::Conflict => StoreErrorKind::Conflict,
+            Fault::Internal => StoreErrorKind::Internal,
+            Fault::Lost => StoreErrorKind::OutcomeUnknown,
+            Fault::Unanswered => match self.sea.land(self.process, commit).await {
+                Ok(_) => StoreErrorKind::OutcomeUnknown,
+                Err(error) => return error,
+            },
+            Fault::Late(delay) => {
+                let (sea, process, commit) = (self.sea.clone(), self.process, commit.clone());
+                tokio::spawn(async move {
+                    sleep(delay).await;
+                    // It may come too late: then it is refused, as it must be.
+                    let _ = sea.land(process, &commit).await;
+                });
+                StoreErrorKind::OutcomeUnknown
+            }
+        };
+        failed(kind, "commit")
+    }
+}
+
+fn failed(kind: StoreErrorKind, operation: &'static str) -> StoreError {
+    StoreError::new(kind, "simulated", operation, "the seed has it so")
+}
+
+delegate_reads!(Unsteady);
+
+#[async_trait]
+impl Store for Unsteady {
+    fn name(&self) -> &'static str {
+        "simulated"
+    }
+
+    async fn load(&self, keys: &Keys) -> Result<Loaded, StoreError> {
+        self.before_read("load").await?;
+        let loaded = self.inner.load(keys).await;
+        self.sea.chance.dawdle(4).await;
+        loaded
+    }
+
+    async fn commit(&self, commit: &Commit) -> Result<Head, StoreError> {
+        self.hold().await?.commit(commit).await
+    }
+
+    async fn hold(&self) -> Result<Box<dyn Held + '_>, StoreError> {
+        self.before_read("hold").await?;
+        let head = self.sea.head.clone().lock_owned().await;
+        Ok(Box::new(HeldBy { store: self, _head: head }))
+    }
+
+    async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
+    }
+
+    async fn prune_receipts(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        self.before_read("prune receipts").await?;
+        self.inner.prune_receipts(before, limit).await
+    }
+}
+
+#[async_trait]
+impl Lands for Unsteady {
+    async fn land(&self, commit: &Commit) -> Result<Head, StoreError> {
+        let chance = &self.sea.chance;
+        chance.dawdle(10).await;
+        // What was sent before the process crashed may arrive.
+        if self.is_gone() && (self.offline.load(Ordering::SeqCst) || chance.happens(500)) {
+            return Err(failed(StoreErrorKind::Unavailable, "commit"));
+        }
+        let landed = if self.sea.fails(150) {
+            let late = Fault::Late(Duration::from_millis(chance.below(40)));
+            let faults =
+                [Fault::Unavailable, Fault::Conflict, Fault::Internal, Fault::Lost, Fault::Unanswered, late];
+            Err(self.fail(*chance.pick(&faults), commit).await)
+        } else {
+            self.sea.land(self.process, commit).await
+        };
+        chance.dawdle(10).await;
+        landed
+    }
+}
