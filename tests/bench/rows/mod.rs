@@ -2,6 +2,7 @@
 
 mod backlog;
 mod databases;
+mod follow;
 mod greedy;
 mod http;
 mod idle;
@@ -121,4 +122,7 @@ pub(crate) const WORKS: &[Work] = works![
     "mongo-callers-1024" [Need::Server(Kind::Mongo)] => databases::mongo,
     "mongo-seed" [Need::Server(Kind::Mongo), Need::Mongoose] => databases::seed,
     "mongo-processes" [Need::Server(Kind::Mongo)] => databases::processes,
+    "postgres-follow" [Need::Server(Kind::Postgres)] => follow::postgres,
+    "mysql-follow" [Need::Server(Kind::MySql)] => follow::mysql,
+    "mongo-follow" [Need::Server(Kind::Mongo)] => follow::mongo,
 ];

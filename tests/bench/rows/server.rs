@@ -24,7 +24,7 @@ pub(super) struct Served {
     pub(super) address: SocketAddr,
     pub(super) shape: Shape,
     next: Arc<AtomicU64>,
-    _place: Place,
+    pub(super) place: Place,
 }
 
 impl Served {
@@ -41,7 +41,7 @@ impl Served {
         for station in 0..STATIONS {
             publisher.send("POST", "/api/inventory", &shape.opening_body(station))?;
         }
-        Ok(Self { server, address, shape, next: Arc::default(), _place: place })
+        Ok(Self { server, address, shape, next: Arc::default(), place })
     }
 
     /// A load of single trades.

@@ -15,13 +15,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-const CONNECT_MAX: Duration = Duration::from_secs(60);
-const DELIVER_MAX: Duration = Duration::from_secs(30);
+pub(super) const CONNECT_MAX: Duration = Duration::from_secs(60);
+pub(super) const DELIVER_MAX: Duration = Duration::from_secs(30);
 /// Between the last connection and the first event, and after the last event, to see one too many.
 const REST: Duration = Duration::from_millis(300);
-const STREAM: &str = "/api/updates/real-time";
-const STATION: &str = "/api/inventory/station-0";
-const ADJUSTMENT: &str = r#"{"adjustments":[{"itemId":"item-0","delta":1,"reason":"received"}]}"#;
+pub(super) const STREAM: &str = "/api/updates/real-time";
+pub(super) const STATION: &str = "/api/inventory/station-0";
+pub(super) const ADJUSTMENT: &str = r#"{"adjustments":[{"itemId":"item-0","delta":1,"reason":"received"}]}"#;
 const EVENTS_PER_SECOND: f64 = 20.0;
 
 /// A source of events, one for each call.
@@ -61,7 +61,7 @@ pub(super) fn subscribe(path: &str, last_event_id: Option<u64>) -> String {
 }
 
 /// The newest event of a server, as it is streamed.
-fn newest_event(publisher: &mut Publisher) -> Result<(u64, String), Failure> {
+pub(super) fn newest_event(publisher: &mut Publisher) -> Result<(u64, String), Failure> {
     let (mut after, mut event) = (0, None);
     loop {
         let path = format!("/api/updates?limit=500&after={after}");
@@ -205,9 +205,18 @@ pub(super) async fn latency(setup: &Setup) -> Result<Vec<Row>, Failure> {
     ])
 }
 
-struct Latency {
-    p50_ms: f64,
-    p99_ms: f64,
+pub(super) struct Latency {
+    pub(super) p50_ms: f64,
+    pub(super) p99_ms: f64,
+}
+
+impl Latency {
+    /// Of all that was measured, in microseconds.
+    pub(super) fn of(mut latencies_us: Vec<u32>) -> Result<Self, Failure> {
+        latencies_us.sort_unstable();
+        let at = |share| quantile(&latencies_us, share).map(|us| f64::from(us) / 1e3).ok_or("nothing came");
+        Ok(Self { p50_ms: at(0.5)?, p99_ms: at(0.99)? })
+    }
 }
 
 fn paced(source: &mut Source, subscribers: u64, duration: Duration) -> Result<Latency, Failure> {
@@ -224,11 +233,9 @@ fn paced(source: &mut Source, subscribers: u64, duration: Duration) -> Result<La
     fleet.delivered(subscribers * u64::from(events), DELIVER_MAX)?;
     std::thread::sleep(REST);
     let received = fleet.finish()?;
-    let mut latencies: Vec<u32> = received.into_iter().flat_map(|received| received.latencies_us).collect();
+    let latencies: Vec<u32> = received.into_iter().flat_map(|received| received.latencies_us).collect();
     if latencies.len() as u64 != subscribers * u64::from(events) {
         return Err(format!("{} deliveries of {events} events", latencies.len()).into());
     }
-    latencies.sort_unstable();
-    let at = |share| quantile(&latencies, share).map(|us| f64::from(us) / 1e3).ok_or("nothing came");
-    Ok(Latency { p50_ms: at(0.5)?, p99_ms: at(0.99)? })
+    Latency::of(latencies)
 }
