@@ -11,10 +11,20 @@ fn number(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is a whole number")))
 }
 
+/// Runs a seed, and tells how to repeat one that fails.
+fn hold(seed: u64) {
+    let held = std::panic::catch_unwind(|| Simulation::of_seed(seed).assert_holds());
+    assert!(
+        held.is_ok(),
+        "repeat it with: TRADE_SIMULATION_SEED={seed} \
+         cargo test -p trade-core --all-features --test simulation seed_of -- --nocapture"
+    );
+}
+
 #[test]
 fn whatever_befalls_a_network_it_holds() {
     for seed in 0..100 {
-        Simulation::of_seed(seed).assert_holds();
+        hold(seed);
     }
 }
 
@@ -32,7 +42,7 @@ fn as_many_seeds_as_there_is_time_for_hold() {
         let play = |thread| {
             let mut seeds = (first + thread..).step_by(usize::try_from(threads).unwrap());
             let seeds = seeds.by_ref().take_while(|_| Instant::now() < end);
-            seeds.map(|seed| Simulation::of_seed(seed).assert_holds()).count()
+            seeds.map(hold).count()
         };
         let players: Vec<_> = (0..threads).map(|thread| scope.spawn(move || play(thread))).collect();
         players.into_iter().map(|player| player.join().unwrap()).sum::<usize>()

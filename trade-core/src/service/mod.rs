@@ -25,6 +25,9 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use weight::Weights;
 
+/// Told to whoever waited for a committer that ended, or lost them.
+pub(crate) const COMMITTER_ENDED: &str = "the committer ended before it answered";
+
 /// How a [`TradeService`] works.
 #[derive(Debug, Clone)]
 pub struct ServiceOptions {
@@ -244,8 +247,7 @@ impl TradeService {
     }
 
     fn committer_ended(&self) -> StoreError {
-        let detail = "the committer ended before it answered";
-        StoreError::new(StoreErrorKind::Internal, self.inner.store.name(), "commit", detail)
+        StoreError::new(StoreErrorKind::Internal, self.inner.store.name(), "commit", COMMITTER_ENDED)
     }
 
     /// Whether commands are still taken: not after [`TradeService::shutdown`], nor after a defect ended the committer.

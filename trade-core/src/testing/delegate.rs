@@ -1,7 +1,8 @@
 //! Passing on what a wrapping store does not change.
 
-/// Implements the reading traits for a type by passing every call to `self.inner`, after `self.before_read(operation).await?`,
-/// what it reads of the log by way of `self.as_damaged(records)`; what is foretold, `self.hear(after)` tells.
+/// Implements the reading traits for a type by passing every call to `self.inner`, after
+/// `self.before_read(operation).await?`, what it reads of the log by way of `self.as_damaged(records)`; what is foretold,
+/// `self.hear(after)` tells.
 macro_rules! delegate_reads {
     ($name:ty) => {
         #[async_trait::async_trait]

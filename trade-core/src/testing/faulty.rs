@@ -1,6 +1,7 @@
 //! A store that fails, as servers, networks and disks do.
 
 use super::board::Board;
+use super::chance::Chance;
 use super::delegate::{HeldBy, Lands, delegate_reads};
 use crate::resource::Sequence;
 use crate::store::{Commit, Head, Held, Keys, Loaded, LogRecord, Store, StoreError, StoreErrorKind};
@@ -56,8 +57,8 @@ struct Plan {
     commits: VecDeque<Option<Fault>>,
     loads: VecDeque<Option<StoreErrorKind>>,
     meetings: VecDeque<Option<Arc<Barrier>>>,
-    /// The state of the generator, and how many of a thousand commits, and of a thousand loads, fail.
-    seeded: Option<(u64, u64, u64)>,
+    /// What is drawn from, and how many of a thousand commits, and of a thousand loads, fail.
+    seeded: Option<(Chance, u64, u64)>,
     /// How long the store is waited for in vain.
     silence: Option<Duration>,
     damage: Option<Damage>,
@@ -66,22 +67,16 @@ struct Plan {
 }
 
 impl Plan {
-    fn draw(&mut self) -> Option<u64> {
-        let (state, _, _) = self.seeded.as_mut()?;
-        // SplitMix64 (Steele, Lea, Flood 2014).
-        *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = *state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        Some(z ^ (z >> 31))
+    /// A number, and how many of a thousand commits, and of a thousand loads, fail.
+    fn draw(&self) -> Option<(u64, u64, u64)> {
+        self.seeded.as_ref().map(|(chance, commits, loads)| (chance.draw(), *commits, *loads))
     }
 
     fn of_commit(&mut self) -> Option<Fault> {
         if let Some(fault) = self.commits.pop_front() {
             return fault;
         }
-        let drawn = self.draw()?;
-        let per_mille = self.seeded.map_or(0, |(_, commits, _)| commits);
+        let (drawn, per_mille, _) = self.draw()?;
         let kinds = Fault::ALL.len() as u64;
         (drawn % 1_000 < per_mille).then(|| Fault::ALL[usize::try_from(drawn / 1_000 % kinds).unwrap_or(0)])
     }
@@ -90,8 +85,8 @@ impl Plan {
         if let Some(kind) = self.loads.pop_front() {
             return kind;
         }
-        let per_mille = self.seeded.map_or(0, |(_, _, loads)| loads);
-        self.draw().filter(|drawn| drawn % 1_000 < per_mille).map(|_| StoreErrorKind::Unavailable)
+        let (drawn, _, per_mille) = self.draw()?;
+        (drawn % 1_000 < per_mille).then_some(StoreErrorKind::Unavailable)
     }
 }
 
@@ -186,7 +181,7 @@ impl FaultyStore {
 
     /// From now on so many of a thousand commits and loads fail, the same for the same seed and order of calls.
     pub fn fail_by_seed(&self, seed: u64, commits_per_mille: u64, loads_per_mille: u64) {
-        self.plan().seeded = Some((seed, commits_per_mille, loads_per_mille));
+        self.plan().seeded = Some((Chance::new(seed), commits_per_mille, loads_per_mille));
     }
 
     /// Ends every plan: from now on the store is as good as the one it wraps.

@@ -59,6 +59,7 @@
 
 pub mod audit;
 mod board;
+mod chance;
 pub mod conformance;
 mod delegate;
 pub mod faulty;

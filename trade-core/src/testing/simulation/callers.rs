@@ -1,7 +1,7 @@
 //! Who asks, and how long they try.
 
+use super::super::chance::Chance;
 use super::Simulation;
-use super::chance::Chance;
 use super::network::Network;
 use crate::command::{
     CargoOutcome, Command, Fingerprint, Idempotency, Outcome, Request, RequestId, TradeOutcome,
@@ -50,7 +50,7 @@ impl Asked {
     async fn ask(&mut self, network: &Network, caller: usize, chance: &Chance) {
         for _ in 0..TRIES_MAX {
             let answer = submit(network, caller, self.number, &self.request).await;
-            (self.answered_at, self.times[1]) = (network.sea.newest(), network.now());
+            (self.answered_at, self.times[1]) = (network.sea.newest().await, network.now());
             self.finish.answers.push(answer);
             let again = self.is_settled() && chance.happens(REPEATED_PER_MILLE);
             if !self.has_key() || (self.is_settled() && !again) {
@@ -70,7 +70,7 @@ pub(super) async fn ask(simulation: Simulation, network: Arc<Network>) -> Vec<As
     let mut done = Vec::new();
     let chance = Chance::apart(simulation.seed, "opening");
     for (number, command) in requests.drain(..opening) {
-        let mut asked = first(simulation, &network, number, command, true);
+        let mut asked = first(simulation, &network, number, command, true).await;
         asked.ask(&network, 0, &chance).await;
         done.push(asked);
     }
@@ -85,7 +85,7 @@ pub(super) async fn ask(simulation: Simulation, network: Arc<Network>) -> Vec<As
                 let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
                 let Some((number, command)) = next else { return done };
                 chance.dawdle(30).await;
-                let mut asked = first(simulation, &network, number, command, chance.happens(500));
+                let mut asked = first(simulation, &network, number, command, chance.happens(500)).await;
                 asked.ask(&network, caller, &chance).await;
                 done.push(asked);
             }
@@ -114,7 +114,13 @@ pub(super) async fn ask_again(mut all: Vec<Asked>, network: &Network) -> Vec<Ask
     all
 }
 
-fn first(simulation: Simulation, network: &Network, number: usize, command: Command, keyed: bool) -> Asked {
+async fn first(
+    simulation: Simulation,
+    network: &Network,
+    number: usize,
+    command: Command,
+    keyed: bool,
+) -> Asked {
     let actor = Actor::Key(format!("request-{number}").into());
     let mut request = Request::new(command.clone()).by(actor.clone());
     if keyed {
@@ -123,7 +129,7 @@ fn first(simulation: Simulation, network: &Network, number: usize, command: Comm
         id[8..].copy_from_slice(&simulation.seed.to_le_bytes());
         request = request.once(Idempotency { request: RequestId(id), fingerprint: Fingerprint([1; 16]) });
     }
-    let called_at = network.sea.newest();
+    let called_at = network.sea.newest().await;
     let finish = Finish { actor, command, answers: Vec::new() };
     Asked { number, finish, request, called_at, answered_at: called_at, times: [network.now(); 2] }
 }

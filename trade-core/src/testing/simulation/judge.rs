@@ -6,10 +6,10 @@ use crate::event::{Actor, Event};
 use crate::rejection::Rejection;
 use crate::resource::Sequence;
 use crate::rules::{self, Context, Draft};
-use crate::service::ServiceError;
+use crate::service::{Answer, COMMITTER_ENDED, ServiceError};
 use crate::store::Store;
 use crate::testing::snapshot::Snapshot;
-use crate::testing::workload::Finished;
+use crate::testing::workload::{Finish, Finished};
 use crate::values::Timestamp;
 use crate::view::View;
 use std::collections::HashMap;
@@ -20,6 +20,7 @@ const BESIDE_MILLIS: i64 = 30_000;
 
 pub(super) async fn judge(store: &dyn Store, asked: Vec<Asked>, readers: Vec<Reader>) {
     for asked in &asked {
+        assert!(!asked.finish.answers.iter().any(is_dropped), "nobody is forgotten: {:?}", asked.finish);
         assert!(
             asked.is_settled() || !asked.has_key(),
             "a request that was repeated is answered with certainty: {:?}",
@@ -48,6 +49,11 @@ pub(super) async fn judge(store: &dyn Store, asked: Vec<Asked>, readers: Vec<Rea
             assert!(is_right, "no state between call and answer is refused so: {place:?} {finish:?}");
         }
     }
+}
+
+/// Whether the service lost a command that it had taken. Of a process that crashes nobody hears so.
+fn is_dropped(answer: &Result<Answer, ServiceError>) -> bool {
+    matches!(answer, Err(ServiceError::Unknown(error)) if error.detail == COMMITTER_ENDED)
 }
 
 /// The first and the last sequence of what each caller caused.
@@ -85,7 +91,7 @@ impl Place {
     fn refusals<'a>(
         &'a self,
         stored: &'a Snapshot,
-        finish: &'a crate::testing::workload::Finish,
+        finish: &'a Finish,
     ) -> impl Iterator<Item = Rejection> + 'a {
         let ends = stored.log.iter().map(|record| record.last);
         let before = stored.log.partition_point(|record| record.last <= self.called_at);

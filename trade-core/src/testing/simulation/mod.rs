@@ -9,6 +9,7 @@
 //! - the store agrees with its log, every unit is conserved, nothing is negative (see [`audit`](super::audit));
 //! - what was acknowledged is there, once, as it was told; what was refused, or surely failed, has left no trace;
 //! - a request with a key that was repeated until it was answered was answered with certainty;
+//! - no command that was taken is forgotten;
 //! - an answer before a call is before it in the log too;
 //! - every subscriber, whatever it was cut off from, has every event, once, in order.
 //!
@@ -24,7 +25,6 @@
 //! [`Simulation::assert_holds_on`].
 
 mod callers;
-mod chance;
 mod clock;
 mod judge;
 mod network;
@@ -32,9 +32,9 @@ mod reader;
 mod trace;
 mod unsteady;
 
+use super::chance::Chance;
 use crate::memory::MemoryStore;
 use crate::store::Store;
-use chance::Chance;
 use network::Network;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -108,7 +108,9 @@ impl Simulation {
     pub fn assert_holds_on(self, open: impl Fn() -> Arc<dyn Store>) {
         let Err((_, fault)) = self.run(&open) else { return };
         let (least, fault, trace) = self.shrink(&open, fault);
-        panic!("{fault}\n\n{trace}\nwhich is the least found, {least:?}, of {self:?}");
+        panic!(
+            "{fault}\n\n{trace}\nwhich is the least found, {least:?}, of {self:?}: `.assert_holds()` does it again"
+        );
     }
 
     /// What happens, a line each. The same simulation has the same trace.

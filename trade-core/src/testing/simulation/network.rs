@@ -1,7 +1,7 @@
 //! Processes over one store, and what befalls them.
 
+use super::super::chance::Chance;
 use super::Simulation;
-use super::chance::Chance;
 use super::clock::{Counted, SimulatedClock};
 use super::reader::Reader;
 use super::unsteady::{Sea, Unsteady};

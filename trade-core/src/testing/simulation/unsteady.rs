@@ -1,9 +1,9 @@
 //! A store as a process finds it: it takes its time, fails, and does not outlive the process.
 
+use super::super::chance::Chance;
 use super::super::delegate::{HeldBy, Lands, delegate_reads};
 use super::super::faulty::Fault;
 use super::Troubles;
-use super::chance::Chance;
 use super::trace::Trace;
 use crate::resource::Sequence;
 use crate::store::{Commit, Head, Held, Keys, Loaded, LogRecord, Store, StoreError, StoreErrorKind};
@@ -24,15 +24,12 @@ pub(super) struct Sea {
     pub(super) trace: Trace,
     pub(super) troubles: Troubles,
     head: Arc<tokio::sync::Mutex<()>>,
-    /// Where the log ends, as far as something landed.
-    landed: watch::Sender<Sequence>,
     calm: AtomicBool,
 }
 
 impl Sea {
     pub(super) fn new(store: Arc<dyn Store>, chance: Chance, trace: Trace, troubles: Troubles) -> Self {
-        let (head, landed) = (Arc::default(), watch::Sender::new(0));
-        Self { store, chance, trace, troubles, head, landed, calm: AtomicBool::new(false) }
+        Self { store, chance, trace, troubles, head: Arc::default(), calm: AtomicBool::new(false) }
     }
 
     /// From now on nothing fails.
@@ -40,9 +37,9 @@ impl Sea {
         self.calm.store(true, Ordering::SeqCst);
     }
 
-    /// Where the log ends.
-    pub(super) fn newest(&self) -> Sequence {
-        *self.landed.borrow()
+    /// Where the log ends, by the store itself.
+    pub(super) async fn newest(&self) -> Sequence {
+        self.store.head().await.expect("the store itself does not fail").sequence
     }
 
     fn fails(&self, per_mille: u64) -> bool {
@@ -52,10 +49,7 @@ impl Sea {
     async fn land(&self, process: usize, commit: &Commit) -> Result<Head, StoreError> {
         let landed = self.store.commit(commit).await;
         match &landed {
-            Ok(head) => {
-                self.landed.send_replace(head.sequence);
-                self.trace.note(format_args!("store: {process} wrote up to {}", head.sequence));
-            }
+            Ok(head) => self.trace.note(format_args!("store: {process} wrote up to {}", head.sequence)),
             Err(error) => self.trace.note(format_args!("store: {process} wrote nothing: {:?}", error.kind)),
         }
         landed
@@ -189,10 +183,11 @@ impl Lands for Unsteady {
             return Err(failed(StoreErrorKind::Unavailable, "commit"));
         }
         let landed = if self.sea.fails(150) {
-            let late = Fault::Late(Duration::from_millis(chance.below(40)));
-            let faults =
-                [Fault::Unavailable, Fault::Conflict, Fault::Internal, Fault::Lost, Fault::Unanswered, late];
-            Err(self.fail(*chance.pick(&faults), commit).await)
+            let fault = match *chance.pick(&Fault::ALL) {
+                Fault::Late(_) => Fault::Late(Duration::from_millis(chance.below(40))),
+                fault => fault,
+            };
+            Err(self.fail(fault, commit).await)
         } else {
             self.sea.land(self.process, commit).await
         };

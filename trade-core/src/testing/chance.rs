@@ -19,7 +19,7 @@ impl Chance {
         Self::new(mixed)
     }
 
-    fn draw(&self) -> u64 {
+    pub(super) fn draw(&self) -> u64 {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
         mix(*state)
