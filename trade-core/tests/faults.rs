@@ -361,7 +361,7 @@ async fn a_refusal_that_saw_a_step_which_did_not_land_is_decided_again() {
     assert!(!refused || stored.trades.len() == 1, "a refusal stands on what is stored: {answers:?}");
 }
 
-/// A handle of a store; by the seed one that tells those before it what it is about to commit.
+/// A handle of a store; by the seed one that takes turns at the head with those before it.
 fn handle(before: &[Arc<FaultyStore>], inner: &Arc<MemoryStore>, seed: u64) -> FaultyStore {
     match before.first() {
         Some(first) if seed.is_multiple_of(2) => first.another(),

@@ -371,6 +371,32 @@ async fn what_was_presumed_on_a_view_that_is_gone_rests_on_what_is_stored() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_view_that_was_made_anew_says_nothing_of_what_is_new() {
+    let (memory, [store, another], [here, there]) = start_two().await;
+    lead_to_turns(&another, &there).await;
+    lead_to_turns(&store, &here).await;
+    taken(&here, open_station("c", &[("tea", 1)])).await;
+    let sales = |round| (0..100).map(move |n| Request::new(sell(&format!("T-{round}-{n}"), 1)));
+    let held = store.hold().await.expect("nobody else holds it");
+    // A sum that is capped does not tell the total, so that the view cannot follow.
+    let capped = submit(&there, Request::new(adjust("c", &[("gold", 9_007_199_254_740_991)])));
+    tokio::time::sleep(A_WHILE).await;
+    let asked = store.ids_asked();
+    let answers: Vec<_> = sales(1).map(|request| submit(&here, request)).collect();
+    tokio::time::sleep(A_WHILE).await;
+    drop(held);
+    capped.await.expect("answered").expect("there is room for it");
+    for answer in answers {
+        answer.await.expect("answered").expect("there is stock enough");
+    }
+    assert_eq!(store.ids_asked() - asked, 200, "the view was made anew");
+    let (told, asked) = in_one_turn(&store, &here, sales(2)).await;
+    assert!(told.iter().all(Result::is_ok), "{told:?}");
+    assert_eq!(asked, [0, 0]);
+    audit(&*memory).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_record_that_cannot_be_read_is_in_nobodys_way_who_does_not_need_it() {
     let (memory, [store, _], [here, there]) = start_two().await;
     taken(&there, sell("T-1", 1)).await;

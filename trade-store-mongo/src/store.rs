@@ -181,20 +181,7 @@ impl EventLog for MongoStore {
         records_max: usize,
         bytes_max: usize,
     ) -> Result<Vec<LogRecord>, StoreError> {
-        log::read(self, after, records_max, bytes_max, false).await
-    }
-
-    async fn read_to_commit(
-        &self,
-        after: Sequence,
-        records_max: usize,
-        bytes_max: usize,
-    ) -> Result<Vec<LogRecord>, StoreError> {
-        log::read(self, after, records_max, bytes_max, true).await
-    }
-
-    async fn foretold(&self, _after: Sequence) -> Vec<LogRecord> {
-        std::future::pending().await
+        log::read(self, after, records_max, bytes_max).await
     }
 
     async fn changed(&self, after: Sequence) -> Result<(), StoreError> {

@@ -126,7 +126,6 @@ async fn however_long_somebody_reads_who_writes_has_a_connection() {
         tokio::time::sleep(Duration::from_millis(200)).await;
         place.store.commit(&commit).await.unwrap();
         decided(&place.store, &sales("B", 1, 2)).await;
-        place.store.read_to_commit(0, 10, usize::MAX).await.unwrap();
         place.store.head().await.unwrap()
     };
     tokio::select! {

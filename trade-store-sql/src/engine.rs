@@ -1,13 +1,12 @@
 //! What an engine is to the code that all of them share.
 
 use crate::dialect::{Dialect, Rendered};
-use crate::read::log;
 use crate::rows::Columns;
 use crate::store::SqlStore;
 use std::fmt::Debug;
 use std::time::Duration;
 use trade_core::resource::Sequence;
-use trade_core::store::{Commit, Head, Held, LogRecord, StoreError, StoreErrorKind};
+use trade_core::store::{Commit, Head, Held, StoreError, StoreErrorKind};
 
 /// An engine: how it connects, runs a statement, tells its errors, and commits.
 pub trait Engine: Debug + Send + Sync + Sized + 'static {
@@ -63,21 +62,6 @@ pub trait Engine: Debug + Send + Sync + Sized + 'static {
 
     /// As [`trade_core::store::Store::hold`].
     fn hold(store: &SqlStore<Self>) -> impl Future<Output = Result<Box<dyn Held + '_>, StoreError>> + Send;
-
-    /// As [`trade_core::store::EventLog::read_to_commit`].
-    fn read_to_commit(
-        store: &SqlStore<Self>,
-        after: Sequence,
-        records_max: usize,
-        bytes_max: usize,
-    ) -> impl Future<Output = Result<Vec<LogRecord>, StoreError>> + Send {
-        log::read(&store.lanes.loader, after, records_max, bytes_max)
-    }
-
-    /// As [`trade_core::store::EventLog::foretold`].
-    fn foretold(_store: &SqlStore<Self>, _after: Sequence) -> impl Future<Output = Vec<LogRecord>> + Send {
-        std::future::pending()
-    }
 
     /// As [`trade_core::store::EventLog::changed`].
     fn changed(

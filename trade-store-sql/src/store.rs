@@ -28,11 +28,11 @@ pub struct SqlStore<E: Engine> {
 #[derive(Debug)]
 pub(crate) struct Lanes<E: Engine> {
     pub(crate) writer: Lane<E>,
-    /// Loads what commands can touch, and what others wrote. They do not queue behind those who merely read.
+    /// Loads what commands can touch: it waits for nobody who merely reads.
     pub(crate) loader: Lane<E>,
     /// Looks where the log ends.
     pub(crate) watcher: Arc<Lane<E>>,
-    /// Single reads, and the log.
+    /// Single reads, lists, and the log.
     pub(crate) readers: Lane<E>,
     /// Lists, where these are read at a replica.
     pub(crate) replica: Option<Replica<E>>,
@@ -170,19 +170,6 @@ impl<E: Engine> EventLog for SqlStore<E> {
         bytes_max: usize,
     ) -> Result<Vec<LogRecord>, StoreError> {
         log::read(&self.lanes.readers, after, records_max, bytes_max).await
-    }
-
-    async fn read_to_commit(
-        &self,
-        after: Sequence,
-        records_max: usize,
-        bytes_max: usize,
-    ) -> Result<Vec<LogRecord>, StoreError> {
-        E::read_to_commit(self, after, records_max, bytes_max).await
-    }
-
-    async fn foretold(&self, after: Sequence) -> Vec<LogRecord> {
-        E::foretold(self, after).await
     }
 
     async fn changed(&self, after: Sequence) -> Result<(), StoreError> {

@@ -76,7 +76,7 @@ pub(super) async fn pgbench(setup: &Setup) -> Result<Vec<Row>, Failure> {
 /// Two processes over one database of PostgreSQL against one with as many callers.
 pub(super) async fn two_servers(setup: &Setup) -> Result<Vec<Row>, Failure> {
     let name = "postgres-two-servers".to_owned();
-    Ok(vec![to_one(setup, Engine::Postgres, 2, name, Some(Bound::RatioAtLeast(0.9))).await?])
+    Ok(vec![to_one(setup, Engine::Postgres, 2, name, Some(Bound::RatioAtLeast(0.75))).await?])
 }
 
 /// Two and four processes over one database of MongoDB against one with as many callers.

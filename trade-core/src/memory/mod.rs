@@ -157,19 +157,6 @@ impl EventLog for MemoryStore {
         Ok(self.state().read(after, records_max, bytes_max))
     }
 
-    async fn read_to_commit(
-        &self,
-        after: Sequence,
-        records_max: usize,
-        bytes_max: usize,
-    ) -> Result<Vec<LogRecord>, StoreError> {
-        self.read(after, records_max, bytes_max).await
-    }
-
-    async fn foretold(&self, _after: Sequence) -> Vec<LogRecord> {
-        std::future::pending().await
-    }
-
     async fn changed(&self, _after: Sequence) -> Result<(), StoreError> {
         // Two services may share one store within a process.
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;

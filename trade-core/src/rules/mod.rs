@@ -140,29 +140,27 @@ impl Draft {
             return Ok(decision.outcome);
         };
         let before = self.log.len();
-        let begun = batch.atomic.then(|| self.view.remember());
+        if batch.atomic {
+            self.view.remember();
+        }
         let mut answers = Vec::with_capacity(batch.trades.len());
         for (index, trade) in batch.trades.iter().enumerate() {
             let decided =
                 trade::check(trade).and_then(|totals| trade::initiate(&self.view, trade, totals, context));
             match decided {
-                Err(rejection) => match begun {
-                    Some(begun) => {
-                        self.view.undo(begun);
-                        self.log.truncate(before);
-                        return Err(Rejection::InBatch { index, rejection: Box::new(rejection) });
-                    }
-                    None => answers.push(Err(rejection)),
-                },
+                Err(rejection) if batch.atomic => {
+                    self.view.undo();
+                    self.log.truncate(before);
+                    return Err(Rejection::InBatch { index, rejection: Box::new(rejection) });
+                }
+                Err(rejection) => answers.push(Err(rejection)),
                 Ok(decision) => {
                     self.apply(decision.step);
                     answers.push(Ok(decision.outcome));
                 }
             }
         }
-        if let Some(begun) = begun {
-            self.view.keep(begun);
-        }
+        self.view.keep();
         Ok(Outcome::Trades(answers))
     }
 
@@ -175,20 +173,20 @@ impl Draft {
             return Some(decision.outcome);
         };
         let before = self.log.len();
-        let begun = self.view.remember();
+        self.view.remember();
         let mut answers = Vec::with_capacity(batch.trades.len());
         for trade in &batch.trades {
             let decided =
                 trade::check(trade).and_then(|totals| trade::initiate(&self.view, trade, totals, context));
             let Ok(Decision { step: Some(step), outcome }) = decided else {
-                self.view.undo(begun);
+                self.view.undo();
                 self.log.truncate(before);
                 return None;
             };
             self.apply(Some(step));
             answers.push(Ok(outcome));
         }
-        self.view.keep(begun);
+        self.view.keep();
         Some(Outcome::Trades(answers))
     }
 

@@ -30,21 +30,22 @@ pub(super) fn touch(view: &mut View, command: &Command, missing: &mut Missing) {
     }
 }
 
-/// As [`touch`], of a command that initiates something, leaving the ids of that out. `false` for a command that initiates
-/// nothing.
-pub(super) fn touch_all_but_ids(view: &mut View, command: &Command, missing: &mut Missing) -> bool {
+/// As [`touch`], of a command that initiates something, leaving the ids of that out. Answers whether all of it is known;
+/// `false` for a command that initiates nothing.
+pub(super) fn touch_all_but_ids(view: &mut View, command: &Command) -> bool {
+    let mut missing = Missing::default();
     let mut touch = |trade: &InitiateTrade| {
-        touch_lines(view, [&trade.seller, &trade.buyer], &trade.items, missing);
+        touch_lines(view, [&trade.seller, &trade.buyer], &trade.items, &mut missing);
     };
     match command {
         Command::InitiateTrade(trade) => touch(trade),
         Command::InitiateTrades(batch) => batch.trades.iter().for_each(touch),
         Command::CreateTransfer(transfer) => {
-            touch_lines(view, [&transfer.origin, &transfer.destination], &transfer.items, missing);
+            touch_lines(view, [&transfer.origin, &transfer.destination], &transfer.items, &mut missing);
         }
         _ => return false,
     }
-    true
+    missing.no_station()
 }
 
 /// Whether a command depends on more than it names: on what the shipment it names touches.

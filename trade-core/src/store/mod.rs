@@ -137,6 +137,9 @@ pub trait EventLog: Send + Sync {
     /// make sequences visible in order: once a reader has seen N, no sequence ≤ N may appear later, whatever number
     /// of processes write.
     ///
+    /// Whoever holds the head of the log reads by this what others wrote, while they wait: so it should not wait for those
+    /// who read lists.
+    ///
     /// # Errors
     /// [`StoreError`] if they cannot be read.
     async fn read(
@@ -145,25 +148,6 @@ pub trait EventLog: Send + Sync {
         records_max: usize,
         bytes_max: usize,
     ) -> Result<Vec<LogRecord>, StoreError>;
-
-    /// As [`EventLog::read`], for who is about to commit, maybe with the head of the log held: others wait for that, so
-    /// it should wait for no other reader.
-    ///
-    /// # Errors
-    /// [`StoreError`] if they cannot be read.
-    async fn read_to_commit(
-        &self,
-        after: Sequence,
-        records_max: usize,
-        bytes_max: usize,
-    ) -> Result<Vec<LogRecord>, StoreError>;
-
-    /// Waits until another process, which holds the head of the log, has told which steps it is about to commit behind
-    /// the one that ends with `after`; answers these, at least one, in order and without a gap.
-    ///
-    /// A guess, for whoever waits for the head and would decide meanwhile: they may never be committed, or something else
-    /// in their place, so nothing may come of them before the log was read. A store that cannot tell waits for ever.
-    async fn foretold(&self, after: Sequence) -> Vec<LogRecord>;
 
     /// Waits until another process may have written something after `after`. A hint: it may return early, and must
     /// return within a bounded time after such a write, or at once where that was before the call. A store that only

@@ -1,8 +1,7 @@
 //! Passing on what a wrapping store does not change.
 
 /// Implements the reading traits for a type by passing every call to `self.inner`, after
-/// `self.before_read(operation).await?`, what it reads of the log by way of `self.as_damaged(records)`; what is foretold,
-/// `self.hear(after)` tells.
+/// `self.before_read(operation).await?`, what it reads of the log by way of `self.as_damaged(records)`.
 macro_rules! delegate_reads {
     ($name:ty) => {
         #[async_trait::async_trait]
@@ -132,20 +131,6 @@ macro_rules! delegate_reads {
             ) -> Result<Vec<$crate::store::LogRecord>, $crate::store::StoreError> {
                 self.before_read("read").await?;
                 self.as_damaged(self.inner.read(after, records_max, bytes_max).await?)
-            }
-
-            async fn read_to_commit(
-                &self,
-                after: $crate::resource::Sequence,
-                records_max: usize,
-                bytes_max: usize,
-            ) -> Result<Vec<$crate::store::LogRecord>, $crate::store::StoreError> {
-                self.before_read("read_to_commit").await?;
-                self.as_damaged(self.inner.read_to_commit(after, records_max, bytes_max).await?)
-            }
-
-            async fn foretold(&self, after: $crate::resource::Sequence) -> Vec<$crate::store::LogRecord> {
-                self.hear(after).await
             }
 
             async fn changed(

@@ -1,6 +1,5 @@
 //! A store that fails, as servers, networks and disks do.
 
-use super::board::Board;
 use super::chance::Chance;
 use super::delegate::{HeldBy, Lands, delegate_reads};
 use crate::resource::Sequence;
@@ -103,9 +102,6 @@ impl Plan {
 pub struct FaultyStore {
     inner: Arc<dyn Store>,
     head: Arc<tokio::sync::Mutex<()>>,
-    board: Arc<Board>,
-    /// Which of those at the board this is.
-    number: usize,
     /// Commits that are still on their way.
     late: Mutex<Vec<tokio::task::JoinHandle<()>>>,
     plan: Mutex<Plan>,
@@ -120,15 +116,9 @@ pub struct FaultyStore {
 impl FaultyStore {
     /// A store that does not fail yet.
     pub fn new(inner: Arc<dyn Store>) -> Self {
-        Self::at(inner, Arc::default(), Arc::default())
-    }
-
-    fn at(inner: Arc<dyn Store>, head: Arc<tokio::sync::Mutex<()>>, board: Arc<Board>) -> Self {
         Self {
             inner,
-            head,
-            number: board.join(),
-            board,
+            head: Arc::default(),
             late: Mutex::default(),
             plan: Mutex::default(),
             offline: AtomicBool::new(false),
@@ -140,16 +130,10 @@ impl FaultyStore {
         }
     }
 
-    /// Another handle of the same store, with plans and counts of its own: who holds the head at one holds it at both,
-    /// and each tells the other what it is about to commit, whatever comes of that.
+    /// Another handle of the same store, with plans and counts of its own: who holds the head at one holds it at both.
     #[must_use]
     pub fn another(&self) -> Self {
-        Self::at(self.inner.clone(), self.head.clone(), self.board.clone())
-    }
-
-    /// Tells the other handles that these steps are about to be committed.
-    pub fn tell(&self, log: Vec<LogRecord>) {
-        self.board.tell(self.number, log);
+        Self { head: self.head.clone(), ..Self::new(self.inner.clone()) }
     }
 
     /// Scripts the next commits: each fails as stated, or not.
@@ -248,10 +232,6 @@ impl FaultyStore {
         tokio::time::sleep(patience).await;
         self.faults.fetch_add(1, Ordering::SeqCst);
         Err(error(lost, operation))
-    }
-
-    async fn hear(&self, after: Sequence) -> Vec<LogRecord> {
-        self.board.foretold(self.number, after).await
     }
 
     async fn before_read(&self, operation: &'static str) -> Result<(), StoreError> {
@@ -357,7 +337,6 @@ impl Lands for FaultyStore {
     async fn land(&self, commit: &Commit) -> Result<Head, StoreError> {
         self.before_read("commit").await?;
         self.commits_tried.fetch_add(1, Ordering::SeqCst);
-        self.tell(commit.log.clone());
         if self.plan().steps_max.is_some_and(|max| commit.log.len() > max) {
             self.faults.fetch_add(1, Ordering::SeqCst);
             return Err(error(StoreErrorKind::TooLarge, "commit"));

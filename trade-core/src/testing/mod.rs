@@ -58,7 +58,6 @@
 #![allow(clippy::unwrap_used)]
 
 pub mod audit;
-mod board;
 mod chance;
 pub mod conformance;
 mod delegate;

@@ -56,6 +56,11 @@ pub(crate) struct Missing {
 }
 
 impl Missing {
+    /// Whether every station that was asked for is known, with its levels.
+    pub(crate) fn no_station(&self) -> bool {
+        self.stations.is_empty() && self.stock.is_empty()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.trades.is_empty() && self.cargo.is_empty() && self.stations.is_empty() && self.stock.is_empty()
     }
@@ -86,16 +91,6 @@ struct StockSlot {
     /// Whether the store does.
     stored: bool,
     changed: bool,
-}
-
-/// From where on changes are remembered: what [`View::undo`] goes back to.
-#[derive(Debug)]
-#[must_use]
-pub(crate) struct Remembered {
-    /// How many changes were remembered before, for somebody else.
-    before: usize,
-    /// Whether nobody else wants any to be.
-    alone: bool,
 }
 
 /// A row before an event changed it.
@@ -411,27 +406,20 @@ impl View {
         station.updated_at = *updated_at;
     }
 
-    /// Begins to remember what events change, so that it can be undone; within another time, if need be, that ends
-    /// after it.
-    pub(crate) fn remember(&mut self) -> Remembered {
-        let alone = self.journal.is_none();
-        Remembered { before: self.journal.get_or_insert_default().len(), alone }
+    /// Begins to remember what events change, so that it can be undone.
+    pub(crate) fn remember(&mut self) {
+        self.journal = Some(Vec::new());
     }
 
     /// Keeps what was changed since [`View::remember`].
-    pub(crate) fn keep(&mut self, since: Remembered) {
-        if since.alone {
-            self.journal = None;
-        }
+    pub(crate) fn keep(&mut self) {
+        self.journal = None;
     }
 
     /// Puts back what was changed since [`View::remember`]. What was known and touched stays touched; what was not
     /// known is not known to be absent either.
-    pub(crate) fn undo(&mut self, since: Remembered) {
-        let changes =
-            self.journal.as_mut().map(|journal| journal.split_off(since.before)).unwrap_or_default();
-        self.keep(since);
-        for before in changes.into_iter().rev() {
+    pub(crate) fn undo(&mut self) {
+        for before in self.journal.take().into_iter().flatten().rev() {
             match before {
                 Before::Trade(id, slot) => put_back(&mut self.trades, id, slot, &mut self.touched.trades),
                 Before::Cargo(id, slot) => put_back(&mut self.cargo, id, slot, &mut self.touched.cargo),

@@ -133,19 +133,6 @@ impl EventLog for Broken {
     async fn read(&self, _: Sequence, _: usize, _: usize) -> Result<Vec<LogRecord>, StoreError> {
         self.fail().await
     }
-    async fn read_to_commit(
-        &self,
-        after: Sequence,
-        records_max: usize,
-        bytes_max: usize,
-    ) -> Result<Vec<LogRecord>, StoreError> {
-        self.read(after, records_max, bytes_max).await
-    }
-
-    async fn foretold(&self, _: Sequence) -> Vec<LogRecord> {
-        std::future::pending().await
-    }
-
     async fn changed(&self, _: Sequence) -> Result<(), StoreError> {
         std::future::pending().await
     }

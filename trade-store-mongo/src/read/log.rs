@@ -41,13 +41,12 @@ pub(crate) fn read_query(after: Sequence, limit: usize, bytes_max: usize) -> Que
     Query { bytes_max, ..Query::find("read the log", LOG, filter, rawdoc! { "_id": 1 }, limit) }
 }
 
-/// Reads the log; by the connections of those who write, if so asked.
+/// Reads the log.
 pub(crate) async fn read(
     store: &MongoStore,
     after: Sequence,
     records_max: usize,
     bytes_max: usize,
-    for_commit: bool,
 ) -> Result<Vec<LogRecord>, StoreError> {
     let (records_max, mut bytes) = (records_max.max(1), 0);
     let mut records: Vec<LogRecord> = Vec::new();
@@ -59,8 +58,7 @@ pub(crate) async fn read(
         let limit = room.div_ceil(log::CHUNK_BYTES / 4).min(CHUNKS_MAX).min(records_max - records.len());
         // One step alone may be of megabytes: as many documents of such would fill the memory for nothing.
         let chunk = |chunk: &RawDocument| Ok((log::read(chunk, position)?, chunk.as_bytes().len()));
-        let query = Query { for_commit, ..read_query(position, limit, room) };
-        let chunks = query.fetch(store, chunk).await?;
+        let chunks = read_query(position, limit, room).fetch(store, chunk).await?;
         let end = chunks.len() < limit && chunks.iter().map(|(_, size)| size).sum::<usize>() < room;
         for (record, size) in chunks.into_iter().flat_map(|(steps, _)| steps) {
             if records.len() == records_max || (!records.is_empty() && bytes >= bytes_max) {

@@ -7,26 +7,24 @@
 //! statement changes nothing, and the commit takes the head's lock, checks every expectation, and moves its sequences
 //! by as much as the head has.
 
-use super::ahead::{Ahead, question_sql};
 use super::batch::{Batch, Statement};
 use super::classify::{is_definite, occupied_table};
 use super::{Postgres, PostgresStore, State};
 use crate::commit::keys::RowKeys;
 use crate::commit::tables::{WriteTable, appended, guarded, moved};
 use crate::commit::{CommitRows, Defect, OPERATION, RowSet, no_conflict, shift_to, whole};
-use crate::dialect::{Rendered, Template};
+use crate::dialect::Template;
 use crate::engine::{Engine, classify};
 use crate::lane::Lease;
 use crate::read::log;
 use async_trait::async_trait;
-use sqlx::postgres::PgRow;
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use trade_core::store::{Commit, Head, Held, StoreError, StoreErrorKind, Write};
 
-static LOCK: Template = Template::new(LOCK_SQL);
-const LOCK_SQL: &str =
-    "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT sequence, time FROM tn_head WHERE one = 1 FOR UPDATE";
+static LOCK: Template = Template::new(
+    "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT sequence, time FROM tn_head WHERE one = 1 FOR UPDATE",
+);
 static COMMIT: Template = Template::new("COMMIT");
 static ROLLBACK: Template = Template::new("ROLLBACK");
 
@@ -37,44 +35,11 @@ pub(super) struct WriteLock<'s> {
     store: &'s PostgresStore,
     lease: Lease<'s, Postgres>,
     stored_head: Head,
-    compared: Compared<'s>,
 }
 
-/// What the log was found to hold while it is locked.
-#[derive(Debug)]
-struct Compared<'s>(&'s Ahead);
-
-impl Drop for Compared<'_> {
-    fn drop(&mut self) {
-        self.0.let_go();
-    }
-}
-
-/// Waits for the lock, with what others told to be compared.
+/// Waits for the lock.
 pub(super) async fn lock(store: &PostgresStore) -> Result<WriteLock<'_>, StoreError> {
-    let ahead = &store.state.wake.ahead;
-    let mut lease = store.lanes.writer.lease(OPERATION).await?;
-    let Some(after) = ahead.question() else { return locked(store, lease).await };
-    // In the same message: a statement of its own, it sees what was written until the lock was had.
-    let asking = Rendered::new(Postgres::DIALECT, &format!("{LOCK_SQL}; {}", question_sql(after)));
-    let error = match lease.fetch(&asking, &[]).await {
-        Ok(found) => {
-            // The row of the head, and the answer.
-            let [head @ .., answer] = &found[..] else { return WriteLock::new(store, lease, &[]) };
-            let lock = WriteLock::new(store, lease, head)?;
-            ahead.take_answer(after, answer);
-            return Ok(lock);
-        }
-        Err(error) => error,
-    };
-    match lease.renew_after(error).await {
-        Ok(renewed) => lease = renewed,
-        // The lock can be had without asking; this connection may have it.
-        Err(StoreError { kind: StoreErrorKind::Internal | StoreErrorKind::Unsupported, .. }) => {
-            lease = store.lanes.writer.lease(OPERATION).await?;
-        }
-        Err(error) => return Err(error),
-    }
+    let lease = store.lanes.writer.lease(OPERATION).await?;
     locked(store, lease).await
 }
 
@@ -91,18 +56,8 @@ async fn locked<'s>(
         }
         Ok(found) => found,
     };
-    WriteLock::new(store, lease, &found)
-}
-
-impl<'s> WriteLock<'s> {
-    fn new(
-        store: &'s PostgresStore,
-        lease: Lease<'s, Postgres>,
-        found: &[PgRow],
-    ) -> Result<Self, StoreError> {
-        let stored_head = log::head_of::<Postgres>(found, OPERATION)?;
-        Ok(Self { store, lease, stored_head, compared: Compared(&store.state.wake.ahead) })
-    }
+    let stored_head = log::head_of::<Postgres>(&found, OPERATION)?;
+    Ok(WriteLock { store, lease, stored_head })
 }
 
 /// Writes a commit.
@@ -139,10 +94,7 @@ impl Held for WriteLock<'_> {
 
 /// Writes a commit under the lock, and lets go.
 async fn finish(lock: WriteLock<'_>, commit: &Commit) -> Result<Head, StoreError> {
-    let WriteLock { store, mut lease, stored_head, compared: _compared } = lock;
-    if commit.base == stored_head {
-        store.state.wake.tell_ahead(&commit.log);
-    }
+    let WriteLock { store, mut lease, stored_head } = lock;
     let head = match write(&mut lease, store, commit, stored_head).await {
         Ok(head) => head,
         Err(error) => {
@@ -165,7 +117,6 @@ async fn finish(lock: WriteLock<'_>, commit: &Commit) -> Result<Head, StoreError
 fn landed(store: &PostgresStore, lease: Lease<'_, Postgres>, commit: &Commit, head: Head) -> Head {
     lease.give_back();
     store.stations.learn_created(commit, head);
-    store.state.wake.ahead.note_own(&commit.log, head.sequence);
     store.state.wake.tell(head.sequence);
     head
 }

@@ -13,10 +13,8 @@ use sqlx::postgres::PgConnection;
 use std::time::Duration;
 use trade_core::store::{Access, StoreError, StoreErrorKind};
 
-static MIGRATIONS: Migrations<2> = Migrations([
-    include_str!("../../migrations/postgres/0001_trade_network.sql"),
-    include_str!("../../migrations/postgres/0002_secret.sql"),
-]);
+static MIGRATIONS: Migrations<1> =
+    Migrations([include_str!("../../migrations/postgres/0001_trade_network.sql")]);
 
 /// How often, and how far apart, a step is tried that another process is at.
 const TRIES: u32 = 50;

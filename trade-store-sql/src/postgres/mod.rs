@@ -14,7 +14,6 @@
 //! - A pooler in front must keep a session for a client (PgBouncer's `pool_mode = session`), and is refused where it does
 //!   not (`examine`).
 
-mod ahead;
 mod batch;
 mod classify;
 mod commit;
@@ -24,11 +23,7 @@ mod faults;
 mod migrate;
 #[cfg(test)]
 mod query_plans;
-mod seal;
 mod session;
-mod told;
-#[cfg(test)]
-mod turns;
 mod wake;
 
 use crate::dialect::{Dialect, Rendered};
@@ -39,13 +34,12 @@ use crate::server::{ServerOptions, judge_replica, open_first};
 use crate::store::SqlStore;
 use batch::Texts;
 use migrate::Server;
-use seal::Seal;
 use session::PostgresOptions;
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::{Arguments, AssertSqlSafe, Executor, Row};
 use std::time::Duration;
 use trade_core::resource::Sequence;
-use trade_core::store::{Commit, Head, Held, LogRecord, StoreError, StoreErrorKind};
+use trade_core::store::{Commit, Head, Held, StoreError, StoreErrorKind};
 use wake::Wake;
 
 /// Keeps a network in a PostgreSQL database.
@@ -97,14 +91,13 @@ impl PostgresStore {
         }
         let server = migrate::migrate(&mut lease.connection, *access).await?;
         rights::prove(&mut lease, *access).await?;
-        let seal = Seal::of(&mut lease.connection, access.may_write()).await?;
         lease.give_back();
         open_first(&lanes).await?;
         if let Some(replica) = replica {
             judge_replica(examine::sessions(&options.lanes(&replica, replica.clone())).await)?;
             lanes.replica = Some(options.replica(replica, lanes.watcher.clone()).await?);
         }
-        let wake = Wake::start(primary, lanes.readers.places(), seal, options.poll_interval);
+        let wake = Wake::start(primary, lanes.readers.places(), options.poll_interval);
         let table_once = server == Server::Cockroach;
         Ok(Self::new(lanes, State { wake, table_once, texts: Texts::default() }, *access))
     }
@@ -178,19 +171,6 @@ impl Engine for Postgres {
 
     async fn hold(store: &SqlStore<Self>) -> Result<Box<dyn Held + '_>, StoreError> {
         Ok(Box::new(commit::lock(store).await?))
-    }
-
-    async fn read_to_commit(
-        store: &SqlStore<Self>,
-        after: Sequence,
-        records_max: usize,
-        bytes_max: usize,
-    ) -> Result<Vec<LogRecord>, StoreError> {
-        ahead::read_to_commit(store, after, records_max, bytes_max).await
-    }
-
-    async fn foretold(store: &SqlStore<Self>, after: Sequence) -> Vec<LogRecord> {
-        store.state.wake.ahead.foretold(after).await
     }
 
     async fn changed(store: &SqlStore<Self>, after: Sequence) -> Result<(), StoreError> {

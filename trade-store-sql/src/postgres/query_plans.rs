@@ -1,7 +1,6 @@
 //! No statement reads a table from one end to the other: each finds its rows by a key or an index, whether its plan was
 //! made when the tables were empty, full, or analyzed.
 
-use super::ahead::question_sql;
 use super::{PostgresStore, batch};
 use crate::commit::RowSet;
 use crate::dialect::{Dialect, Rendered};
@@ -100,7 +99,6 @@ async fn assert_all_search(store: &PostgresStore) {
     for template in every_read() {
         assert_searches(&mut lease.connection, &template).await;
     }
-    assert_searches(&mut lease.connection, &question_sql(240)).await;
     // The head's table has one row.
     for set in RowSet::ALL.iter().filter(|set| **set != RowSet::Head) {
         assert_searches(&mut lease.connection, &batch::text(&[*set], None)).await;

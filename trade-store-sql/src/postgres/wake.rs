@@ -1,28 +1,24 @@
-//! How a store learns at once of what other processes wrote, and are about to write: by LISTEN and NOTIFY.
+//! How a store learns at once of what other processes wrote: by LISTEN and NOTIFY.
 //!
 //! A hint, and no more: whoever waits looks at the end of the log at every interval as well, so a notification that is
 //! lost costs that long. It is sent after the commit and outside its transaction, where it would make all commits of the
-//! database wait for each other once more; and many commits share one. What is about to be written is sent beside it
-//! (see [`ahead`](super::ahead)). One connection a store listens and tells; where it is cut, it is made again, and where
-//! the server has no room for it, readers give up one of theirs, but for the last: nobody can read without that one, and
-//! for that one this connection is given up as well. A server that does not know LISTEN is not asked twice.
+//! database wait for each other once more; and many commits share one. One connection a store listens and tells; where
+//! it is cut, it is made again, and where the server has no room for it, readers give up one of theirs, but for the last:
+//! nobody can read without that one, and for that one this connection is given up as well. A server that does not know
+//! LISTEN is not asked twice.
 
-use super::ahead::{Ahead, RECORDS_MIN};
-use super::seal::Seal;
 use super::session::PostgresOptions;
-use super::told::{Hearing, Stretch};
 use super::{Postgres, PostgresStore, classify};
 use crate::places::Places;
 use crate::read::log;
-use sqlx::postgres::{PgListener, PgNotification, PgPoolOptions, PgQueryResult};
+use sqlx::postgres::{PgListener, PgPoolOptions};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use trade_core::resource::Sequence;
-use trade_core::store::{LogRecord, StoreError};
+use trade_core::store::StoreError;
 
 /// The pause after a connection that was cut; it doubles with each that fails.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
@@ -32,20 +28,14 @@ const TELL_PAUSE: Duration = Duration::from_millis(2);
 /// After so long without a notification, whether the connection still works is found out.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
 const ANSWER_MAX: Duration = Duration::from_secs(5);
-/// Commits whose content waits to be told ahead.
-const PLANS_MAX: usize = 2;
 
 /// What a store knows of the commits of others.
 #[derive(Debug)]
 pub(super) struct Wake {
     /// The newest sequence that this store wrote.
     own: watch::Sender<Sequence>,
-    /// What this store is about to write.
-    planned: mpsc::Sender<Vec<LogRecord>>,
     /// The newest that another told of, since the connection was made.
-    pub(super) heard: watch::Receiver<Sequence>,
-    /// What was told ahead.
-    pub(super) ahead: Arc<Ahead>,
+    heard: watch::Receiver<Sequence>,
     poll_interval: Duration,
     task: JoinHandle<()>,
 }
@@ -61,24 +51,12 @@ impl Wake {
     pub(super) fn start(
         options: PostgresOptions,
         readers: Arc<Places<Postgres>>,
-        seal: Option<Seal>,
         poll_interval: Duration,
     ) -> Self {
-        let (own, written) = watch::channel(0);
-        let (planned, plans) = mpsc::channel(PLANS_MAX);
-        let (newest, heard) = watch::channel(0);
-        let ahead = Arc::new(Ahead::default());
-        let ear = Ear { newest, ahead: ahead.clone(), hearing: Hearing::default(), seal: seal.clone() };
-        let task = tokio::spawn(listen(options, readers, Mouth { written, plans, seal }, ear));
-        Self { own, planned, heard, ahead, poll_interval, task }
-    }
-
-    /// Tells the others what is about to be written, while they wait for it.
-    pub(super) fn tell_ahead(&self, log: &[LogRecord]) {
-        if log.len() >= RECORDS_MIN {
-            // Where nobody sends it, it is not sent.
-            let _ = self.planned.try_send(log.to_vec());
-        }
+        let (own, to_tell) = watch::channel(0);
+        let (tell, heard) = watch::channel(0);
+        let task = tokio::spawn(listen(options, readers, to_tell, tell));
+        Self { own, heard, poll_interval, task }
     }
 
     /// Tells the others, soon.
@@ -113,41 +91,6 @@ pub(super) async fn changed(store: &PostgresStore, after: Sequence) -> Result<()
     Ok(())
 }
 
-/// What a store has to tell.
-struct Mouth {
-    written: watch::Receiver<Sequence>,
-    plans: mpsc::Receiver<Vec<LogRecord>>,
-    seal: Option<Seal>,
-}
-
-impl Mouth {
-    /// What is about to be written, as notifications.
-    fn sealed(&self, log: &[LogRecord]) -> Option<Vec<String>> {
-        Stretch::of(log)?.notifications(self.seal.as_ref()?)
-    }
-}
-
-/// What a store hears.
-struct Ear {
-    newest: watch::Sender<Sequence>,
-    ahead: Arc<Ahead>,
-    hearing: Hearing,
-    seal: Option<Seal>,
-}
-
-impl Ear {
-    fn hear(&mut self, notification: &PgNotification) {
-        let text = notification.payload();
-        if let Ok(sequence) = text.parse() {
-            raise(&self.newest, sequence);
-        } else if let Some(seal) = &self.seal
-            && let Some(told) = self.hearing.hear(text, seal)
-        {
-            self.ahead.hear(told);
-        }
-    }
-}
-
 /// Why a connection no longer listens.
 enum End {
     /// The store is gone.
@@ -162,7 +105,12 @@ enum End {
     GivenUp,
 }
 
-async fn listen(options: PostgresOptions, readers: Arc<Places<Postgres>>, mut mouth: Mouth, mut ear: Ear) {
+async fn listen(
+    options: PostgresOptions,
+    readers: Arc<Places<Postgres>>,
+    mut to_tell: watch::Receiver<Sequence>,
+    heard: watch::Sender<Sequence>,
+) {
     let mut pause = RETRY_FIRST;
     let mut lack = readers.lack();
     let mut is_told = false;
@@ -170,7 +118,7 @@ async fn listen(options: PostgresOptions, readers: Arc<Places<Postgres>>, mut mo
         lack.mark_unchanged();
         let end = match is_full(&options).await {
             true => End::NoRoom,
-            false => listen_once(&options, &mut mouth, &mut ear, &mut lack).await,
+            false => listen_once(&options, &mut to_tell, &heard, &mut lack).await,
         };
         let has_room = match end {
             End::Store | End::Unknown => return,
@@ -209,8 +157,8 @@ async fn is_full(options: &PostgresOptions) -> bool {
 
 async fn listen_once(
     options: &PostgresOptions,
-    mouth: &mut Mouth,
-    ear: &mut Ear,
+    to_tell: &mut watch::Receiver<Sequence>,
+    heard: &watch::Sender<Sequence>,
     lack: &mut watch::Receiver<()>,
 ) -> End {
     let opened = timeout(ANSWER_MAX, open(options)).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
@@ -220,8 +168,7 @@ async fn listen_once(
         Err(_) => return End::Cut { listened: false },
     };
     // What was told before may be of a log that a backup has replaced.
-    ear.newest.send_replace(0);
-    ear.ahead.forget();
+    heard.send_replace(0);
     let mut tell_at = Instant::now();
     loop {
         let told = tokio::select! {
@@ -229,7 +176,7 @@ async fn listen_once(
                 Ok(Ok(Some(notification))) => {
                     // Our own commits are no news.
                     if notification.process_id() != pid {
-                        ear.hear(&notification);
+                        raise(heard, notification.payload().parse().unwrap_or(0));
                     }
                     continue;
                 }
@@ -237,32 +184,20 @@ async fn listen_once(
                 Err(_) => timeout(ANSWER_MAX, sqlx::query("SELECT 1").execute(&mut listener)).await,
             },
             Ok(()) = lack.changed() => return End::GivenUp,
-            Some(log) = mouth.plans.recv() => {
-                let Some(parts) = mouth.sealed(&log) else { continue };
-                notify(&mut listener, &channel, parts).await
-            }
-            changed = async { sleep_until(tell_at).await; mouth.written.changed().await } => {
+            changed = async { sleep_until(tell_at).await; to_tell.changed().await } => {
                 if changed.is_err() {
                     return End::Store;
                 }
-                let newest = mouth.written.borrow_and_update().to_string();
+                let newest = to_tell.borrow_and_update().to_string();
                 tell_at = Instant::now() + TELL_PAUSE;
-                notify(&mut listener, &channel, vec![newest]).await
+                let notify = sqlx::query("SELECT pg_notify($1, $2)").bind(&channel).bind(newest);
+                timeout(ANSWER_MAX, notify.execute(&mut listener)).await
             }
         };
         if !matches!(told, Ok(Ok(_))) {
             return End::Cut { listened: true };
         }
     }
-}
-
-async fn notify(
-    listener: &mut PgListener,
-    channel: &str,
-    texts: Vec<String>,
-) -> Result<Result<PgQueryResult, sqlx::Error>, Elapsed> {
-    let notify = sqlx::query("SELECT pg_notify($1, text) FROM unnest(CAST($2 AS text[])) text");
-    timeout(ANSWER_MAX, notify.bind(channel).bind(texts).execute(listener)).await
 }
 
 /// Notes a sequence, where it is newer.

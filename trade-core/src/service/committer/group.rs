@@ -1,7 +1,5 @@
 //! Commands that are decided together and stored by one commit.
 
-mod guess;
-
 use super::super::{Answer, ServiceError, keys};
 use super::pending::Pending;
 use crate::bus::EventBus;
@@ -11,7 +9,6 @@ use crate::rules::{self, Context, Draft};
 use crate::store::{Commit, Head, Keys, LogRecord, Receipt, Store, StoreError, StoreErrorKind};
 use crate::values::Timestamp;
 use crate::view::{Missing, View};
-use guess::Guess;
 use std::collections::HashSet;
 
 /// How far a view follows others by the log: what lies further back is more than what is needed of it.
@@ -49,7 +46,6 @@ pub(super) struct Group {
     presumes_new: bool,
     /// Names the attempt to store it.
     attempt: RequestId,
-    guess: Option<Guess>,
 }
 
 /// What a group became, beside the commit: its steps, and the answers that wait for it.
@@ -114,7 +110,6 @@ impl Group {
             lines: 0,
             presumes_new: false,
             attempt,
-            guess: None,
         }
     }
 
@@ -191,19 +186,10 @@ impl Group {
     }
 
     /// Brings the view to where the log ended at `head`, if it is not far. What is read for it is the bus's as well.
-    /// Answers `false`, and leaves a view of no use, where it cannot, or where the log does not hold what was guessed.
-    ///
-    /// # Errors
-    /// [`StoreError`] where it cannot be read; nothing has changed then, and a guess is still one.
-    pub(super) async fn follow(
-        &mut self,
-        store: &dyn Store,
-        bus: &EventBus,
-        head: Head,
-    ) -> Result<bool, StoreError> {
+    async fn follow(&mut self, store: &dyn Store, bus: &EventBus, head: Head) -> Result<bool, StoreError> {
         let view = &mut self.draft.view;
-        let known = self.guess.as_ref().map_or(view.head(), |guess| guess.behind);
-        if known == head && self.guess.is_none() {
+        let known = view.head();
+        if known == head {
             return Ok(true);
         }
         if known.sequence >= head.sequence || head.sequence - known.sequence > u64::from(FOLLOWED_EVENTS_MAX)
@@ -212,8 +198,7 @@ impl Group {
         }
         // With the record before, which shows that this still is the log that the view knows.
         let after = known.sequence.saturating_sub(1);
-        let read = store.read_to_commit(after, FOLLOWED_EVENTS_MAX as usize, FOLLOWED_BYTES_MAX).await;
-        let mut records = match read {
+        let mut records = match store.read(after, FOLLOWED_EVENTS_MAX as usize, FOLLOWED_BYTES_MAX).await {
             // That is the feed's to tell: what is decided here need not depend on what cannot be read.
             Err(error) if error.kind == StoreErrorKind::Corrupt => return Ok(false),
             read => read?,
@@ -226,13 +211,7 @@ impl Group {
         }
         // There may be more by now than the answer knew of.
         let there = records.partition_point(|record| record.last <= head.sequence);
-        let (guessed, decided) =
-            self.guess.take().map_or_else(Default::default, |guess| (guess.records, guess.decided));
-        let Some(more) = records[..there].strip_prefix(&guessed[..]) else { return Ok(false) };
-        if let Some(since) = decided {
-            view.keep(since);
-        }
-        let followed = (more.is_empty() || self.decided.is_empty()) && view.follow(more, head);
+        let followed = view.follow(&records[..there], head);
         bus.hand_over(records);
         Ok(followed)
     }
@@ -245,13 +224,8 @@ impl Group {
     }
 
     fn knows_all_but_ids(&mut self, pending: &Pending) -> bool {
-        let mut missing = Missing::default();
-        self.touch_all_but_ids(pending, &mut missing) && missing.is_empty()
-    }
-
-    fn touch_all_but_ids(&mut self, pending: &Pending, missing: &mut Missing) -> bool {
         pending.receipt_id().is_none()
-            && keys::touch_all_but_ids(&mut self.draft.view, &pending.request.command, missing)
+            && keys::touch_all_but_ids(&mut self.draft.view, &pending.request.command)
     }
 
     /// Decides commands whose keys were loaded, in the order in which they came. Gives back those that were presumed in

@@ -16,9 +16,8 @@
 //! Where others write to the same rows, a commit that hopes to be first is often not. After a conflict the committer
 //! takes turns with them for some groups: it holds the head of the log first, and then decides, with everyone who came
 //! while it waited. What it must ask the store for it asks while it waits; while it holds the head, and others wait for
-//! it, their newest records are left to be read, which the bus has from there. Where the store tells what the others are
-//! about to write, even that is learned, and decided on, before: as if it were stored, and only until the log is held,
-//! and read. It hopes again once nobody wrote between its groups.
+//! it, their newest records are left to be read, which the bus has from there. It hopes again once nobody wrote between
+//! its groups.
 //!
 //! What keeps an answer honest:
 //! - A caller hears of success only after the commit.
@@ -225,9 +224,7 @@ impl Committer {
     async fn ask(&mut self, commands: &[Pending]) -> Result<(), StoreError> {
         match self.load(commands).await {
             Err(error) if error.kind == StoreErrorKind::Conflict && self.is_idle() => {
-                let (nobody, known) = self.catch_up(commands, None).await;
-                debug_assert!(nobody.is_empty(), "nothing was decided");
-                known
+                self.catch_up(commands, None).await
             }
             loaded => loaded,
         }
@@ -257,24 +254,20 @@ impl Committer {
         self.landed.is_some() && !self.rivalry.takes_turns() && self.heard_at.elapsed() < TRUST_MAX
     }
 
-    /// Brings the view to where the log is now, with all that commands can touch. `head` is where it is held. Gives back
-    /// what was decided already, where that does not rest on what the log holds.
-    async fn catch_up(
-        &mut self,
-        commands: &[Pending],
-        head: Option<Head>,
-    ) -> (Vec<Pending>, Result<(), StoreError>) {
+    /// Brings the view, in which nothing is decided, to where the log is now, with all that commands can touch. `head` is
+    /// where it is held.
+    async fn catch_up(&mut self, commands: &[Pending], head: Option<Head>) -> Result<(), StoreError> {
         let asked_at = Instant::now();
         let end = self.bus.end();
         let followed = match self.landed {
             Some(_) => self.open.catch_up(&*self.store, &self.bus, commands, head).await,
             None => Ok(false),
         };
-        let mut again = Vec::new();
         let known = match followed {
             Ok(true) => self.recognize(end, false).await,
             Ok(false) => {
-                again = self.start_over();
+                // Nobody is in it.
+                self.start_over();
                 match self.open.load(&*self.store, commands, None).await {
                     Ok(()) => self.recognize(end, true).await,
                     failed => failed,
@@ -284,9 +277,9 @@ impl Committer {
         };
         match known {
             Ok(()) => (self.landed, self.heard_at) = (Some(self.open.draft.view.head()), asked_at),
-            Err(_) => again.extend(self.start_over()),
+            Err(_) => drop(self.start_over()),
         }
-        (again, known)
+        known
     }
 
     /// Makes sure that the log is the one that ended at `known` before it was asked. A server that took over from another

@@ -103,13 +103,11 @@ impl Committer {
         held: Option<Box<dyn Held + '_>>,
     ) -> Attempt {
         let head = held.as_ref().and_then(|held| held.head());
-        let (mut all, known) = self.catch_up(&commands, head).await;
-        all.extend(commands);
-        if let Err(error) = known {
-            return not_tried(all, error);
+        if let Err(error) = self.catch_up(&commands, head).await {
+            return not_tried(commands, error);
         }
         self.rivalry.loaded(self.open.draft.view.head());
-        if let Err((left, error)) = self.decide_loaded(all).await {
+        if let Err((left, error)) = self.decide_loaded(commands).await {
             let mut all = self.start_over();
             all.extend(left);
             return not_tried(all, error);

@@ -324,19 +324,6 @@ impl EventLog for Saboteur {
         Ok(records)
     }
 
-    async fn read_to_commit(
-        &self,
-        after: Sequence,
-        records_max: usize,
-        bytes_max: usize,
-    ) -> Result<Vec<LogRecord>, StoreError> {
-        self.read(after, records_max, bytes_max).await
-    }
-
-    async fn foretold(&self, after: Sequence) -> Vec<LogRecord> {
-        self.inner.foretold(after).await
-    }
-
     async fn changed(&self, after: Sequence) -> Result<(), StoreError> {
         self.inner.changed(after).await
     }

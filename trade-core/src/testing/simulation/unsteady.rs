@@ -9,7 +9,6 @@ use crate::resource::Sequence;
 use crate::store::{Commit, Head, Held, Keys, Loaded, LogRecord, Store, StoreError, StoreErrorKind};
 use crate::values::Timestamp;
 use async_trait::async_trait;
-use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -102,10 +101,6 @@ impl Unsteady {
 
     fn as_damaged(&self, records: Vec<LogRecord>) -> Result<Vec<LogRecord>, StoreError> {
         Ok(records)
-    }
-
-    async fn hear(&self, _after: Sequence) -> Vec<LogRecord> {
-        pending().await
     }
 
     /// What becomes of a commit that fails.
