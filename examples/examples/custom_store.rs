@@ -26,7 +26,7 @@ use trade_core::service::TradeService;
 use trade_core::step::Step;
 use trade_core::store::{
     CargoQuery, CargoRepository, Commit, EventLog, Head, Held, InventoryPage, InventoryQuery,
-    InventoryRepository, Keys, LedgerPosition, LedgerQuery, Loaded, LogRecord, Page, Receipt, Store,
+    InventoryRepository, Keys, LedgerPosition, LedgerQuery, Loaded, LogRecord, Page, Receipt, Span, Store,
     StoreError, StoreErrorKind, TradeQuery, TradeRepository, Write,
 };
 use trade_core::values::{Quantity, ShipmentId, StationId, Timestamp, TransactionId};
@@ -45,6 +45,8 @@ struct KeptReceipt {
     request: [u8; 16],
     fingerprint: [u8; 16],
     time: i64,
+    /// Its first and its last sequence, counted from the end of the log before the commit.
+    steps: Option<[Sequence; 2]>,
     answer: Option<Vec<u8>>,
 }
 
@@ -155,6 +157,9 @@ fn write_commit(commit: &Commit) -> Result<Vec<u8>, serde_json::Error> {
         request: receipt.request.0,
         fingerprint: receipt.fingerprint.0,
         time: receipt.time.millis(),
+        steps: receipt
+            .steps
+            .map(|Span { first, last }| [first, last].map(|place| place - commit.base.sequence)),
         answer: receipt.answer.clone(),
     };
     let mut line = serde_json::to_vec(&Entry {
@@ -169,7 +174,8 @@ fn write_commit(commit: &Commit) -> Result<Vec<u8>, serde_json::Error> {
 /// Makes the commit again that a line tells of: its rows are the fold of its events over what is there.
 async fn read_commit(memory: &MemoryStore, line: &[u8]) -> Result<Commit, StoreError> {
     let entry: Entry = serde_json::from_slice(line).map_err(corrupt)?;
-    let mut last = memory.head().await?.sequence;
+    let base = memory.head().await?.sequence;
+    let mut last = base;
     let (mut log, mut keys): (Vec<LogRecord>, _) = (Vec::new(), Keys::default());
     for bytes in &entry.steps {
         let step = Step::decode(bytes).map_err(corrupt)?;
@@ -186,7 +192,8 @@ async fn read_commit(memory: &MemoryStore, line: &[u8]) -> Result<Commit, StoreE
     let receipt = |kept: KeptReceipt| -> Result<Receipt, StoreError> {
         let time = Timestamp::from_millis(kept.time).map_err(corrupt)?;
         let (request, fingerprint) = (RequestId(kept.request), Fingerprint(kept.fingerprint));
-        Ok(Receipt { request, fingerprint, time, answer: kept.answer })
+        let steps = kept.steps.map(|[first, last]| Span { first, last }.shifted(base));
+        Ok(Receipt { request, fingerprint, time, steps, answer: kept.answer })
     };
     let receipts = entry.receipts.into_iter().map(receipt).collect::<Result<_, _>>()?;
     let mut view = View::new(&keys, memory.load(&keys).await?);
@@ -228,6 +235,10 @@ impl Store for JournalStore {
 
     async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
         Ok(None)
+    }
+
+    async fn receipts(&self, after: Option<RequestId>, limit: usize) -> Result<Vec<Receipt>, StoreError> {
+        self.memory.receipts(after, limit).await
     }
 
     async fn prune_receipts(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {

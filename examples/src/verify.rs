@@ -28,9 +28,10 @@ pub(crate) async fn run(url: String) -> Ended {
 }
 
 fn words(report: &Report) -> String {
-    let Report { events, steps, trades, cargo, stations, levels, movements } = report;
+    let Report { events, steps, trades, cargo, stations, levels, movements, receipts } = report;
     format!(
         "verified: {events} events of {steps} steps fold to {trades} trades, {cargo} shipments and {levels} stock \
-         levels at {stations} stations; {movements} ledger rows balance"
+         levels at {stations} stations; {movements} ledger rows balance; {receipts} receipts name \
+         their steps"
     )
 }

@@ -95,7 +95,12 @@ pub(crate) fn collections() -> Vec<Collection> {
             name: RECEIPTS,
             validator: of_type(
                 &["fingerprint", "time"],
-                doc! { "fingerprint": { "bsonType": "binData" }, "time": date() },
+                doc! {
+                    "fingerprint": { "bsonType": "binData" },
+                    "time": date(),
+                    "first": positive(),
+                    "last": positive(),
+                },
             ),
             indexes: vec![index("by_time", doc! { "time": 1 })],
         },

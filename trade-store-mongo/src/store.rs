@@ -11,11 +11,12 @@ use mongodb::{ClientSession, Database};
 use std::fmt;
 use std::sync::Arc;
 use tokio::sync::Mutex;
+use trade_core::command::RequestId;
 use trade_core::resource::{Cargo, Inventory, LedgerEntry, Sequence, Trade};
 use trade_core::store::{
     CargoQuery, CargoRepository, Commit, EventLog, Head, Held, InventoryPage, InventoryQuery,
-    InventoryRepository, Keys, LedgerPosition, LedgerQuery, Loaded, LogRecord, Page, Store, StoreError,
-    StoreErrorKind, TradeQuery, TradeRepository,
+    InventoryRepository, Keys, LedgerPosition, LedgerQuery, Loaded, LogRecord, Page, Receipt, Store,
+    StoreError, StoreErrorKind, TradeQuery, TradeRepository,
 };
 use trade_core::values::{ShipmentId, StationId, Timestamp, TransactionId};
 
@@ -211,6 +212,10 @@ impl Store for MongoStore {
 
     async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
         log::clock(self).await.map(Some)
+    }
+
+    async fn receipts(&self, after: Option<RequestId>, limit: usize) -> Result<Vec<Receipt>, StoreError> {
+        log::receipts(self, after, limit).await
     }
 
     async fn prune_receipts(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {

@@ -124,6 +124,7 @@ async fn documents_past_the_head_are_damage_and_not_overwritten() {
 
 fn receipt(request: u8, bytes: usize) -> Receipt {
     Receipt {
+        steps: None,
         request: RequestId([request; 16]),
         fingerprint: Fingerprint([request; 16]),
         time: start_time(),

@@ -7,7 +7,7 @@
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use trade_core::command::RequestId;
-use trade_core::store::Receipt;
+use trade_core::store::{Receipt, Span};
 
 /// The length of a full piece. MariaDB takes messages of 16 MiB where nothing else is set, and bytes as twice as many
 /// digits.
@@ -19,6 +19,8 @@ pub(crate) struct Piece<'r> {
     /// What it is found by.
     pub(crate) row: RequestId,
     pub(crate) receipt: &'r Receipt,
+    /// In the receipt's own row alone: by them it is told from a further one.
+    pub(crate) steps: Option<Span>,
     pub(crate) answer: Option<&'r [u8]>,
 }
 
@@ -31,7 +33,8 @@ pub(crate) fn pieces(receipt: &Receipt) -> impl Iterator<Item = Piece<'_>> {
             let rest = &answer[place * PIECE_BYTES..];
             &rest[..rest.len().min(PIECE_BYTES)]
         });
-        Piece { row: row(&receipt.request, place), receipt, answer }
+        let steps = receipt.steps.filter(|_| place == 0);
+        Piece { row: row(&receipt.request, place), receipt, steps, answer }
     })
 }
 

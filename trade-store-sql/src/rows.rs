@@ -11,7 +11,7 @@ use trade_core::resource::{
     Cargo, CargoStatus, LedgerEntry, Line, Lines, MovementReason, Place, Settlement, Station, StockItem,
     StockLevel, Trade, TradeStatus,
 };
-use trade_core::store::{Head, LedgerPosition, Receipt, StoreError, StoreErrorKind};
+use trade_core::store::{Head, LedgerPosition, Receipt, Span, StoreError, StoreErrorKind};
 use trade_core::values::{Label, Quantity, ShipmentId, StationId, Timestamp, TransactionId, from_stored};
 
 /// What is wrong with a row.
@@ -264,16 +264,18 @@ fn place(code: i64, station: Option<&str>) -> Decoded<Place> {
     }
 }
 
-/// Numbers: time. Bytes: request, fingerprint, answer.
+/// Numbers: time, first, last. Bytes: request, fingerprint, answer.
 pub(crate) fn receipt(row: &impl Columns) -> Decoded<Receipt> {
     let id = |field, at| {
         let id = <[u8; 16]>::try_from(bytes(row, at)?);
         id.map_err(|_| DamagedRow(format!("{field} is not of 16 bytes")))
     };
+    let steps = maybe_count(row, NUMBERS + 1)?.zip(maybe_count(row, NUMBERS + 2)?);
     Ok(Receipt {
         request: RequestId(id("request", BYTES)?),
         fingerprint: Fingerprint(id("fingerprint", BYTES + 1)?),
         time: moment(row, NUMBERS)?,
+        steps: steps.map(|(first, last)| Span { first, last }),
         answer: row.bytes(BYTES + 2).map_err(unreadable(BYTES + 2))?.map(<[u8]>::to_vec),
     })
 }

@@ -3,15 +3,16 @@
 use crate::commit::{self, keys::StationKeys};
 use crate::engine::Engine;
 use crate::lane::Lane;
-use crate::read::{cargo, inventory, ledger, load, log, trades};
+use crate::read::{cargo, inventory, ledger, load, log, receipts, trades};
 use crate::replica::Replica;
 use async_trait::async_trait;
 use std::sync::Arc;
+use trade_core::command::RequestId;
 use trade_core::resource::{Cargo, Inventory, LedgerEntry, Sequence, Trade};
 use trade_core::store::{
     Access, CargoQuery, CargoRepository, Commit, EventLog, Head, Held, InventoryPage, InventoryQuery,
-    InventoryRepository, Keys, LedgerPosition, LedgerQuery, Loaded, LogRecord, Page, Store, StoreError,
-    StoreErrorKind, TradeQuery, TradeRepository,
+    InventoryRepository, Keys, LedgerPosition, LedgerQuery, Loaded, LogRecord, Page, Receipt, Store,
+    StoreError, StoreErrorKind, TradeQuery, TradeRepository,
 };
 use trade_core::values::{ShipmentId, StationId, Timestamp, TransactionId};
 
@@ -205,6 +206,10 @@ impl<E: Engine> Store for SqlStore<E> {
             Some(sql) => log::clock(&self.lanes.watcher, sql).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    async fn receipts(&self, after: Option<RequestId>, limit: usize) -> Result<Vec<Receipt>, StoreError> {
+        receipts::list(&self.lanes.readers, after, limit).await
     }
 
     async fn prune_receipts(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {

@@ -44,6 +44,7 @@ fn receipt(request: u8, time: i64) -> Receipt {
         request: RequestId([request; 16]),
         fingerprint: Fingerprint([1; 16]),
         time: at(time),
+        steps: None,
         answer: (request == 1).then(|| b"answer".to_vec()),
     }
 }

@@ -3,11 +3,12 @@
 mod state;
 mod table;
 
+use crate::command::RequestId;
 use crate::resource::{Cargo, Inventory, LedgerEntry, Sequence, StockItem, Trade};
 use crate::store::{
     CargoQuery, CargoRepository, Commit, EventLog, Head, Held, InventoryPage, InventoryQuery,
-    InventoryRepository, Keys, LedgerPosition, LedgerQuery, Loaded, LogRecord, Page, Store, StoreError,
-    TradeQuery, TradeRepository,
+    InventoryRepository, Keys, LedgerPosition, LedgerQuery, Loaded, LogRecord, Page, Receipt, Store,
+    StoreError, TradeQuery, TradeRepository,
 };
 use crate::values::{ShipmentId, StationId, Timestamp, TransactionId};
 use async_trait::async_trait;
@@ -184,6 +185,10 @@ impl Store for MemoryStore {
 
     async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
         Ok(None)
+    }
+
+    async fn receipts(&self, after: Option<RequestId>, limit: usize) -> Result<Vec<Receipt>, StoreError> {
+        Ok(self.state().receipts(after, limit))
     }
 
     async fn prune_receipts(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {

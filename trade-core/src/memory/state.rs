@@ -12,7 +12,7 @@ use crate::store::{
 use crate::values::{ItemId, ShipmentId, StationId, Timestamp, TransactionId, UNITS_MAX};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::Hash;
-use std::ops::Range;
+use std::ops::{Bound, Range};
 use std::sync::Arc;
 
 /// Ledger rows examined for one page at most.
@@ -33,7 +33,7 @@ pub(super) struct State {
     station_order: BTreeMap<Sequence, StationId>,
     /// In the order of their positions.
     ledger: Vec<(LedgerPosition, LedgerEntry)>,
-    receipts: HashMap<RequestId, Receipt>,
+    receipts: BTreeMap<RequestId, Receipt>,
     receipt_times: BTreeSet<(Timestamp, RequestId)>,
 }
 
@@ -64,7 +64,7 @@ impl Default for State {
             stations: HashMap::default(),
             station_order: BTreeMap::new(),
             ledger: Vec::new(),
-            receipts: HashMap::default(),
+            receipts: BTreeMap::new(),
             receipt_times: BTreeSet::new(),
         }
     }
@@ -357,8 +357,9 @@ impl State {
             self.history.entry(id.clone()).or_default().push(sequence + moved);
         }
         for receipt in &commit.receipts {
+            let steps = receipt.steps.map(|steps| steps.shifted(moved));
             self.receipt_times.insert((receipt.time, receipt.request));
-            self.receipts.insert(receipt.request, receipt.clone());
+            self.receipts.insert(receipt.request, Receipt { steps, ..receipt.clone() });
         }
         let log = commit.log.iter();
         self.log.extend(log.map(|record| LogRecord { last: record.last + moved, step: record.step.clone() }));
@@ -450,6 +451,13 @@ impl State {
             }
             self.ledger.push((last, LedgerEntry { sequence, ..entry.clone() }));
         }
+    }
+
+    pub(super) fn receipts(&self, after: Option<RequestId>, limit: usize) -> Vec<Receipt> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let named = self.receipts.range((from, Bound::Unbounded)).map(|(_, receipt)| receipt);
+        let named = named.filter(|receipt| receipt.steps.is_some()).take(limit);
+        named.map(|receipt| Receipt { answer: None, ..receipt.clone() }).collect()
     }
 
     pub(super) fn prune_receipts(&mut self, before: Timestamp, limit: usize) -> u64 {

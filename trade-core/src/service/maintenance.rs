@@ -1,5 +1,6 @@
 //! What the network does by itself: it cancels expired trades and forgets old receipts.
 
+use super::replay::BASE_AGE_MAX;
 use super::{Inner, ServiceError, TradeService};
 use crate::command::{Command, Outcome, Request};
 use crate::event::Actor;
@@ -89,7 +90,8 @@ async fn prune(service: &TradeService) {
         Ok(None) => service.inner.start.newest.plus(service.inner.start.at.elapsed()),
         Err(error) => return tracing::warn!(%error, "old receipts could not be looked for"),
     };
-    let before = service.now().min(known).minus(service.inner.options.receipts_kept);
+    let kept = service.inner.options.receipts_kept.saturating_add(BASE_AGE_MAX);
+    let before = service.now().min(known).minus(kept);
     loop {
         match service.store().prune_receipts(before, PRUNE_CHUNK).await {
             Ok(pruned) if pruned < PRUNE_CHUNK as u64 => return,

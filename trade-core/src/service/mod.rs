@@ -4,6 +4,7 @@ mod committer;
 mod keys;
 mod maintenance;
 mod readiness;
+mod replay;
 mod timekeeper;
 mod weight;
 
@@ -14,7 +15,7 @@ use crate::rejection::Rejection;
 use crate::rules;
 use crate::store::{Store, StoreError, StoreErrorKind};
 use crate::values::Timestamp;
-use committer::{Committer, Pending};
+use committer::{Committer, Pending, Reply};
 use readiness::Readiness;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -239,11 +240,16 @@ impl TradeService {
             }
         }
         // A committer that ends before it answers may have committed before.
-        let answer = answer.await;
-        if let Ok(Ok(answer)) = &answer {
-            self.inner.weights.learn(&answer.outcome);
-        }
-        answer.unwrap_or_else(|_| Err(ServiceError::Unknown(Arc::new(self.committer_ended()))))
+        let reply = answer.await.map_err(|_| ServiceError::Unknown(Arc::new(self.committer_ended())))??;
+        let answer = match reply {
+            Reply::Answer(answer) => answer,
+            Reply::Kept { receipt, replayed } => {
+                let (name, outcome) = replay::answer(&*self.inner.store, &receipt).await?;
+                Answer { outcome, replayed, name }
+            }
+        };
+        self.inner.weights.learn(&answer.outcome);
+        Ok(answer)
     }
 
     fn committer_ended(&self) -> StoreError {

@@ -72,10 +72,29 @@ pub struct Receipt {
     pub request: RequestId,
     /// What its content was; or which attempt this is.
     pub fingerprint: Fingerprint,
-    /// When it was applied.
+    /// When it was applied: the time of the last of its steps.
     pub time: Timestamp,
-    /// Its answer, for a request that may be repeated; opaque to a store.
+    /// Where its steps stand in the log; none where it has none.
+    pub steps: Option<Span>,
+    /// What its answer has that its steps do not tell, for a request that may be repeated; opaque to a store.
     pub answer: Option<Vec<u8>>,
+}
+
+/// Some steps that follow each other in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// The sequence of the first event of the first of them.
+    pub first: Sequence,
+    /// The sequence of the last event of the last of them.
+    pub last: Sequence,
+}
+
+impl Span {
+    /// The same in a log that is longer before it by so many events.
+    #[must_use]
+    pub fn shifted(self, by: u64) -> Self {
+        Self { first: self.first + by, last: self.last + by }
+    }
 }
 
 /// A row that a commit depends on, and what becomes of it.
@@ -157,7 +176,7 @@ pub struct Commit {
     pub history: Vec<(ShipmentId, Sequence)>,
     /// Records to add to the log, in order.
     pub log: Vec<LogRecord>,
-    /// Receipts to keep.
+    /// Receipts to keep. The steps that they name are of [`Commit::log`], and move as these do.
     pub receipts: Vec<Receipt>,
 }
 

@@ -7,13 +7,16 @@ mod error;
 mod query;
 
 pub use access::Access;
-pub use commit::{Commit, Head, Keys, LedgerWrite, Loaded, LogRecord, Receipt, StockRow, StockWrite, Write};
+pub use commit::{
+    Commit, Head, Keys, LedgerWrite, Loaded, LogRecord, Receipt, Span, StockRow, StockWrite, Write,
+};
 pub use error::{StoreError, StoreErrorKind};
 pub use query::{
     CargoFilter, CargoQuery, InventoryPage, InventoryQuery, LedgerPosition, LedgerQuery, Page, TimeRange,
     TradeFilter, TradeQuery,
 };
 
+use crate::command::RequestId;
 use crate::resource::{Cargo, Inventory, LedgerEntry, Sequence, Trade};
 use crate::values::{ShipmentId, StationId, Timestamp, TransactionId};
 use async_trait::async_trait;
@@ -210,6 +213,13 @@ pub trait Store:
     /// # Errors
     /// [`StoreError`] if it cannot be asked.
     async fn clock(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Up to `limit` receipts that name steps and whose request comes after `after`, ascending by it, without their answers:
+    /// for audits.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they cannot be read.
+    async fn receipts(&self, after: Option<RequestId>, limit: usize) -> Result<Vec<Receipt>, StoreError>;
 
     /// Forgets up to `limit` receipts older than `before`, and answers how many those were.
     ///

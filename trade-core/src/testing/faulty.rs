@@ -2,8 +2,9 @@
 
 use super::chance::Chance;
 use super::delegate::{HeldBy, Lands, delegate_reads};
+use crate::command::RequestId;
 use crate::resource::Sequence;
-use crate::store::{Commit, Head, Held, Keys, Loaded, LogRecord, Store, StoreError, StoreErrorKind};
+use crate::store::{Commit, Head, Held, Keys, Loaded, LogRecord, Receipt, Store, StoreError, StoreErrorKind};
 use crate::values::Timestamp;
 use async_trait::async_trait;
 use std::collections::VecDeque;
@@ -324,6 +325,11 @@ impl Store for FaultyStore {
 
     async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
         self.inner.clock().await
+    }
+
+    async fn receipts(&self, after: Option<RequestId>, limit: usize) -> Result<Vec<Receipt>, StoreError> {
+        self.before_read("receipts").await?;
+        self.inner.receipts(after, limit).await
     }
 
     async fn prune_receipts(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 const PAGE: usize = 500;
 /// Times that are looked up, at most twice as many.
-const TIMES: usize = 500;
+const TIMES: usize = 5_000;
 /// Lines that are read to look trades up by item: so many, and so many times those there are.
 const LINES_READ_MIN: usize = 10_000;
 const LINES_READ_FACTOR: usize = 50;

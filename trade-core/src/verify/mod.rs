@@ -4,6 +4,7 @@
 
 mod balance;
 mod lookups;
+mod receipts;
 
 use crate::event::{Event, EventData, EventType};
 use crate::resource::{Inventory, LedgerEntry, Sequence, StockItem};
@@ -14,6 +15,7 @@ use crate::values::StationId;
 use crate::view::View;
 use balance::Balances;
 use lookups::{Histories, Sample};
+use receipts::Receipts;
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::fmt::Debug;
@@ -41,6 +43,8 @@ pub struct Report {
     pub levels: u64,
     /// Ledger rows.
     pub movements: u64,
+    /// Receipts that name steps.
+    pub receipts: u64,
 }
 
 /// Why an audit failed.
@@ -76,7 +80,7 @@ pub async fn verify(store: &dyn Store) -> Result<Report, VerifyError> {
 }
 
 async fn audit(store: &dyn Store, head: Head) -> Result<Report, VerifyError> {
-    let mut fold = Fold::new(store);
+    let mut fold = Fold::new(store, Receipts::of(store).await?);
     fold.log(head).await?;
     let Fold { view, balances, mut report, times, histories, .. } = fold;
     report.trades = compare_trades(store, &view).await?;
@@ -99,19 +103,21 @@ struct Fold<'a> {
     times: Sample,
     /// The events of each shipment that has more than its creation.
     histories: Histories,
+    receipts: Receipts,
 }
 
 impl<'a> Fold<'a> {
-    fn new(store: &'a dyn Store) -> Self {
+    fn new(store: &'a dyn Store, receipts: Receipts) -> Self {
         Self {
             store,
             view: View::empty(),
             balances: Balances::default(),
-            report: Report::default(),
+            report: Report { receipts: receipts.count, ..Report::default() },
             ledger: VecDeque::new(),
             ledger_from: Some(LedgerPosition::default()),
             times: Sample::default(),
             histories: Histories::default(),
+            receipts,
         }
     }
 
@@ -133,6 +139,7 @@ impl<'a> Fold<'a> {
                     return difference(format!("time runs backwards at sequence {}", record.first()));
                 }
                 time = record.step.time;
+                self.receipts.pass(&record)?;
                 for event in record.step.events(record.first()) {
                     self.event(&event).await?;
                 }
@@ -152,6 +159,7 @@ impl<'a> Fold<'a> {
                 beyond.last, head.sequence
             ));
         }
+        self.receipts.end()?;
         match self.next_ledger().await? {
             None => Ok(()),
             Some(entry) => difference(format!("the ledger has a row that no event tells: {entry:?}")),

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use trade_core::command::RequestId;
 use trade_core::resource::{Cargo, Inventory, LedgerEntry, Sequence, Trade};
 use trade_core::store::*;
 use trade_core::values::{ShipmentId, StationId, Timestamp, TransactionId};
@@ -154,6 +155,10 @@ impl Store for Broken {
     }
     async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
         Ok(None)
+    }
+
+    async fn receipts(&self, _: Option<RequestId>, _: usize) -> Result<Vec<Receipt>, StoreError> {
+        self.fail().await
     }
 
     async fn prune_receipts(&self, _: Timestamp, _: usize) -> Result<u64, StoreError> {

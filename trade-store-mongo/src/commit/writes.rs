@@ -20,7 +20,7 @@ pub(super) fn of(commit: &Commit, shift: u64, is_proven: bool) -> Result<Vec<Sta
     let [new_stock, changed_stock] = stock(commit);
     let [new_trades, changed_trades] = trades(commit, shift, is_proven);
     let [new_cargo, changed_cargo] = cargo(commit, shift, is_proven);
-    let [receipts, pieces] = receipts(commit);
+    let [receipts, pieces] = receipts(commit, shift);
     Ok(vec![
         receipts,
         pieces,
@@ -139,11 +139,11 @@ fn log(commit: &Commit, shift: u64) -> Statements {
     records
 }
 
-fn receipts(commit: &Commit) -> [Statements; 2] {
+fn receipts(commit: &Commit, shift: u64) -> [Statements; 2] {
     let mut receipts = Statements::new(RECEIPTS, Sort::Insert);
     let mut pieces = Statements::new(PIECES, Sort::Insert);
     for receipt in &commit.receipts {
-        receipts.add(receipt::write(receipt));
+        receipts.add(receipt::write(receipt, shift));
         receipt::write_pieces(receipt).for_each(|piece| pieces.add(piece));
     }
     [receipts, pieces]

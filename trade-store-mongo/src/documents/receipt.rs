@@ -1,4 +1,5 @@
-//! Receipts: `{_id, fingerprint, time, answer?, pieces?}`. An answer that would come near what a document may hold stands in
+//! Receipts: `{_id, fingerprint, time, first?, last?, answer?, pieces?}`, the sequences `first` to `last` being those of its
+//! steps. An answer that would come near what a document may hold stands in
 //! pieces beside it, `{_id: {request, piece}, bytes}`.
 
 use super::{Damaged, Decoded, Fields, date, stored};
@@ -6,7 +7,7 @@ use mongodb::bson::raw::cstr;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{RawBinaryRef, RawDocument, RawDocumentBuf, rawdoc};
 use trade_core::command::{Fingerprint, RequestId};
-use trade_core::store::Receipt;
+use trade_core::store::{Receipt, Span};
 
 /// The longest answer in one document, and the longest piece of another; a document has 16 MB.
 pub(crate) const PIECE_BYTES_MAX: usize = 8 << 20;
@@ -16,12 +17,16 @@ pub(crate) fn binary(bytes: &[u8]) -> RawBinaryRef<'_> {
     RawBinaryRef { subtype: BinarySubtype::Generic, bytes }
 }
 
-/// A receipt, without an answer that is too long for it.
-pub(crate) fn write(receipt: &Receipt) -> RawDocumentBuf {
+/// A receipt, without an answer that is too long for it, in a log that is longer by `shift` than it was decided on.
+pub(crate) fn write(receipt: &Receipt, shift: u64) -> RawDocumentBuf {
     let mut document = RawDocumentBuf::new();
     document.append(cstr!("_id"), binary(&receipt.request.0));
     document.append(cstr!("fingerprint"), binary(&receipt.fingerprint.0));
     document.append(cstr!("time"), date(receipt.time));
+    if let Some(Span { first, last }) = receipt.steps.map(|steps| steps.shifted(shift)) {
+        document.append(cstr!("first"), stored(first));
+        document.append(cstr!("last"), stored(last));
+    }
     match receipt.answer.as_deref() {
         Some(answer) if answer.len() <= PIECE_BYTES_MAX => document.append(cstr!("answer"), binary(answer)),
         Some(answer) => {
@@ -57,10 +62,18 @@ pub(crate) fn read(document: &RawDocument) -> Decoded<(Receipt, u64)> {
         request: RequestId(id("_id", document.bytes("_id")?)?),
         fingerprint: Fingerprint(id("fingerprint", document.bytes("fingerprint")?)?),
         time: document.time("time")?,
+        steps: steps(document)?,
         answer: document.maybe_bytes("answer")?.map(<[u8]>::to_vec),
     };
     let pieces = if document.maybe("pieces")?.is_some() { document.count("pieces")? } else { 0 };
     Ok((receipt, pieces))
+}
+
+fn steps(document: &RawDocument) -> Decoded<Option<Span>> {
+    if document.maybe("first")?.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(Span { first: document.count("first")?, last: document.count("last")? }))
 }
 
 /// A piece: of which request, and its bytes.

@@ -1,13 +1,15 @@
-//! The log and its head.
+//! The log, its head, and the receipts beside it.
 
 use super::Query;
 use crate::classify::{NAME, classify};
-use crate::documents::{head as head_document, log, stored};
-use crate::schema::{HEAD, LOG};
+use crate::documents::{head as head_document, log, receipt, stored};
+use crate::schema::{HEAD, LOG, RECEIPTS};
 use crate::store::MongoStore;
+use mongodb::bson::raw::cstr;
 use mongodb::bson::{RawDocument, doc, rawdoc};
+use trade_core::command::RequestId;
 use trade_core::resource::Sequence;
-use trade_core::store::{Head, LogRecord, StoreError, StoreErrorKind};
+use trade_core::store::{Head, LogRecord, Receipt, StoreError, StoreErrorKind};
 use trade_core::values::Timestamp;
 
 pub(crate) async fn head(store: &MongoStore) -> Result<Head, StoreError> {
@@ -39,6 +41,29 @@ pub(crate) async fn clock(store: &MongoStore) -> Result<Timestamp, StoreError> {
 pub(crate) fn read_query(after: Sequence, limit: usize, bytes_max: usize) -> Query {
     let filter = rawdoc! { "_id": { "$gt": stored(after) } };
     Query { bytes_max, ..Query::find("read the log", LOG, filter, rawdoc! { "_id": 1 }, limit) }
+}
+
+/// Receipts that name steps, behind a request, without their answers.
+pub(crate) fn receipts_query(after: Option<RequestId>, limit: usize) -> Query {
+    let mut filter = rawdoc! { "first": { "$exists": true } };
+    if let Some(after) = after {
+        let mut behind = rawdoc! {};
+        behind.append(cstr!("$gt"), receipt::binary(&after.0));
+        filter.append(cstr!("_id"), behind);
+    }
+    let mut query = Query::find("list receipts", RECEIPTS, filter, rawdoc! { "_id": 1 }, limit);
+    query.command.append(cstr!("projection"), rawdoc! { "answer": 0, "pieces": 0 });
+    query
+}
+
+/// As [`trade_core::store::Store::receipts`].
+pub(crate) async fn receipts(
+    store: &MongoStore,
+    after: Option<RequestId>,
+    limit: usize,
+) -> Result<Vec<Receipt>, StoreError> {
+    let read = |document: &RawDocument| Ok(receipt::read(document)?.0);
+    receipts_query(after, limit).fetch(store, read).await
 }
 
 /// Reads the log.

@@ -137,11 +137,13 @@ CREATE TABLE IF NOT EXISTS tn_ledger (
     INDEX tn_ledger_by_list (listed_at, sequence, place)
 ) ENGINE = InnoDB;
 
--- One row a request that was applied.
+-- One row a request that was applied, with where its steps stand in the log; further rows for the pieces of a long answer.
 CREATE TABLE IF NOT EXISTS tn_receipt (
     request BINARY(16) NOT NULL PRIMARY KEY,
     fingerprint BINARY(16) NOT NULL,
     time BIGINT NOT NULL,
+    first BIGINT,
+    last BIGINT,
     answer LONGBLOB,
     INDEX tn_receipt_by_time (time)
 ) ENGINE = InnoDB;

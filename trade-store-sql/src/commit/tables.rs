@@ -338,13 +338,16 @@ fn trades_written(commit: &Commit) -> HashMap<&TransactionId, &Trade> {
 fn write_receipts<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), Defect> {
     let receipts = &rows.commit.receipts;
     let pieces: Vec<_> = receipts.iter().flat_map(receipts::pieces).collect();
+    let place = |sequence: Sequence| stored(sequence + rows.shift);
     sink.add(
         RowSet::Receipts,
-        pieces.iter().map(|Piece { row, receipt, answer }| {
+        pieces.iter().map(|Piece { row, receipt, steps, answer }| {
             [
                 Some(&row.0[..]).into(),
                 Some(&receipt.fingerprint.0[..]).into(),
                 receipt.time.millis().into(),
+                steps.map(|steps| place(steps.first)).into(),
+                steps.map(|steps| place(steps.last)).into(),
                 (*answer).into(),
             ]
         }),

@@ -38,7 +38,7 @@ const FILL: &str = "\
     if(n DIV 2 % 2, if(n % 2, (n + 1) % 1000 + 1, 8), NULL), 1, 10001 + 4 * n, NULL FROM n; \
     INSERT INTO tn_log SELECT 10003 + 4 * n, x'00' FROM n; \
     INSERT INTO tn_moment SELECT n, 10003 + 4 * n FROM n; \
-    INSERT INTO tn_receipt SELECT unhex(lpad(hex(n), 32, '0')), unhex(lpad(hex(n), 32, '0')), n, NULL FROM n; \
+    INSERT INTO tn_receipt SELECT unhex(lpad(hex(n), 32, '0')), unhex(lpad(hex(n), 32, '0')), n, n, n, NULL FROM n; \
     ANALYZE TABLE tn_station, tn_stock, tn_trade, tn_trade_item, tn_cargo, tn_cargo_history, tn_ledger, tn_log, \
     tn_moment, tn_receipt";
 

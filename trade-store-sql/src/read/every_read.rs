@@ -10,7 +10,7 @@ use trade_core::values::{StationId, Timestamp};
 
 /// Their templates: lists with every combination of filters, and all others.
 pub(crate) fn every_read() -> Vec<String> {
-    let others: [&Template; 16] = [
+    let others: [&Template; 17] = [
         &trades::ONE_SQL,
         &trades::EXPIRED_SQL,
         &trades::LAST_BEFORE_SQL,
@@ -27,6 +27,7 @@ pub(crate) fn every_read() -> Vec<String> {
         &ledger::AFTER_SQL,
         &log::READ_SQL,
         &receipts::PIECES_SQL,
+        &receipts::LIST_SQL,
     ];
     let others = others
         .into_iter()

@@ -76,7 +76,7 @@ macro_rules! first_items {
 }
 macro_rules! receipts {
     () => {
-        "SELECT r.time, {int}, {int}, {int}, {int}, {int}, {int}, {text}, {text}, {text}, {text}, {text}, {text}, \
+        "SELECT r.time, r.first, r.last, {int}, {int}, {int}, {int}, {text}, {text}, {text}, {text}, {text}, {text}, \
          r.request, r.fingerprint, r.answer, 6 FROM {texts:7} {then:tn_receipt|r|r.request = {bytes:k.value}}"
     };
 }

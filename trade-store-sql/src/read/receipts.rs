@@ -1,4 +1,4 @@
-//! The further pieces of answers that are too long for a row.
+//! Receipts: those that name steps, and the further pieces of answers that are too long for a row.
 
 use crate::dialect::Template;
 use crate::engine::{Engine, Param};
@@ -8,6 +8,28 @@ use crate::rows;
 use std::collections::HashMap;
 use trade_core::command::RequestId;
 use trade_core::store::{Receipt, StoreError};
+
+/// Receipts that name steps, behind a request, in the columns of [`rows::receipt`].
+pub(crate) static LIST_SQL: Template = Template::new(
+    "SELECT r.time, r.first, r.last, {int}, {int}, {int}, {int}, {text}, {text}, {text}, {text}, {text}, {text}, \
+     r.request, r.fingerprint, {bytes} FROM tn_receipt r WHERE r.request > {bytes:?1} AND r.first IS NOT NULL \
+     ORDER BY r.request LIMIT ?2",
+);
+
+/// As [`trade_core::store::Store::receipts`].
+pub(crate) async fn list<E: Engine>(
+    lane: &Lane<E>,
+    after: Option<RequestId>,
+    limit: usize,
+) -> Result<Vec<Receipt>, StoreError> {
+    const OPERATION: &str = "list receipts";
+    let after = after.as_ref().map(hexadecimal).unwrap_or_default();
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let parameters = [Param::Text(Some(&after)), limit.into()];
+    let found = lane.read(OPERATION, LIST_SQL.of(E::DIALECT), &parameters).await?;
+    let receipts = found.iter().map(rows::receipt).collect::<Result<_, _>>();
+    receipts.map_err(rows::corrupt::<E>(OPERATION))
+}
 
 const OPERATION: &str = "load";
 /// Pieces that are read at once.

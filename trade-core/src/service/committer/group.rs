@@ -1,15 +1,16 @@
 //! Commands that are decided together and stored by one commit.
 
+use super::super::replay::Bases;
 use super::super::{Answer, ServiceError, keys};
-use super::pending::Pending;
+use super::pending::{Pending, Reply};
 use crate::bus::EventBus;
-use crate::command::{Fingerprint, Outcome, Request, RequestId};
+use crate::command::{Fingerprint, Idempotency, Outcome, Request, RequestId};
 use crate::resource::Sequence;
 use crate::rules::{self, Context, Draft};
-use crate::store::{Commit, Head, Keys, LogRecord, Receipt, Store, StoreError, StoreErrorKind};
+use crate::store::{Commit, Head, Keys, LogRecord, Receipt, Span, Store, StoreError, StoreErrorKind};
 use crate::values::Timestamp;
 use crate::view::{Missing, View};
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 /// How far a view follows others by the log: what lies further back is more than what is needed of it.
 const FOLLOWED_EVENTS_MAX: u32 = 16_384;
@@ -19,7 +20,7 @@ const FOLLOWED_BYTES_MAX: usize = 4 * 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct Decided {
     pending: Pending,
-    result: Result<Answer, ServiceError>,
+    result: Result<Reply, ServiceError>,
     /// Whether it rests on nothing that its group has yet to store.
     settled: bool,
     /// What expiry was judged by.
@@ -37,8 +38,10 @@ impl Decided {
 pub(super) struct Group {
     pub(super) draft: Draft,
     receipts: Vec<Receipt>,
-    /// The receipts among them that are no key's.
-    unkeyed: HashSet<RequestId>,
+    /// Where those among them stand that are no key's.
+    unkeyed: HashMap<RequestId, usize>,
+    /// What is stored, or about to be, that answers to keys can refer to.
+    bases: Bases,
     decided: Vec<Decided>,
     /// Lines of what was decided since there was nothing to store.
     pub(super) lines: u32,
@@ -105,7 +108,8 @@ impl Group {
         Self {
             draft,
             receipts: Vec::new(),
-            unkeyed: HashSet::new(),
+            unkeyed: HashMap::new(),
+            bases: Bases::default(),
             decided: Vec::new(),
             lines: 0,
             presumes_new: false,
@@ -298,27 +302,49 @@ impl Group {
         steps: usize,
         context: &Context,
     ) {
-        let Context { now, time, .. } = *context;
-        let changed = self.draft.log.len() > steps;
         let result = result.and_then(|outcome| {
-            // What changed nothing may be decided again, however often it is sent.
-            if changed {
-                match pending.request.idempotency {
-                    Some(key) => self.receipts.push(pending.keyed_receipt(key, &outcome, time)?),
-                    None => self.receive(pending.receipt_id().unwrap_or(self.attempt), time),
-                }
+            let name = pending.request.name.as_ref();
+            match self.span_since(steps) {
+                // What changed nothing may be decided again, however often it is sent.
+                None => {}
+                Some(span) => match pending.request.idempotency {
+                    Some(key) => {
+                        let made = &self.draft.log[steps..];
+                        let answer = self.bases.keep(key.request, name, &outcome, made)?;
+                        self.receive_keyed(key, span, context.time, answer);
+                    }
+                    None => self.receive(pending.receipt_id().unwrap_or(self.attempt), span, context.time),
+                },
             }
-            Ok(Answer { outcome, replayed: false, name: pending.request.name.clone() })
+            Ok(Reply::Answer(Answer { outcome, replayed: false, name: name.cloned() }))
         });
         self.lines = self.lines.saturating_add(pending.lines.max(self.lines_since(steps)));
-        self.decided.push(Decided { pending, result, settled: self.is_clean(), now });
+        self.decided.push(Decided { pending, result, settled: self.is_clean(), now: context.now });
+    }
+
+    /// The steps from one on; none where there are none.
+    fn span_since(&self, steps: usize) -> Option<Span> {
+        let made = self.draft.log.get(steps..)?;
+        made.first().zip(made.last()).map(|(first, last)| Span { first: first.first(), last: last.last })
+    }
+
+    fn receive_keyed(&mut self, key: Idempotency, span: Span, time: Timestamp, answer: Vec<u8>) {
+        let Idempotency { request, fingerprint } = key;
+        self.receipts.push(Receipt { request, fingerprint, time, steps: Some(span), answer: Some(answer) });
     }
 
     /// One receipt tells of all commands without a key that are first tried together.
-    fn receive(&mut self, request: RequestId, time: Timestamp) {
+    fn receive(&mut self, request: RequestId, span: Span, time: Timestamp) {
         let fingerprint = Fingerprint(self.attempt.0);
-        if self.unkeyed.insert(request) {
-            self.receipts.push(Receipt { request, fingerprint, time, answer: None });
+        let place = *self.unkeyed.entry(request).or_insert(self.receipts.len());
+        match self.receipts.get_mut(place) {
+            None => {
+                self.receipts.push(Receipt { request, fingerprint, time, steps: Some(span), answer: None });
+            }
+            Some(receipt) => {
+                let first = receipt.steps.map_or(span.first, |known| known.first);
+                (receipt.steps, receipt.time) = (Some(Span { first, ..span }), time);
+            }
         }
     }
 
@@ -381,10 +407,7 @@ impl Closed {
         let attempt = self.attempt;
         let back = |decided: Decided| {
             let mut pending = decided.pending;
-            if unknown
-                && let Ok(answer) = decided.result
-                && !answer.replayed
-            {
+            if unknown && let Ok(Reply::Answer(answer)) = decided.result {
                 pending.remember(attempt, answer.outcome, decided.now);
             }
             pending

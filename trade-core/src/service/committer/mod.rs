@@ -37,7 +37,7 @@ mod rivalry;
 mod settle;
 mod turn;
 
-pub(super) use pending::Pending;
+pub(super) use pending::{Pending, Reply};
 
 use super::ServiceOptions;
 use super::readiness::Readiness;

@@ -1,12 +1,10 @@
-//! A command on its way, and the answer that a receipt keeps of it.
+//! A command on its way, and what it is answered.
 
 use super::super::{Answer, Claim, ServiceError};
 use crate::command::{Fingerprint, Idempotency, Outcome, Request, RequestId};
 use crate::rejection::Rejection;
-use crate::store::{Receipt, StoreError, StoreErrorKind};
+use crate::store::Receipt;
 use crate::values::Timestamp;
-use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 /// A command on its way.
@@ -17,7 +15,7 @@ pub(in super::super) struct Pending {
     /// The attempt in whose view all it depends on was known but its ids, which the store is not asked about: what it
     /// makes is presumed to be new, and the commit finds out.
     pub(super) presumed_new: Option<RequestId>,
-    reply: oneshot::Sender<Result<Answer, ServiceError>>,
+    reply: oneshot::Sender<Result<Reply, ServiceError>>,
     /// An attempt that may have landed.
     attempted: Option<Attempted>,
     /// Held until the command is answered.
@@ -35,24 +33,28 @@ pub(super) struct Attempted {
     outcomes: Vec<(Fingerprint, Outcome)>,
 }
 
-/// An answer as a receipt keeps it.
-#[derive(Serialize, Deserialize)]
-struct Kept<N, O> {
-    name: N,
-    outcome: O,
+/// What a command came to.
+#[derive(Debug)]
+pub(in super::super) enum Reply {
+    Answer(Answer),
+    /// It was applied before: the answer is the one that this receipt was kept of, given again unless nobody had it yet.
+    Kept {
+        receipt: Receipt,
+        replayed: bool,
+    },
 }
 
 impl Pending {
     pub(in super::super) fn new(
         request: Request,
         lines: u32,
-        reply: oneshot::Sender<Result<Answer, ServiceError>>,
+        reply: oneshot::Sender<Result<Reply, ServiceError>>,
         held: (Option<Claim>, OwnedSemaphorePermit),
     ) -> Self {
         Self { request, lines, presumed_new: None, reply, attempted: None, held }
     }
 
-    pub(super) fn answer(self, result: Result<Answer, ServiceError>) {
+    pub(super) fn answer(self, result: Result<Reply, ServiceError>) {
         // Let go first: a caller that repeats its request at once must not meet its own claim.
         drop(self.held);
         // A caller that is gone has no use for its answer.
@@ -75,18 +77,6 @@ impl Pending {
         self.attempted.is_some()
     }
 
-    /// The receipt of a request with a key: it keeps the answer.
-    pub(super) fn keyed_receipt(
-        &self,
-        key: Idempotency,
-        outcome: &Outcome,
-        time: Timestamp,
-    ) -> Result<Receipt, ServiceError> {
-        let answer = serde_json::to_vec(&Kept { name: self.request.name.as_deref(), outcome });
-        let answer = answer.map_err(|error| internal("an answer cannot be written", error))?;
-        Ok(Receipt { request: key.request, fingerprint: key.fingerprint, time, answer: Some(answer) })
-    }
-
     /// Remembers what an attempt would have answered, which may have landed.
     pub(super) fn remember(&mut self, attempt: RequestId, outcome: Outcome, now: Timestamp) {
         let receipt = self.receipt_id().unwrap_or(attempt);
@@ -98,7 +88,7 @@ impl Pending {
     }
 
     /// The answer to a command that was applied before; none where the receipt shows that it was not.
-    pub(super) fn repeat(&mut self, receipt: &Receipt) -> Option<Result<Answer, ServiceError>> {
+    pub(super) fn repeat(&mut self, receipt: &Receipt) -> Option<Result<Reply, ServiceError>> {
         let Some(Idempotency { fingerprint, .. }) = self.request.idempotency else {
             let outcomes = &self.attempted.as_ref()?.outcomes;
             let landed = outcomes.iter().find(|(attempt, _)| *attempt == receipt.fingerprint);
@@ -108,25 +98,13 @@ impl Pending {
                 return None;
             };
             let outcome = outcome.clone();
-            return Some(Ok(Answer { outcome, replayed: false, name: self.request.name.clone() }));
+            let name = self.request.name.clone();
+            return Some(Ok(Reply::Answer(Answer { outcome, replayed: false, name })));
         };
-        Some(match &receipt.answer {
-            Some(answer) if receipt.fingerprint == fingerprint => {
-                read(answer).map(|Kept { name, outcome }| {
-                    let replayed = self.attempted.is_none();
-                    Answer { outcome, replayed, name }
-                })
-            }
-            _ => Err(Rejection::RequestReused.into()),
+        let is_same = receipt.fingerprint == fingerprint && receipt.answer.is_some();
+        Some(match is_same {
+            true => Ok(Reply::Kept { receipt: receipt.clone(), replayed: self.attempted.is_none() }),
+            false => Err(Rejection::RequestReused.into()),
         })
     }
-}
-
-fn read(answer: &[u8]) -> Result<Kept<Option<String>, Outcome>, ServiceError> {
-    serde_json::from_slice(answer).map_err(|error| internal("a kept answer cannot be read", error))
-}
-
-fn internal(detail: &str, source: serde_json::Error) -> ServiceError {
-    let error = StoreError::new(StoreErrorKind::Internal, "receipts", "answer", detail).caused_by(source);
-    ServiceError::Store(Arc::new(error))
 }

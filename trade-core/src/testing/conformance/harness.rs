@@ -152,6 +152,7 @@ pub(super) fn receipt(request: u8, time: Timestamp) -> Receipt {
         request: RequestId([request; 16]),
         fingerprint: Fingerprint([request; 16]),
         time,
+        steps: None,
         answer: Some(vec![request; 3]),
     }
 }

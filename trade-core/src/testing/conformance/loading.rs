@@ -3,7 +3,10 @@
 use super::harness::{Harness, receipt};
 use crate::command::{Command, RequestId};
 use crate::resource::Settlement;
-use crate::store::{CargoFilter, Head, InventoryQuery, Keys, LedgerPosition, LedgerQuery, TradeFilter};
+use crate::store::{
+    CargoFilter, Head, InventoryQuery, Keys, LedgerPosition, LedgerQuery, Receipt, Span, TradeFilter,
+};
+use crate::testing::audit::audit;
 use crate::testing::fixtures::*;
 use crate::testing::snapshot::{Snapshot, all_cargo, all_stations, all_trades};
 use crate::values::ShipmentId;
@@ -160,12 +163,43 @@ pub async fn thousands_of_keys_are_loaded_at_once(h: Harness) {
 pub async fn a_receipt_is_loaded_as_it_was_kept(h: Harness) {
     let mut commit = h.prepare(&[open_station("a", &[])]).await;
     let with_answer = receipt(1, start_time());
-    let without = crate::store::Receipt { answer: None, ..receipt(2, start_time()) };
-    let large = crate::store::Receipt { answer: Some(vec![0xA5; 300_000]), ..receipt(3, start_time()) };
+    let without = Receipt { answer: None, ..receipt(2, start_time()) };
+    let large = Receipt { answer: Some(vec![0xA5; 300_000]), ..receipt(3, start_time()) };
     commit.receipts = vec![with_answer.clone(), without.clone(), large.clone()];
     h.store().commit(&commit).await.unwrap();
     let keys = Keys { requests: (1..=4).map(|n| RequestId([n; 16])).collect(), ..Keys::default() };
     let mut receipts = h.store().load(&keys).await.unwrap().receipts;
     receipts.sort_by_key(|receipt| receipt.request);
     assert_eq!(receipts, [with_answer, without, large]);
+}
+
+/// A receipt names its steps where they landed, also where the log had moved on; those that name some are listed.
+pub async fn a_receipt_names_its_steps_where_they_landed(h: Harness) {
+    h.write(&[open_station("a", &[("tea", 5)])]).await;
+    let mut commit = h.prepare(&[adjust("a", &[("tea", 1)]), adjust("a", &[("tea", 2)])]).await;
+    let named = |request, first, last| {
+        let steps = Some(Span { first, last });
+        Receipt { steps, answer: Some(vec![request; 2_000_000]), ..receipt(request, commit.time) }
+    };
+    let [both, second] = [named(1, 2, 3), named(3, 3, 3)];
+    commit.receipts = vec![both.clone(), receipt(2, commit.time), second.clone()];
+    h.write(&[open_station("b", &[]), open_station("c", &[])]).await;
+    h.store().commit(&commit).await.unwrap();
+    let moved = |receipt: Receipt| {
+        let steps = receipt.steps.map(|steps| steps.shifted(2));
+        Receipt { steps, ..receipt }
+    };
+    let keys = Keys { requests: [both.request, second.request].into(), ..Keys::default() };
+    let mut loaded = h.store().load(&keys).await.unwrap().receipts;
+    loaded.sort_by_key(|receipt| receipt.request);
+    assert_eq!(
+        loaded.iter().map(|receipt| receipt.steps).collect::<Vec<_>>(),
+        [Some(Span { first: 4, last: 5 }), Some(Span { first: 5, last: 5 })]
+    );
+    let listed = [both, second].map(|receipt| Receipt { answer: None, ..moved(receipt) });
+    assert_eq!(h.store().receipts(None, 9).await.unwrap(), listed);
+    assert_eq!(h.store().receipts(None, 1).await.unwrap(), listed[..1]);
+    assert_eq!(h.store().receipts(Some(listed[0].request), 1).await.unwrap(), listed[1..]);
+    assert_eq!(h.store().receipts(Some(listed[1].request), 9).await.unwrap(), []);
+    audit(h.store()).await;
 }

@@ -162,6 +162,7 @@ macro_rules! __trade_core_cases {
                 what_is_loaded_is_what_the_repositories_show
                 thousands_of_keys_are_loaded_at_once
                 a_receipt_is_loaded_as_it_was_kept
+                a_receipt_names_its_steps_where_they_landed
             }
             commits {
                 a_stale_trade_version_lands_nothing

@@ -118,6 +118,10 @@ sabotages! {
     LoadsNoInventories,
     /// Loads everything but receipts.
     LoadsNoReceipts,
+    /// Keeps the places of a receipt's steps as the commit was decided, though the log moved on.
+    MisplacesReceipts,
+    /// Lists one receipt less than there are.
+    ListsTooFewReceipts,
 }
 
 /// Makes the stores of another factory wrong.

@@ -3,8 +3,8 @@ use crate::command::RequestId;
 use crate::resource::{Cargo, Inventory, LedgerEntry, Sequence, StockLevel, Trade};
 use crate::store::{
     CargoQuery, CargoRepository, Commit, EventLog, Head, Held, InventoryPage, InventoryQuery,
-    InventoryRepository, Keys, LedgerPosition, LedgerQuery, Loaded, LogRecord, Page, Store, StoreError,
-    StoreErrorKind, TradeQuery, TradeRepository, Write,
+    InventoryRepository, Keys, LedgerPosition, LedgerQuery, Loaded, LogRecord, Page, Receipt, Store,
+    StoreError, StoreErrorKind, TradeQuery, TradeRepository, Write,
 };
 use crate::testing::delegate::{HeldBy, Lands};
 use crate::values::{ItemId, Label, ShipmentId, StationId, Timestamp, TransactionId};
@@ -119,6 +119,14 @@ impl Saboteur {
                 let shift = head.saturating_sub(commit.base.sequence);
                 // The inner store adds the shift to everything; what this takes away first is missing afterwards.
                 commit.history.iter_mut().for_each(|(_, at)| *at = at.saturating_sub(shift));
+            }
+            Sabotage::MisplacesReceipts => {
+                let head = self.inner.head().await?.sequence;
+                let shift = head.saturating_sub(commit.base.sequence);
+                for steps in commit.receipts.iter_mut().filter_map(|receipt| receipt.steps.as_mut()) {
+                    steps.first = steps.first.saturating_sub(shift);
+                    steps.last = steps.last.saturating_sub(shift);
+                }
             }
             _ => {}
         }
@@ -366,6 +374,14 @@ impl Store for Saboteur {
 
     async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
         self.inner.clock().await
+    }
+
+    async fn receipts(&self, after: Option<RequestId>, limit: usize) -> Result<Vec<Receipt>, StoreError> {
+        let mut receipts = self.inner.receipts(after, limit).await?;
+        if self.is(Sabotage::ListsTooFewReceipts) {
+            receipts.pop();
+        }
+        Ok(receipts)
     }
 
     async fn prune_receipts(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {

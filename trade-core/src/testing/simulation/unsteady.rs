@@ -5,8 +5,9 @@ use super::super::delegate::{HeldBy, Lands, delegate_reads};
 use super::super::faulty::Fault;
 use super::Troubles;
 use super::trace::Trace;
+use crate::command::RequestId;
 use crate::resource::Sequence;
-use crate::store::{Commit, Head, Held, Keys, Loaded, LogRecord, Store, StoreError, StoreErrorKind};
+use crate::store::{Commit, Head, Held, Keys, Loaded, LogRecord, Receipt, Store, StoreError, StoreErrorKind};
 use crate::values::Timestamp;
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -160,6 +161,11 @@ impl Store for Unsteady {
 
     async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
         Ok(None)
+    }
+
+    async fn receipts(&self, after: Option<RequestId>, limit: usize) -> Result<Vec<Receipt>, StoreError> {
+        self.before_read("receipts").await?;
+        self.inner.receipts(after, limit).await
     }
 
     async fn prune_receipts(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {

@@ -1,0 +1,260 @@
+//! First answers, given again. A receipt names the steps of its request; the answer is made again from them, and from what
+//! the receipt keeps because they do not tell it.
+//!
+//! An adjustment answers the first 5 000 items of its station, of which its step tells a few. Those of a large station are
+//! kept whole now and then; the answers that follow name that receipt, their base, and keep what differs.
+
+use super::ServiceError;
+use crate::command::{CargoOutcome, Outcome, RequestId, TradeOutcome};
+use crate::hash::HashMap;
+use crate::rejection::Rejection;
+use crate::resource::{Inventory, StockItem, StockLevel};
+use crate::step::Step;
+use crate::store::{Keys, LogRecord, Receipt, Span, Store, StoreError, StoreErrorKind};
+use crate::values::{ItemId, StationId, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How much older than a receipt its base may be. Receipts are kept for so much longer than was promised.
+pub(super) const BASE_AGE_MAX: Duration = Duration::from_secs(60 * 60);
+/// Inventories of fewer items are kept whole.
+const BASE_ITEMS_MIN: usize = 64;
+/// How many bases are remembered.
+const BASES_MAX: usize = 64;
+const READ_RECORDS: usize = 512;
+const READ_BYTES: usize = 4 << 20;
+
+/// What a receipt keeps of an answer.
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept {
+    name: Option<String>,
+    rest: Rest,
+}
+
+/// What the steps do not tell of it.
+#[derive(Debug, Serialize, Deserialize)]
+enum Rest {
+    /// Trade and shipment are those of the step.
+    Trade { created: bool },
+    /// Shipment and trade are those of the step.
+    Cargo { created: bool },
+    /// One a trade of a batch.
+    Trades(Vec<RestOfTrade>),
+    /// The station is that of the step; its items are the base's, and in their place these, and in theirs the step's.
+    Inventory { base: Option<[u8; 16]>, items: Vec<StockItem> },
+    /// They tell nothing of it.
+    Whole(Outcome),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum RestOfTrade {
+    /// It is the next step's.
+    Made,
+    /// It made no step.
+    Other(Result<TradeOutcome, Rejection>),
+}
+
+/// The inventories that were last kept whole, by station.
+#[derive(Debug, Default)]
+pub(super) struct Bases(HashMap<StationId, Base>);
+
+#[derive(Debug)]
+struct Base {
+    request: RequestId,
+    time: Timestamp,
+    inventory: Arc<Inventory>,
+}
+
+impl Bases {
+    /// What the receipt of a request keeps of its answer, where these are its steps.
+    pub(super) fn keep(
+        &mut self,
+        request: RequestId,
+        name: Option<&String>,
+        outcome: &Outcome,
+        steps: &[LogRecord],
+    ) -> Result<Vec<u8>, ServiceError> {
+        let rest = self.rest(request, outcome, steps).unwrap_or_else(|| Rest::Whole(outcome.clone()));
+        let kept = Kept { name: name.cloned(), rest };
+        serde_json::to_vec(&kept).map_err(|error| {
+            let detail = "an answer cannot be written";
+            failed(StoreError::new(StoreErrorKind::Internal, "receipts", "answer", detail).caused_by(error))
+        })
+    }
+
+    /// None where the steps are not those of such an answer.
+    fn rest(&mut self, request: RequestId, outcome: &Outcome, steps: &[LogRecord]) -> Option<Rest> {
+        let mut steps = steps.iter().map(|record| &*record.step);
+        match outcome {
+            Outcome::Trade(trade) => {
+                tells(steps.next()?, trade).then_some(Rest::Trade { created: trade.created })
+            }
+            Outcome::Cargo(CargoOutcome { created, cargo, trade }) => {
+                let step = steps.next()?;
+                let is_told = step.cargo.as_ref() == Some(cargo) && step.trade == *trade;
+                is_told.then_some(Rest::Cargo { created: *created })
+            }
+            Outcome::Trades(trades) => {
+                let mut rest = |trade: &Result<TradeOutcome, Rejection>| match trade {
+                    Ok(made) if made.created => tells(steps.next()?, made).then_some(RestOfTrade::Made),
+                    other => Some(RestOfTrade::Other(other.clone())),
+                };
+                trades.iter().map(&mut rest).collect::<Option<_>>().map(Rest::Trades)
+            }
+            Outcome::Inventory(inventory) => self.rest_of_inventory(request, inventory, steps.next()?),
+        }
+    }
+
+    fn rest_of_inventory(
+        &mut self,
+        request: RequestId,
+        inventory: &Arc<Inventory>,
+        step: &Step,
+    ) -> Option<Rest> {
+        let told = step.stations.first()?;
+        let without_items = |of: &Inventory| Inventory { items: Vec::new(), ..of.clone() };
+        if without_items(inventory) != without_items(told) {
+            return None;
+        }
+        let is_told =
+            |item: &StockItem| told.items.binary_search_by(|t| t.item_id.cmp(&item.item_id)).is_ok();
+        let untold = inventory.items.iter().filter(|item| !is_told(item));
+        if let Some(base) = self.0.get(&inventory.station_id)
+            && step.time <= base.time.plus(BASE_AGE_MAX)
+        {
+            let items: Vec<_> = untold.clone().filter(|item| !base.has(item)).cloned().collect();
+            if items.len() <= inventory.items.len() / 8 {
+                return Some(Rest::Inventory { base: Some(base.request.0), items });
+            }
+        }
+        if inventory.items.len() >= BASE_ITEMS_MIN {
+            if self.0.len() >= BASES_MAX {
+                self.0.clear();
+            }
+            let base = Base { request, time: step.time, inventory: inventory.clone() };
+            self.0.insert(inventory.station_id.clone(), base);
+        }
+        Some(Rest::Inventory { base: None, items: untold.cloned().collect() })
+    }
+}
+
+impl Base {
+    fn has(&self, item: &StockItem) -> bool {
+        let items = &self.inventory.items;
+        let found = items.binary_search_by(|known| known.item_id.cmp(&item.item_id));
+        found.is_ok_and(|place| items[place].level == item.level)
+    }
+}
+
+fn tells(step: &Step, outcome: &TradeOutcome) -> bool {
+    step.trade.as_ref() == Some(&outcome.trade) && step.cargo.as_ref() == Some(&outcome.cargo)
+}
+
+/// Makes the answer again that a receipt was kept of, with the name of its request.
+///
+/// # Errors
+/// [`ServiceError::Store`] where its steps cannot be read.
+pub(super) async fn answer(
+    store: &dyn Store,
+    receipt: &Receipt,
+) -> Result<(Option<String>, Outcome), ServiceError> {
+    let Kept { name, rest } = read(receipt)?;
+    let steps = steps(store, receipt.steps).await.map_err(failed)?;
+    let mut steps = steps.iter().map(|record| &*record.step);
+    let outcome = match rest {
+        Rest::Whole(outcome) => outcome,
+        Rest::Trade { created } => Outcome::Trade(trade_of(steps.next(), created)?),
+        Rest::Cargo { created } => Outcome::Cargo(cargo_of(steps.next(), created)?),
+        Rest::Trades(trades) => {
+            let mut trade = |rest| match rest {
+                RestOfTrade::Made => trade_of(steps.next(), true).map(Ok),
+                RestOfTrade::Other(other) => Ok(other),
+            };
+            Outcome::Trades(trades.into_iter().map(&mut trade).collect::<Result<_, _>>()?)
+        }
+        Rest::Inventory { base, items } => {
+            let mut levels = BTreeMap::new();
+            if let Some(base) = base {
+                add_base(store, RequestId(base), &mut levels).await?;
+            }
+            let told = steps.next().and_then(|step| step.stations.first()).ok_or_else(other_step)?;
+            add(&mut levels, items);
+            Outcome::Inventory(Arc::new(inventory(told, levels)))
+        }
+    };
+    Ok((name, outcome))
+}
+
+type Levels = BTreeMap<ItemId, StockLevel>;
+
+fn add(levels: &mut Levels, items: Vec<StockItem>) {
+    levels.extend(items.into_iter().map(|StockItem { item_id, level }| (item_id, level)));
+}
+
+/// The station as a step tells of it, with the levels known of it and those that the step tells.
+fn inventory(told: &Inventory, mut levels: Levels) -> Inventory {
+    add(&mut levels, told.items.clone());
+    let items = levels.into_iter().map(|(item_id, level)| StockItem { item_id, level });
+    Inventory { items: items.take(Inventory::ITEMS_MAX).collect(), ..told.clone() }
+}
+
+/// Adds the levels that the receipt of another request kept whole.
+async fn add_base(store: &dyn Store, base: RequestId, levels: &mut Levels) -> Result<(), ServiceError> {
+    let keys = Keys { requests: [base].into(), ..Keys::default() };
+    let loaded = store.load(&keys).await.map_err(failed)?;
+    // One that is gone was kept for long enough, and what rests on it too. All the same nothing is applied again.
+    let receipt = loaded.receipts.first().ok_or(Rejection::RequestReused)?;
+    let Rest::Inventory { base: None, items } = read(receipt)?.rest else { return Err(other_step()) };
+    let steps = steps(store, receipt.steps).await.map_err(failed)?;
+    let told = steps.first().and_then(|record| record.step.stations.first()).ok_or_else(other_step)?;
+    add(levels, items);
+    add(levels, told.items.clone());
+    Ok(())
+}
+
+fn trade_of(step: Option<&Step>, created: bool) -> Result<TradeOutcome, ServiceError> {
+    let both = step.and_then(|step| step.trade.clone().zip(step.cargo.clone()));
+    both.map(|(trade, cargo)| TradeOutcome { created, trade, cargo }).ok_or_else(other_step)
+}
+
+fn cargo_of(step: Option<&Step>, created: bool) -> Result<CargoOutcome, ServiceError> {
+    let found = step.and_then(|step| Some((step.cargo.clone()?, step.trade.clone())));
+    found.map(|(cargo, trade)| CargoOutcome { created, cargo, trade }).ok_or_else(other_step)
+}
+
+/// The records of some steps, all of them.
+async fn steps(store: &dyn Store, span: Option<Span>) -> Result<Vec<LogRecord>, StoreError> {
+    let mut found: Vec<LogRecord> = Vec::new();
+    let Some(Span { first, last }) = span else { return Ok(found) };
+    loop {
+        let known = found.last().map_or(first.saturating_sub(1), |record| record.last);
+        if known >= last {
+            return Ok(found);
+        }
+        let mut records = store.read(known, READ_RECORDS, READ_BYTES).await?;
+        records.retain(|record| record.last <= last);
+        if records.first().is_none_or(|record| record.first() != known + 1) {
+            let detail = format!("the log lacks the steps of a receipt, from {first} to {last}");
+            return Err(StoreError::new(StoreErrorKind::Corrupt, store.name(), "answer", detail));
+        }
+        found.append(&mut records);
+    }
+}
+
+fn read(receipt: &Receipt) -> Result<Kept, ServiceError> {
+    serde_json::from_slice(receipt.answer.as_deref().unwrap_or_default()).map_err(|error| {
+        let detail = "a kept answer cannot be read";
+        failed(StoreError::new(StoreErrorKind::Corrupt, "receipts", "answer", detail).caused_by(error))
+    })
+}
+
+fn other_step() -> ServiceError {
+    let detail = "the steps of a receipt do not tell its answer";
+    failed(StoreError::new(StoreErrorKind::Corrupt, "receipts", "answer", detail))
+}
+
+fn failed(error: StoreError) -> ServiceError {
+    ServiceError::Store(Arc::new(error))
+}
