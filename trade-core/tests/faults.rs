@@ -314,7 +314,11 @@ async fn only_who_asks_for_more_than_the_store_takes_at_once_is_told_so() {
             answer => assert!(answer.is_ok() && at != 2, "{at}: {answer:?}"),
         }
     }
-    assert_eq!(store.faults(), 2, "all of them together, and the one that is too large alone");
+    assert_eq!(
+        store.faults(),
+        4,
+        "all together, the later half, the one that is too large alone, those behind it"
+    );
     assert_eq!(audit(&*store).await.trades.len(), 4);
     // In parts it is taken.
     for part in sales(3) {
@@ -325,7 +329,7 @@ async fn only_who_asks_for_more_than_the_store_takes_at_once_is_told_so() {
 
 #[tokio::test]
 async fn a_load_that_the_store_cannot_take_does_not_harm_the_commands_beside_it() {
-    for kind in [StoreErrorKind::TooLarge, StoreErrorKind::Internal, StoreErrorKind::Unsupported] {
+    for kind in [StoreErrorKind::TooLarge, StoreErrorKind::Internal] {
         let (store, service) = start().await;
         store.fail_loads_as([Some(kind)]);
         let requests = ["c", "d", "e", "f"].map(|id| {
@@ -338,6 +342,51 @@ async fn a_load_that_the_store_cannot_take_does_not_harm_the_commands_beside_it(
         }
         assert_eq!(store.faults(), 1);
     }
+}
+
+/// Submits a station each of so many names, all of which wait before the committer, on the same thread, takes the first,
+/// and a batch that the store cannot take among them. Answers how many failed.
+async fn stations_around_a_batch(service: &TradeService, count: usize) -> usize {
+    let sales = (0..300).map(|n| sale(&format!("B-{n}"), "a", "b", &[("tea", 1)]));
+    let mut commands: Vec<_> = (0..count).map(|n| open_station(&format!("s-{n}"), &[])).collect();
+    commands.insert(count / 3, batch(true, sales.collect()));
+    let submitted: Vec<_> = commands
+        .into_iter()
+        .map(|command| {
+            let service = service.clone();
+            tokio::spawn(async move { service.submit(Request::new(command)).await })
+        })
+        .collect();
+    let mut failed = 0;
+    for answer in submitted {
+        failed += usize::from(answer.await.expect("it is answered").is_err());
+    }
+    failed
+}
+
+#[tokio::test]
+async fn one_command_among_many_that_the_store_cannot_take_is_found_by_halves() {
+    let (store, service) = start().await;
+    taken(&service, adjust("a", &[("tea", 300)])).await;
+    store.take_at_most(299);
+    let tried = store.commits_tried();
+    assert_eq!(stations_around_a_batch(&service, 255).await, 1);
+    let tried = store.commits_tried() - tried;
+    assert!(
+        (3..=1 + 2 * 8).contains(&tried),
+        "all together, then two for each time they are halved: {tried}"
+    );
+    assert_eq!(audit(&*store).await.inventories.len(), 2 + 255);
+}
+
+#[tokio::test]
+async fn what_cannot_be_one_commands_fault_is_tried_once() {
+    let (store, service) = start().await;
+    taken(&service, adjust("a", &[("tea", 300)])).await;
+    let tried = store.commits_tried();
+    store.fail_commits(std::iter::repeat_n(Some(Fault::Unsupported), 300));
+    assert_eq!(stations_around_a_batch(&service, 255).await, 256);
+    assert_eq!(store.commits_tried() - tried, 1, "as where the password was changed");
 }
 
 #[tokio::test]

@@ -202,6 +202,26 @@ async fn commands_that_came_together_are_decided_in_the_order_in_which_they_came
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_stored_is_answered_however_long_it_takes_to_look_others_up() {
+    let (memory, store, service) = start().await;
+    let between = Arc::new(Barrier::new(2));
+    let held = memory.hold().await.expect("nobody else holds it");
+    let stored = submit(&service, Request::new(sell("T-1", 1)));
+    tokio::time::sleep(A_WHILE).await;
+    store.meet_before_loads([Some(between.clone())]);
+    let looked_up = submit(&service, Request::new(adjust("b", &[("salt", 1)])));
+    between.wait().await;
+    let feed = &mut service.bus().subscribe(None, EventFilter::default());
+    drop(held);
+    stored.await.expect("answered").expect("there is stock enough");
+    feed.next().await.expect("it can be read").expect("the bus is open");
+    assert!(!looked_up.is_finished());
+    between.wait().await;
+    looked_up.await.expect("answered").expect("stock may always arrive");
+    audit(&*memory).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn by_turns_nothing_is_asked_about_what_is_new() {
     let (memory, store, service) = start().await;
     lead_to_turns(&store, &service).await;

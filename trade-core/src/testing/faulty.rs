@@ -22,6 +22,8 @@ pub enum Fault {
     Conflict,
     /// Before: the store cannot take this commit, nothing lands.
     Internal,
+    /// Before: the store takes nothing from this service, as after a change of its password. Nothing lands.
+    Unsupported,
     /// During: the connection breaks on the way there. Nothing lands, and the caller cannot know.
     Lost,
     /// After: the connection breaks on the way back. It landed, and the caller cannot know.
@@ -32,10 +34,11 @@ pub enum Fault {
 
 impl Fault {
     /// Each kind once.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Unavailable,
         Self::Conflict,
         Self::Internal,
+        Self::Unsupported,
         Self::Lost,
         Self::Unanswered,
         Self::Late(Duration::from_millis(3)),
@@ -264,6 +267,7 @@ impl FaultyStore {
             Fault::Unavailable => StoreErrorKind::Unavailable,
             Fault::Conflict => StoreErrorKind::Conflict,
             Fault::Internal => StoreErrorKind::Internal,
+            Fault::Unsupported => StoreErrorKind::Unsupported,
             Fault::Lost => StoreErrorKind::OutcomeUnknown,
             Fault::Unanswered => match self.inner.commit(commit).await {
                 Ok(_) => StoreErrorKind::OutcomeUnknown,

@@ -11,9 +11,9 @@ pub(super) fn is_away(error: &StoreError) -> bool {
     matches!(error.kind, StoreErrorKind::Unavailable | StoreErrorKind::OutcomeUnknown)
 }
 
-/// Whether an error may be one command's own: that asks for more than the store can take.
+/// Whether an error may be one command's own: that asks for more than the store can take, or for what it stumbles over.
 pub(super) fn may_be_of_one(error: &StoreError) -> bool {
-    matches!(error.kind, StoreErrorKind::TooLarge | StoreErrorKind::Internal | StoreErrorKind::Unsupported)
+    matches!(error.kind, StoreErrorKind::TooLarge | StoreErrorKind::Internal)
 }
 
 /// What a store that panicked did is unknown.

@@ -394,12 +394,12 @@ impl Group {
 }
 
 impl Closed {
-    /// It is stored, the log ending at `head`: its records, and the answers to give.
-    pub(super) fn landed(self, head: Head) -> (Vec<LogRecord>, Vec<Decided>) {
-        let moved: Sequence = head.sequence - self.newest.sequence;
-        let mut records = self.log;
+    /// It is stored, the log ending at `head`: its records, and the answers to give. Nothing the second time.
+    pub(super) fn landed(&mut self, head: Head) -> (Vec<LogRecord>, Vec<Decided>) {
+        let moved: Sequence = head.sequence.saturating_sub(self.newest.sequence);
+        let mut records = std::mem::take(&mut self.log);
         records.iter_mut().for_each(|record| record.last += moved);
-        (records, self.decided)
+        (records, std::mem::take(&mut self.decided))
     }
 
     /// It did not land, or may have: back to before it was decided, with the answers remembered in the second case.

@@ -52,6 +52,7 @@ use novelty::Novelty;
 use queue::{gather, waiting};
 use rivalry::Rivalry;
 use std::cmp::Ordering;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -92,6 +93,54 @@ struct Flight {
     closed: Closed,
     launched_at: Instant,
     task: JoinHandle<Result<Head, StoreError>>,
+    /// What became of it, where that was heard while something else was waited for.
+    ended: Option<Result<Head, StoreError>>,
+}
+
+impl Flight {
+    /// What becomes of it.
+    async fn end(&mut self, store: &dyn Store) -> Result<Head, StoreError> {
+        match self.ended.take() {
+            Some(ended) => ended,
+            None => outcome((&mut self.task).await, store),
+        }
+    }
+
+    /// Waits for something else. Whoever is in the group is answered as soon as it has landed, however long that takes.
+    async fn beside<T>(&mut self, work: impl Future<Output = T>, committer: Told<'_>) -> T {
+        let mut work = pin!(work);
+        if self.ended.is_none() {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                ended = &mut self.task => {
+                    let ended = outcome(ended, committer.store);
+                    if let Ok(head) = &ended {
+                        committer.tell(&mut self.closed, *head);
+                    }
+                    self.ended = Some(ended);
+                }
+            }
+        }
+        work.await
+    }
+}
+
+/// Those who hear of a group that is stored.
+struct Told<'c> {
+    store: &'c dyn Store,
+    bus: &'c EventBus,
+    readiness: &'c Readiness,
+}
+
+impl Told<'_> {
+    /// Tells them, and answers whoever is in the group, unless that was done before. The log ends at `head`.
+    fn tell(&self, closed: &mut Closed, head: Head) {
+        self.readiness.stored();
+        let (records, decided) = closed.landed(head);
+        self.bus.publish(records);
+        decided.into_iter().for_each(group::Decided::answer);
+    }
 }
 
 /// What the committer does next.
@@ -166,7 +215,7 @@ impl Committer {
         };
         tokio::select! {
             biased;
-            ended = &mut flight.task => Next::Land(outcome(ended, &*self.store)),
+            ended = flight.end(&*self.store) => Next::Land(ended),
             Some(first) = queue.recv(), if room > 0 => Next::Decide(gather(first, queue, room)),
         }
     }
@@ -187,7 +236,7 @@ impl Committer {
             // What one of them asks for may be more than the store can take: each is tried by itself.
             Err((left, error)) if error.is_retryable() || (may_be_of_one(&error) && left.len() > 1) => {
                 if let Some(flight) = &mut self.flight {
-                    let ended = outcome((&mut flight.task).await, &*self.store);
+                    let ended = flight.end(&*self.store).await;
                     self.land(ended).await;
                 }
                 let mut group = self.start_over();
@@ -234,7 +283,16 @@ impl Committer {
         let heads = self.landed.map(|landed| [landed, self.open.draft.view.head()]);
         let asked_at = Instant::now();
         let known = self.bus.end();
-        let mut loaded = self.open.load(&*self.store, commands, heads).await;
+        let mut loaded = {
+            let load = self.open.load(&*self.store, commands, heads);
+            match &mut self.flight {
+                Some(flight) => {
+                    let (store, bus, readiness) = (&*self.store, &self.bus, &*self.readiness);
+                    flight.beside(load, Told { store, bus, readiness }).await
+                }
+                None => load.await,
+            }
+        };
         if loaded.is_ok() && self.landed.is_none() {
             loaded = self.recognize(known, true).await;
         }
@@ -322,7 +380,7 @@ impl Committer {
         let (commit, closed) = self.open.close(self.attempt_id());
         let store = self.store.clone();
         let task = tokio::spawn(async move { store.commit(&commit).await });
-        self.flight = Some(Flight { closed, launched_at: Instant::now(), task });
+        self.flight = Some(Flight { closed, launched_at: Instant::now(), task, ended: None });
     }
 
     async fn land(&mut self, outcome: Result<Head, StoreError>) {
@@ -349,13 +407,10 @@ impl Committer {
     }
 
     /// A group is stored, the log ending at `head`. Answers what was decided since, and must be decided again.
-    fn stored(&mut self, closed: Closed, head: Head) -> Vec<Pending> {
-        self.readiness.stored();
-        let expected = closed.newest;
-        let (records, decided) = closed.landed(head);
-        self.bus.publish(records);
-        decided.into_iter().for_each(group::Decided::answer);
-        if head == expected {
+    fn stored(&mut self, mut closed: Closed, head: Head) -> Vec<Pending> {
+        let told = Told { store: &*self.store, bus: &self.bus, readiness: &self.readiness };
+        told.tell(&mut closed, head);
+        if head == closed.newest {
             self.landed = Some(head);
             self.open.draft.view.forget(KEPT_MAX);
             Vec::new()

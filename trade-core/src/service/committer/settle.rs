@@ -14,6 +14,9 @@ const BACKOFF_MAX: Duration = Duration::from_millis(500);
 /// How long a group is tried again while the store is away, or does not answer.
 const AWAY_MAX: Duration = Duration::from_secs(4);
 
+/// So many commands in a row that the store stumbled over are no matter of single ones any more.
+const UNEXPLAINED_MAX: u32 = 5;
+
 /// What became of an attempt.
 pub(super) enum Attempt {
     /// Everyone was answered.
@@ -27,6 +30,9 @@ pub(super) enum Attempt {
 impl Committer {
     /// Brings a group to its end, one attempt after the other. `error` is that of the first, if it was made. Answers what
     /// was told of a store that is away.
+    ///
+    /// What the store cannot take may be one command of the group, for which the others shall not suffer: so it is halved
+    /// until that one is alone.
     pub(super) async fn settle(
         &mut self,
         group: Vec<Pending>,
@@ -35,20 +41,30 @@ impl Committer {
         if group.is_empty() {
             return None;
         }
-        let settled = match error {
-            Some(error) if !error.is_retryable() => Err((group, error)),
-            error => self.settle_together(group, error).await,
-        };
-        let (group, error) = settled.err()?;
-        if group.len() == 1 || !may_be_of_one(&error) {
+        let mut unexplained = 0;
+        // The next part last.
+        let mut parts = vec![(group, error)];
+        while let Some((part, error)) = parts.pop() {
+            let settled = match error {
+                Some(error) if !error.is_retryable() => Err((part, error)),
+                error => self.settle_together(part, error).await,
+            };
+            let Err((mut part, error)) = settled else {
+                unexplained = 0;
+                continue;
+            };
+            if part.len() > 1 && may_be_of_one(&error) && unexplained < UNEXPLAINED_MAX {
+                let later = part.split_off(part.len() / 2);
+                parts.extend([(later, None), (part, None)]);
+                continue;
+            }
+            unexplained += u32::from(error.kind == StoreErrorKind::Internal);
             let error = Arc::new(error);
-            self.fail(group, error.clone());
-            return Some(error).filter(|error| error.kind == StoreErrorKind::Unavailable);
-        }
-        // One command of the group may be what the store cannot take; the others shall not suffer for it.
-        for pending in group {
-            if let Err((group, error)) = self.settle_together(vec![pending], None).await {
-                self.fail(group, Arc::new(error));
+            self.fail(part, error.clone());
+            if error.kind == StoreErrorKind::Unavailable {
+                // What was never tried need not wait as long to hear the same.
+                parts.into_iter().for_each(|(part, _)| self.fail(part, error.clone()));
+                return Some(error);
             }
         }
         None

@@ -123,6 +123,7 @@ impl Unsteady {
             Fault::Unavailable => StoreErrorKind::Unavailable,
             Fault::Conflict => StoreErrorKind::Conflict,
             Fault::Internal => StoreErrorKind::Internal,
+            Fault::Unsupported => StoreErrorKind::Unsupported,
             Fault::Lost => StoreErrorKind::OutcomeUnknown,
             Fault::Unanswered => match self.sea.land(self.process, commit).await {
                 Ok(_) => StoreErrorKind::OutcomeUnknown,
