@@ -1,9 +1,11 @@
 //! The way in: commands are queued, grouped, decided and committed here, and their events published.
 
 mod committer;
+mod guarded;
 mod keys;
 mod maintenance;
 mod readiness;
+mod task;
 mod timekeeper;
 mod weight;
 
@@ -15,13 +17,14 @@ use crate::rules;
 use crate::store::{Store, StoreError, StoreErrorKind};
 use crate::values::Timestamp;
 use committer::{Committer, Pending};
+use guarded::Guarded;
 use readiness::Readiness;
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
+use task::Task;
 use timekeeper::Timekeeper;
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use weight::Weights;
 
@@ -45,6 +48,12 @@ pub struct ServiceOptions {
     /// Whether one processor does everything, the store's work included: a SQLite store on a machine with one. Groups
     /// then are made as large as they come, instead of being decided while others are stored.
     pub one_processor: bool,
+    /// How long a call of the store may take, but for one that waits for changes ([`EventLog::changed`]): longer than the
+    /// store's own limits, which name what it was waiting for. A commit that takes longer may have landed or not, as after
+    /// a connection that broke, and is settled as such; whatever else takes longer has failed.
+    ///
+    /// [`EventLog::changed`]: crate::store::EventLog::changed
+    pub store_call_max: Duration,
 }
 
 impl Default for ServiceOptions {
@@ -56,6 +65,7 @@ impl Default for ServiceOptions {
             expiry_interval: Duration::from_millis(500),
             receipts_kept: Duration::from_secs(48 * 60 * 60),
             one_processor: false,
+            store_call_max: Duration::from_secs(60),
         }
     }
 }
@@ -138,7 +148,14 @@ struct Inner {
     timekeeper: Arc<Timekeeper>,
     /// Where the log ended when the service started.
     start: Start,
-    tasks: Mutex<Vec<JoinHandle<()>>>,
+    tasks: OnceLock<Tasks>,
+}
+
+#[derive(Debug)]
+struct Tasks {
+    committer: Task,
+    feed: Task,
+    maintenance: Task,
 }
 
 /// A service that is dropped without [`TradeService::shutdown`] still finishes what it took, and ends its tasks.
@@ -168,6 +185,7 @@ impl TradeService {
         ids: Arc<dyn IdSource>,
         options: ServiceOptions,
     ) -> Result<Self, StoreError> {
+        let store: Arc<dyn Store> = Arc::new(Guarded::new(store, options.store_call_max));
         let head = store.head().await?;
         let timekeeper = Arc::new(Timekeeper::new(clock.clone()));
         timekeeper.look(&*store).await?;
@@ -195,15 +213,14 @@ impl TradeService {
             readiness,
             timekeeper,
             start: Start { newest: head.time, at: Instant::now() },
-            tasks: Mutex::default(),
+            tasks: OnceLock::new(),
         });
         let service = Self { inner };
-        let tasks = [
-            tokio::spawn(committer.run(receiver)),
-            tokio::spawn(bus.follow()),
-            tokio::spawn(maintenance::run(Arc::downgrade(&service.inner))),
-        ];
-        service.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner).extend(tasks);
+        service.inner.tasks.get_or_init(|| Tasks {
+            committer: Task::spawn(committer.run(receiver)),
+            feed: Task::spawn(bus.follow()),
+            maintenance: Task::spawn(maintenance::run(Arc::downgrade(&service.inner))),
+        });
         Ok(service)
     }
 
@@ -250,11 +267,14 @@ impl TradeService {
         StoreError::new(StoreErrorKind::Internal, self.inner.store.name(), "commit", COMMITTER_ENDED)
     }
 
-    /// Whether commands are still taken: not after [`TradeService::shutdown`], nor after a defect ended the committer.
+    /// Whether the service does its work: not after [`TradeService::shutdown`], nor after a defect ended one of its tasks.
     /// A process whose service no longer works should be restarted.
     pub fn is_working(&self) -> bool {
-        let tasks = self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        tasks.first().is_some_and(|committer| !committer.is_finished())
+        let is_open = self.inner.queue.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        let Some(Tasks { committer, feed, maintenance }) = self.inner.tasks.get() else { return false };
+        // The feed ends with the bus, which is told of by itself.
+        let is_fed = feed.is_running() || self.inner.bus.is_closed();
+        is_open && is_fed && committer.is_running() && maintenance.is_running()
     }
 
     /// Whether the store takes commands now, as far as that shows without one: not while it cannot be read, nor after
@@ -263,7 +283,7 @@ impl TradeService {
     /// then, by whoever sends requests here or elsewhere.
     ///
     /// # Errors
-    /// [`ServiceError::Stopped`] where no command is taken ([`TradeService::is_working`]), [`ServiceError::ClockOff`],
+    /// [`ServiceError::Stopped`] where it does not work ([`TradeService::is_working`]), [`ServiceError::ClockOff`],
     /// [`ServiceError::Store`] where the store would not store it.
     pub async fn ready(&self) -> Result<(), ServiceError> {
         if !self.is_working() {
@@ -275,7 +295,7 @@ impl TradeService {
         self.inner.readiness.check(&*self.inner.store).await.map_err(ServiceError::Store)
     }
 
-    /// The store, for reading.
+    /// The store, for reading. Its calls return, as [`ServiceOptions::store_call_max`] says.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.inner.store
     }
@@ -307,14 +327,11 @@ impl TradeService {
     /// Takes no further command, finishes those taken, and ends every subscription.
     pub async fn shutdown(&self) {
         self.inner.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let tasks = std::mem::take(&mut *self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut tasks = tasks.into_iter();
-        if let Some(committer) = tasks.next() {
-            // A committer that panicked has nothing left to finish.
-            let _ = committer.await;
-        }
+        let Some(Tasks { committer, feed, maintenance }) = self.inner.tasks.get() else { return };
+        committer.ended().await;
         self.inner.bus.close();
-        tasks.for_each(|task| task.abort());
+        feed.abort();
+        maintenance.abort();
     }
 
     fn claim(&self, request: RequestId) -> Result<Claim, ServiceError> {
