@@ -4,10 +4,13 @@ mod committer;
 mod guarded;
 mod keys;
 mod maintenance;
+mod options;
 mod readiness;
 mod task;
 mod timekeeper;
 mod weight;
+
+pub use options::{ServiceOptions, StartError};
 
 use crate::bus::EventBus;
 use crate::clock::{Clock, IdSource, SystemClock, UuidV7};
@@ -21,54 +24,14 @@ use guarded::Guarded;
 use readiness::Readiness;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
 use task::Task;
 use timekeeper::Timekeeper;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
-use weight::Weights;
+use weight::{COMMAND_LINES_MAX, Weights};
 
 /// Told to whoever waited for a committer that ended, or lost them.
 pub(crate) const COMMITTER_ENDED: &str = "the committer ended before it answered";
-
-/// How a [`TradeService`] works.
-#[derive(Debug, Clone)]
-pub struct ServiceOptions {
-    /// Lines of all commands that may wait or be under way at once; past it a caller is told
-    /// [`ServiceError::Overloaded`].
-    pub queue_lines_max: u32,
-    /// Lines of the commands that are committed together.
-    pub group_lines_max: u32,
-    /// How often a group is tried while the store reports conflicts, or cannot tell what became of it.
-    pub attempts_max: u32,
-    /// How often expired trades are looked for.
-    pub expiry_interval: Duration,
-    /// How long a repeated request is answered with its first answer.
-    pub receipts_kept: Duration,
-    /// Whether one processor does everything, the store's work included: a SQLite store on a machine with one. Groups
-    /// then are made as large as they come, instead of being decided while others are stored.
-    pub one_processor: bool,
-    /// How long a call of the store may take, but for one that waits for changes ([`EventLog::changed`]): longer than the
-    /// store's own limits, which name what it was waiting for. A commit that takes longer may have landed or not, as after
-    /// a connection that broke, and is settled as such; whatever else takes longer has failed.
-    ///
-    /// [`EventLog::changed`]: crate::store::EventLog::changed
-    pub store_call_max: Duration,
-}
-
-impl Default for ServiceOptions {
-    fn default() -> Self {
-        Self {
-            queue_lines_max: 1 << 16,
-            group_lines_max: 1 << 12,
-            attempts_max: 10,
-            expiry_interval: Duration::from_millis(500),
-            receipts_kept: Duration::from_secs(48 * 60 * 60),
-            one_processor: false,
-            store_call_max: Duration::from_secs(60),
-        }
-    }
-}
 
 /// What a request came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,8 +132,8 @@ impl TradeService {
     /// Starts a service on a store, with the machine's clock and default options. Needs a Tokio runtime.
     ///
     /// # Errors
-    /// [`StoreError`] if the store cannot be read.
-    pub async fn start(store: Arc<dyn Store>) -> Result<Self, StoreError> {
+    /// [`StartError`] if the store cannot be read.
+    pub async fn start(store: Arc<dyn Store>) -> Result<Self, StartError> {
         Self::start_with(store, Arc::new(SystemClock::new()), Arc::new(UuidV7), ServiceOptions::default())
             .await
     }
@@ -178,13 +141,14 @@ impl TradeService {
     /// Starts a service with a clock, an id source and options of one's own.
     ///
     /// # Errors
-    /// [`StoreError`] if the store cannot be read.
+    /// [`StartError`] if an option is out of its range, or the store cannot be read.
     pub async fn start_with(
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdSource>,
         options: ServiceOptions,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Self, StartError> {
+        options.check()?;
         let store: Arc<dyn Store> = Arc::new(Guarded::new(store, options.store_call_max));
         let head = store.head().await?;
         let timekeeper = Arc::new(Timekeeper::new(clock.clone()));
@@ -205,7 +169,7 @@ impl TradeService {
             store,
             bus: bus.clone(),
             ids,
-            room: Arc::new(Semaphore::new(options.queue_lines_max as usize)),
+            room: Arc::new(Semaphore::new(options.queue_lines_max as usize + COMMAND_LINES_MAX)),
             weights: Weights::default(),
             options,
             queue: Mutex::new(Some(sender)),
@@ -242,12 +206,10 @@ impl TradeService {
             Some(idempotency) => Some(self.claim(idempotency.request)?),
             None => None,
         };
-        let lines_max = self.inner.options.queue_lines_max;
         let weight = self.inner.weights.of(&request.command);
-        let room = self.inner.room.clone().try_acquire_many_owned(weight.in_queue.min(lines_max));
-        let room = room.map_err(|_| ServiceError::Overloaded)?;
+        let room = self.room(weight.in_queue)?;
         let (reply, answer) = oneshot::channel();
-        let pending = Pending::new(request, weight.in_group.min(lines_max), reply, (guard, room));
+        let pending = Pending::new(request, weight.in_group, reply, (guard, room));
         {
             let queue = self.inner.queue.lock().unwrap_or_else(PoisonError::into_inner);
             let sent = queue.as_ref().is_some_and(|queue| queue.send(pending).is_ok());
@@ -261,6 +223,15 @@ impl TradeService {
             self.inner.weights.learn(&answer.outcome);
         }
         answer.unwrap_or_else(|_| Err(ServiceError::Unknown(Arc::new(self.committer_ended()))))
+    }
+
+    /// Room for so many lines, unless the queue is full. The room has a part that is left for the last command: so a large
+    /// one is taken whenever a small one is, and need not find the queue empty.
+    fn room(&self, lines: u32) -> Result<OwnedSemaphorePermit, ServiceError> {
+        let room = &self.inner.room;
+        let is_full = room.available_permits() <= COMMAND_LINES_MAX;
+        let taken = if is_full { None } else { room.clone().try_acquire_many_owned(lines).ok() };
+        taken.ok_or(ServiceError::Overloaded)
     }
 
     fn committer_ended(&self) -> StoreError {
