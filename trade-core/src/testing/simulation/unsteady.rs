@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::sleep;
 
 /// What all processes over one store share.
@@ -64,18 +64,28 @@ pub(super) struct Unsteady {
     sea: Arc<Sea>,
     inner: Arc<dyn Store>,
     process: usize,
-    crashed: watch::Sender<bool>,
+    crashed: AtomicBool,
+    /// Told then, in the order in which they wait: a watch wakes its receivers in any.
+    crash: Notify,
     offline: AtomicBool,
 }
 
 impl Unsteady {
     pub(super) fn new(sea: Arc<Sea>, process: usize) -> Self {
         let inner = sea.store.clone();
-        Self { sea, inner, process, crashed: watch::Sender::new(false), offline: AtomicBool::new(false) }
+        Self {
+            sea,
+            inner,
+            process,
+            crashed: AtomicBool::new(false),
+            crash: Notify::new(),
+            offline: AtomicBool::new(false),
+        }
     }
 
     pub(super) fn crash(&self) {
-        self.crashed.send_replace(true);
+        self.crashed.store(true, Ordering::SeqCst);
+        self.crash.notify_waiters();
     }
 
     pub(super) fn set_offline(&self, offline: bool) {
@@ -84,13 +94,15 @@ impl Unsteady {
 
     /// Returns once the process has crashed.
     pub(super) async fn ended(&self) {
-        let mut crashed = self.crashed.subscribe();
-        // The sender is our own.
-        let _ = crashed.wait_for(|crashed| *crashed).await;
+        // From here on it is told.
+        let crash = self.crash.notified();
+        if !self.crashed.load(Ordering::SeqCst) {
+            crash.await;
+        }
     }
 
     fn is_gone(&self) -> bool {
-        *self.crashed.borrow() || self.offline.load(Ordering::SeqCst)
+        self.crashed.load(Ordering::SeqCst) || self.offline.load(Ordering::SeqCst)
     }
 
     async fn before(&self, operation: &'static str) -> Result<(), StoreError> {
