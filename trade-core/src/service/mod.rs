@@ -295,14 +295,21 @@ impl TradeService {
         maintenance::expire_due(self).await
     }
 
-    /// Takes no further command, finishes those taken, and ends every subscription.
+    /// Takes no further command, finishes those taken, and ends every subscription, once that has handed out what was
+    /// committed ([`EventBus::is_closed`]). When this returns, the service calls the store no more, but for subscriptions
+    /// that are behind.
+    ///
+    /// Any number may call it, at once or one after the other, and stop waiting for it: each returns once all is done.
     pub async fn shutdown(&self) {
         self.inner.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(Tasks { committer, feed, maintenance }) = self.inner.tasks.get() else { return };
         committer.ended().await;
+        for task in [feed, maintenance] {
+            task.abort();
+            task.ended().await;
+        }
+        self.inner.bus.fill_gap().await;
         self.inner.bus.close();
-        feed.abort();
-        maintenance.abort();
     }
 
     fn claim(&self, request: RequestId) -> Result<Claim, ServiceError> {
