@@ -7,7 +7,7 @@ use crate::log::Log;
 use crate::settings::Settings;
 use crate::{Ended, Failure, open, say};
 use axum::Router;
-use examples::store::{Opened, causes};
+use examples::store::{Opened, not_started};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -48,8 +48,7 @@ pub(crate) async fn run(settings: Settings) -> Ended {
         let options = ServiceOptions { one_processor, ..ServiceOptions::default() };
         let (clock, ids) = (Arc::new(SystemClock::new()), Arc::new(UuidV7));
         let service = TradeService::start_with(opened.store(), clock, ids, options).await;
-        let service = service
-            .map_err(|error| Failure::Failed(format!("the store cannot be read: {}", causes(&error))))?;
+        let service = service.map_err(|error| Failure::Failed(not_started(&error)))?;
         Ok::<_, Failure>((opened, service))
     };
     let (opened, service) = tokio::select! {

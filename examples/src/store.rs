@@ -4,6 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 use trade_core::memory::MemoryStore;
+use trade_core::service::StartError;
 use trade_core::store::{Access, Store, StoreError};
 #[cfg(feature = "mongodb")]
 use trade_store_mongo::{MongoOptions, MongoStore};
@@ -271,6 +272,14 @@ pub fn without_password(url: &str) -> String {
         None => return format!("{scheme}:{slashes}{}", rest.split('?').next().unwrap_or_default()),
     };
     format!("{scheme}:{slashes}{user}:***@{}", host.split('?').next().unwrap_or_default())
+}
+
+/// Why a service did not start, on one line.
+pub fn not_started(error: &StartError) -> String {
+    match error {
+        StartError::Store(error) => format!("the store cannot be read: {}", causes(error)),
+        StartError::Option { .. } => error.to_string(),
+    }
 }
 
 /// An error and what is behind it, on one line.

@@ -3,7 +3,7 @@
 use super::plan::Opening;
 use super::target::{Failure, Made, Reply, Target};
 use async_trait::async_trait;
-use examples::store::{OpenError, Opened, StoreOptions, causes};
+use examples::store::{OpenError, Opened, StoreOptions, causes, not_started};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ impl Library {
         let opened = Opened::open(url, Access::Migrate, &StoreOptions::default()).await?;
         let store = opened.store();
         let service = TradeService::start(store.clone()).await;
-        let service = service.map_err(|error| OpenError::Store(causes(&error)))?;
+        let service = service.map_err(|error| OpenError::Store(not_started(&error)))?;
         Ok(Self { opened, store, service })
     }
 

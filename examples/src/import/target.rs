@@ -7,7 +7,7 @@
 use super::deal::Deal;
 use super::levels::StationPlan;
 use crate::Failure;
-use examples::store::{Opened, causes};
+use examples::store::{Opened, causes, not_started};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -64,7 +64,7 @@ impl Target {
             Arc::new(UuidV7),
             ServiceOptions::default(),
         );
-        let service = service.await.map_err(|error| unread(&error))?;
+        let service = service.await.map_err(|error| Failure::Failed(not_started(&error)))?;
         let mut target = Self { service, store, clock, done: HashMap::new(), is_new: head.sequence == 0 };
         if let Err(failure) = target.read_log().await {
             target.stop().await;

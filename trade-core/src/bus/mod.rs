@@ -24,7 +24,7 @@ use end::{EndOfLog, Moment};
 use history::History;
 use ring::{Extended, Ring};
 use std::any::TypeId;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -37,6 +37,8 @@ const FOLLOW_BYTES: usize = 256 * 1024;
 const HANDOVER_MAX: Duration = Duration::from_millis(20);
 /// How often the bus looks whether the log still reaches as far as it did.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+/// After the end, how long the log is read for subscriptions that are behind.
+const TAIL_MAX: Duration = Duration::from_secs(5);
 /// How long the bus waits after the store failed.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
@@ -115,6 +117,10 @@ struct Inner {
     head: watch::Sender<Option<Sequence>>,
     /// Told when events were committed that the ring could not take, since others before them are missing.
     gap: Notify,
+    /// The newest sequence that this process committed.
+    published: AtomicU64,
+    /// Once the bus is closed: until when subscriptions read what they have not seen yet.
+    tail_until: OnceLock<Instant>,
     /// Whether the committer is about to read what others wrote, and hands it over: it need not be read and decoded
     /// twice.
     is_handover_due: AtomicBool,
@@ -142,6 +148,8 @@ impl EventBus {
             store,
             head: watch::Sender::new(Some(head.sequence)),
             gap: Notify::new(),
+            published: AtomicU64::new(0),
+            tail_until: OnceLock::new(),
             is_handover_due: AtomicBool::new(false),
             is_lost: AtomicBool::new(false),
         };
@@ -158,11 +166,19 @@ impl EventBus {
         self.inner.ring.read().unwrap_or_else(PoisonError::into_inner).end()
     }
 
-    /// Whether every subscription has ended, and every new one ends at once: the service was shut down, or its log is
-    /// another than it was (a backup was restored beneath it), of which no subscriber may hear as if it went on. Whoever
-    /// did that starts the service again; those who subscribe then, beyond the end of the log, are told so.
+    /// Whether nothing follows what is known now: the service was shut down, or its log is another than it was (a backup
+    /// was restored beneath it). After a shutdown each subscription hands out what was committed before, and ends; where it
+    /// is so far behind that the log has to be read, it may end before that, five seconds after the shutdown. Of a log that
+    /// is another no subscriber may hear as if it went on: all subscriptions end at once. Whoever restored the backup starts
+    /// the service again; those who subscribe then, beyond the end of the log, are told so.
     pub fn is_closed(&self) -> bool {
         self.inner.head.borrow().is_none()
+    }
+
+    /// Whether subscriptions end, whether they have handed out everything or not.
+    fn is_over(&self) -> bool {
+        let is_late = || self.inner.tail_until.get().is_some_and(|until| Instant::now() >= *until);
+        self.is_closed() && (self.inner.is_lost.load(Ordering::Relaxed) || is_late())
     }
 
     /// Subscribes to what comes after `after`, or from now on.
@@ -178,6 +194,8 @@ impl EventBus {
 
     /// Hears of steps that were committed by this process.
     pub(crate) fn publish(&self, records: Vec<LogRecord>) {
+        let newest = records.last().map_or(0, |record| record.last);
+        self.inner.published.fetch_max(newest, Ordering::Relaxed);
         if self.extend(records) == Extended::Gap {
             // What is missing is read from the log.
             self.inner.gap.notify_one();
@@ -366,8 +384,24 @@ impl EventBus {
         }
     }
 
-    /// Ends every subscription.
+    /// Makes sure, for a while, that subscriptions can read all that was published: what others wrote before it may still
+    /// have to be read from the log.
+    pub(crate) async fn fill_gap(&self) {
+        let published = self.inner.published.load(Ordering::Relaxed);
+        let filled = async {
+            while self.newest() < published && !self.is_closed() {
+                if self.catch_up().await.is_err() || self.newest() < published {
+                    sleep(RETRY_DELAY).await;
+                }
+            }
+        };
+        // Whoever lacks something after that goes on at another server, or after a restart.
+        let _ = timeout(TAIL_MAX, filled).await;
+    }
+
+    /// Ends every subscription, once it has handed out what is known.
     pub(crate) fn close(&self) {
+        self.inner.tail_until.get_or_init(|| Instant::now() + TAIL_MAX);
         self.inner.head.send_replace(None);
     }
 }

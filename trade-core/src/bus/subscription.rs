@@ -83,7 +83,8 @@ impl Subscription {
         self.undecided_since = None;
     }
 
-    /// The next event that passes the filter, as soon as there is one; none once the bus is closed. Safe to cancel.
+    /// The next event that passes the filter, as soon as there is one; none once the bus is closed
+    /// ([`EventBus::is_closed`]) and everything was handed out. Safe to cancel.
     ///
     /// # Errors
     /// [`StoreError`] if the log cannot be read; the next call tries again from the same position.
@@ -94,20 +95,17 @@ impl Subscription {
                 return Ok(Some(event));
             }
             // Marked as seen before the events are looked at, so that what comes after the look wakes the wait.
-            if self.head.borrow_and_update().is_none() {
-                return Ok(None);
-            }
+            let is_closed = self.head.borrow_and_update().is_none();
             if let Some(event) = self.next_stored().await? {
                 return Ok(Some(event));
             }
-            if self.head.changed().await.is_err() {
+            if is_closed || self.head.changed().await.is_err() {
                 return Ok(None);
             }
         }
     }
 
-    /// The next event that passes the filter, if it was committed already; it waits for no writer. None once the bus is
-    /// closed. Safe to cancel.
+    /// The next event that passes the filter, if it was committed already; it waits for no writer. Safe to cancel.
     ///
     /// # Errors
     /// As [`Subscription::next`].
@@ -118,7 +116,7 @@ impl Subscription {
                 return Ok(Some(event));
             }
             let behind = self.bus.newest().saturating_sub(self.position);
-            if behind == 0 || self.bus.is_closed() {
+            if behind == 0 || self.bus.is_over() {
                 return Ok(None);
             }
             self.chunk = Some(self.bus.chunk_after(self.position).await?);

@@ -1,12 +1,17 @@
 //! The way in: commands are queued, grouped, decided and committed here, and their events published.
 
 mod committer;
+mod guarded;
 mod keys;
 mod maintenance;
+mod options;
 mod readiness;
 mod replay;
+mod task;
 mod timekeeper;
 mod weight;
+
+pub use options::{ServiceOptions, StartError};
 
 use crate::bus::EventBus;
 use crate::clock::{Clock, IdSource, SystemClock, UuidV7};
@@ -16,50 +21,18 @@ use crate::rules;
 use crate::store::{Store, StoreError, StoreErrorKind};
 use crate::values::Timestamp;
 use committer::{Committer, Pending, Reply};
+use guarded::Guarded;
 use readiness::Readiness;
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use task::Task;
 use timekeeper::Timekeeper;
-use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
-use weight::Weights;
+use weight::{COMMAND_LINES_MAX, Weights};
 
 /// Told to whoever waited for a committer that ended, or lost them.
 pub(crate) const COMMITTER_ENDED: &str = "the committer ended before it answered";
-
-/// How a [`TradeService`] works.
-#[derive(Debug, Clone)]
-pub struct ServiceOptions {
-    /// Lines of all commands that may wait or be under way at once; past it a caller is told
-    /// [`ServiceError::Overloaded`].
-    pub queue_lines_max: u32,
-    /// Lines of the commands that are committed together.
-    pub group_lines_max: u32,
-    /// How often a group is tried while the store reports conflicts, or cannot tell what became of it.
-    pub attempts_max: u32,
-    /// How often expired trades are looked for.
-    pub expiry_interval: Duration,
-    /// How long a repeated request is answered with its first answer.
-    pub receipts_kept: Duration,
-    /// Whether one processor does everything, the store's work included: a SQLite store on a machine with one. Groups
-    /// then are made as large as they come, instead of being decided while others are stored.
-    pub one_processor: bool,
-}
-
-impl Default for ServiceOptions {
-    fn default() -> Self {
-        Self {
-            queue_lines_max: 1 << 16,
-            group_lines_max: 1 << 12,
-            attempts_max: 10,
-            expiry_interval: Duration::from_millis(500),
-            receipts_kept: Duration::from_secs(48 * 60 * 60),
-            one_processor: false,
-        }
-    }
-}
 
 /// What a request came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,7 +112,14 @@ struct Inner {
     timekeeper: Arc<Timekeeper>,
     /// Where the log ended when the service started.
     start: Start,
-    tasks: Mutex<Vec<JoinHandle<()>>>,
+    tasks: OnceLock<Tasks>,
+}
+
+#[derive(Debug)]
+struct Tasks {
+    committer: Task,
+    feed: Task,
+    maintenance: Task,
 }
 
 /// A service that is dropped without [`TradeService::shutdown`] still finishes what it took, and ends its tasks.
@@ -153,8 +133,8 @@ impl TradeService {
     /// Starts a service on a store, with the machine's clock and default options. Needs a Tokio runtime.
     ///
     /// # Errors
-    /// [`StoreError`] if the store cannot be read.
-    pub async fn start(store: Arc<dyn Store>) -> Result<Self, StoreError> {
+    /// [`StartError`] if the store cannot be read.
+    pub async fn start(store: Arc<dyn Store>) -> Result<Self, StartError> {
         Self::start_with(store, Arc::new(SystemClock::new()), Arc::new(UuidV7), ServiceOptions::default())
             .await
     }
@@ -162,13 +142,15 @@ impl TradeService {
     /// Starts a service with a clock, an id source and options of one's own.
     ///
     /// # Errors
-    /// [`StoreError`] if the store cannot be read.
+    /// [`StartError`] if an option is out of its range, or the store cannot be read.
     pub async fn start_with(
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdSource>,
         options: ServiceOptions,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Self, StartError> {
+        options.check()?;
+        let store: Arc<dyn Store> = Arc::new(Guarded::new(store, options.store_call_max));
         let head = store.head().await?;
         let timekeeper = Arc::new(Timekeeper::new(clock.clone()));
         timekeeper.look(&*store).await?;
@@ -188,7 +170,7 @@ impl TradeService {
             store,
             bus: bus.clone(),
             ids,
-            room: Arc::new(Semaphore::new(options.queue_lines_max as usize)),
+            room: Arc::new(Semaphore::new(options.queue_lines_max as usize + COMMAND_LINES_MAX)),
             weights: Weights::default(),
             options,
             queue: Mutex::new(Some(sender)),
@@ -196,15 +178,14 @@ impl TradeService {
             readiness,
             timekeeper,
             start: Start { newest: head.time, at: Instant::now() },
-            tasks: Mutex::default(),
+            tasks: OnceLock::new(),
         });
         let service = Self { inner };
-        let tasks = [
-            tokio::spawn(committer.run(receiver)),
-            tokio::spawn(bus.follow()),
-            tokio::spawn(maintenance::run(Arc::downgrade(&service.inner))),
-        ];
-        service.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner).extend(tasks);
+        service.inner.tasks.get_or_init(|| Tasks {
+            committer: Task::spawn(committer.run(receiver)),
+            feed: Task::spawn(bus.follow()),
+            maintenance: Task::spawn(maintenance::run(Arc::downgrade(&service.inner))),
+        });
         Ok(service)
     }
 
@@ -226,12 +207,10 @@ impl TradeService {
             Some(idempotency) => Some(self.claim(idempotency.request)?),
             None => None,
         };
-        let lines_max = self.inner.options.queue_lines_max;
         let weight = self.inner.weights.of(&request.command);
-        let room = self.inner.room.clone().try_acquire_many_owned(weight.in_queue.min(lines_max));
-        let room = room.map_err(|_| ServiceError::Overloaded)?;
+        let room = self.room(weight.in_queue)?;
         let (reply, answer) = oneshot::channel();
-        let pending = Pending::new(request, weight.in_group.min(lines_max), reply, (guard, room));
+        let pending = Pending::new(request, weight.in_group, reply, (guard, room));
         {
             let queue = self.inner.queue.lock().unwrap_or_else(PoisonError::into_inner);
             let sent = queue.as_ref().is_some_and(|queue| queue.send(pending).is_ok());
@@ -252,15 +231,27 @@ impl TradeService {
         Ok(answer)
     }
 
+    /// Room for so many lines, unless the queue is full. The room has a part that is left for the last command: so a large
+    /// one is taken whenever a small one is, and need not find the queue empty.
+    fn room(&self, lines: u32) -> Result<OwnedSemaphorePermit, ServiceError> {
+        let room = &self.inner.room;
+        let is_full = room.available_permits() <= COMMAND_LINES_MAX;
+        let taken = if is_full { None } else { room.clone().try_acquire_many_owned(lines).ok() };
+        taken.ok_or(ServiceError::Overloaded)
+    }
+
     fn committer_ended(&self) -> StoreError {
         StoreError::new(StoreErrorKind::Internal, self.inner.store.name(), "commit", COMMITTER_ENDED)
     }
 
-    /// Whether commands are still taken: not after [`TradeService::shutdown`], nor after a defect ended the committer.
+    /// Whether the service does its work: not after [`TradeService::shutdown`], nor after a defect ended one of its tasks.
     /// A process whose service no longer works should be restarted.
     pub fn is_working(&self) -> bool {
-        let tasks = self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        tasks.first().is_some_and(|committer| !committer.is_finished())
+        let is_open = self.inner.queue.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        let Some(Tasks { committer, feed, maintenance }) = self.inner.tasks.get() else { return false };
+        // The feed ends with the bus, which is told of by itself.
+        let is_fed = feed.is_running() || self.inner.bus.is_closed();
+        is_open && is_fed && committer.is_running() && maintenance.is_running()
     }
 
     /// Whether the store takes commands now, as far as that shows without one: not while it cannot be read, nor after
@@ -269,7 +260,7 @@ impl TradeService {
     /// then, by whoever sends requests here or elsewhere.
     ///
     /// # Errors
-    /// [`ServiceError::Stopped`] where no command is taken ([`TradeService::is_working`]), [`ServiceError::ClockOff`],
+    /// [`ServiceError::Stopped`] where it does not work ([`TradeService::is_working`]), [`ServiceError::ClockOff`],
     /// [`ServiceError::Store`] where the store would not store it.
     pub async fn ready(&self) -> Result<(), ServiceError> {
         if !self.is_working() {
@@ -281,7 +272,7 @@ impl TradeService {
         self.inner.readiness.check(&*self.inner.store).await.map_err(ServiceError::Store)
     }
 
-    /// The store, for reading.
+    /// The store, for reading. Its calls return, as [`ServiceOptions::store_call_max`] says.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.inner.store
     }
@@ -310,17 +301,21 @@ impl TradeService {
         maintenance::expire_due(self).await
     }
 
-    /// Takes no further command, finishes those taken, and ends every subscription.
+    /// Takes no further command, finishes those taken, and ends every subscription, once that has handed out what was
+    /// committed ([`EventBus::is_closed`]). When this returns, the service calls the store no more, but for subscriptions
+    /// that are behind.
+    ///
+    /// Any number may call it, at once or one after the other, and stop waiting for it: each returns once all is done.
     pub async fn shutdown(&self) {
         self.inner.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let tasks = std::mem::take(&mut *self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut tasks = tasks.into_iter();
-        if let Some(committer) = tasks.next() {
-            // A committer that panicked has nothing left to finish.
-            let _ = committer.await;
+        let Some(Tasks { committer, feed, maintenance }) = self.inner.tasks.get() else { return };
+        committer.ended().await;
+        for task in [feed, maintenance] {
+            task.abort();
+            task.ended().await;
         }
+        self.inner.bus.fill_gap().await;
         self.inner.bus.close();
-        tasks.for_each(|task| task.abort());
     }
 
     fn claim(&self, request: RequestId) -> Result<Claim, ServiceError> {

@@ -1,6 +1,6 @@
 //! How much work a command is.
 
-use crate::command::{Command, Outcome};
+use crate::command::{Command, InitiateTrades, Outcome};
 use crate::hash::HashMap;
 use crate::values::StationId;
 use std::sync::{Mutex, PoisonError};
@@ -13,7 +13,10 @@ const ITEMS_MIN: usize = 256;
 /// How many stations are remembered.
 const KNOWN_MAX: usize = 10_000;
 
-/// In lines, at least one each.
+/// The most that a command weighs: as much as the largest batch.
+pub(super) const COMMAND_LINES_MAX: usize = InitiateTrades::LINES_MAX;
+
+/// In lines: 1 to [`COMMAND_LINES_MAX`] each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Weight {
     /// Of a group.
@@ -36,7 +39,7 @@ impl Weights {
             Command::AdjustInventory(command) => command.adjustments.len(),
             Command::UpdateTrade(_) | Command::ExpireTrade(_) | Command::UpdateCargo(_) => 1,
         };
-        let lines = u32::try_from(lines.max(1)).unwrap_or(u32::MAX);
+        let lines = u32::try_from(lines.clamp(1, COMMAND_LINES_MAX)).unwrap_or(u32::MAX);
         let listed = match command {
             Command::AdjustInventory(command) => self.listed(&command.station_id),
             _ => 0,
@@ -56,7 +59,7 @@ impl Weights {
         if inventory.items.len() < ITEMS_MIN {
             return;
         }
-        let listed = u32::try_from(inventory.items.len()).unwrap_or(u32::MAX);
+        let listed = u32::try_from(inventory.items.len().min(COMMAND_LINES_MAX)).unwrap_or(u32::MAX);
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= KNOWN_MAX && !known.contains_key(&inventory.station_id) {
             known.clear();

@@ -1,8 +1,22 @@
 //! What a store must do. The text of these traits is the contract; the conformance suite
 //! (`testing::conformance`, feature `testing`) proves it.
+//!
+//! # Calls that are given up
+//!
+//! A call may be dropped at any `await` in it: its caller has left, or it took too long. To ensure correctness, an
+//! implementation must then leave nothing half done: a commit has landed whole, will land whole, or never will; the head of
+//! the log is let go of; a connection that was in the middle of something is not used for anything else.
+//!
+//! [`TradeService`](crate::service::TradeService) drops each call that takes longer than
+//! [`ServiceOptions::store_call_max`](crate::service::ServiceOptions::store_call_max), but for [`EventLog::changed`], which
+//! may wait for ever. A store has limits of its own that are shorter, so that its errors say what it was waiting for. A
+//! commit that is dropped counts as [`StoreErrorKind::OutcomeUnknown`], anything else as [`StoreErrorKind::Unavailable`].
+//! A panic in a call is survived as well: it counts as [`StoreErrorKind::OutcomeUnknown`] in a commit, and otherwise as
+//! [`StoreErrorKind::Internal`]. What the service cannot end is a call that blocks its thread.
 
 mod access;
 mod commit;
+mod delegate;
 mod error;
 mod query;
 
@@ -15,6 +29,8 @@ pub use query::{
     CargoFilter, CargoQuery, InventoryPage, InventoryQuery, LedgerPosition, LedgerQuery, Page, TimeRange,
     TradeFilter, TradeQuery,
 };
+
+pub(crate) use delegate::delegate_repositories;
 
 use crate::command::RequestId;
 use crate::resource::{Cargo, Inventory, LedgerEntry, Sequence, Trade};
@@ -195,6 +211,8 @@ pub trait Store:
     /// # Errors
     /// [`StoreErrorKind::Conflict`] if something was not as expected: then nothing landed, for certain.
     /// [`StoreErrorKind::OutcomeUnknown`] if it may have landed. Any other kind only if nothing landed.
+    ///
+    /// Dropped before it returns, it may have landed, and may land later, if it then still can.
     async fn commit(&self, commit: &Commit) -> Result<Head, StoreError>;
 
     /// Waits for the head of the log, and holds it: until [`Held::commit`], or until it is dropped, nobody else
@@ -202,6 +220,8 @@ pub trait Store:
     ///
     /// Busy servers that meet in the same rows would starve each other if every one of them only hoped to be faster;
     /// the service holds the head after its first conflict.
+    ///
+    /// Dropped before it returns, it holds nothing.
     ///
     /// # Errors
     /// [`StoreError`] if the head cannot be had; nothing is held then.
@@ -234,7 +254,7 @@ pub trait Held: Send + std::fmt::Debug {
     /// Where the log ends, and will until this is let go of; none where the store would have to be asked.
     fn head(&self) -> Option<Head>;
 
-    /// As [`Store::commit`], and lets go, whatever comes of it.
+    /// As [`Store::commit`], and lets go, whatever comes of it, also where it is dropped before it returns.
     ///
     /// # Errors
     /// As [`Store::commit`].

@@ -1,10 +1,13 @@
 //! A store that fails, as servers, networks and disks do.
 
 use super::chance::Chance;
-use super::delegate::{HeldBy, Lands, delegate_reads};
+use super::held::{HeldBy, Lands};
 use crate::command::RequestId;
 use crate::resource::Sequence;
-use crate::store::{Commit, Head, Held, Keys, Loaded, LogRecord, Receipt, Store, StoreError, StoreErrorKind};
+use crate::store::{
+    Commit, EventLog, Head, Held, Keys, Loaded, LogRecord, Receipt, Store, StoreError, StoreErrorKind,
+    delegate_repositories,
+};
 use crate::values::Timestamp;
 use async_trait::async_trait;
 use std::collections::VecDeque;
@@ -54,12 +57,32 @@ pub enum Damage {
     Missing(Sequence),
 }
 
+/// How a call ends without an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mishap {
+    /// It never returns.
+    Hangs,
+    /// It panics, without a word to standard error.
+    Panics,
+}
+
+impl Mishap {
+    pub(super) async fn befall(self) {
+        match self {
+            Self::Hangs => std::future::pending().await,
+            // The hook that reports panics is left out: this one is no defect.
+            Self::Panics => std::panic::resume_unwind(Box::new("it panics by plan")),
+        }
+    }
+}
+
 /// What fails when.
 #[derive(Debug, Default)]
 struct Plan {
     commits: VecDeque<Option<Fault>>,
     loads: VecDeque<Option<StoreErrorKind>>,
     meetings: VecDeque<Option<Arc<Barrier>>>,
+    mishaps: Vec<(&'static str, Mishap)>,
     /// What is drawn from, and how many of a thousand commits, and of a thousand loads, fail.
     seeded: Option<(Chance, u64, u64)>,
     /// How long the store is waited for in vain.
@@ -161,6 +184,12 @@ impl FaultyStore {
         self.plan().meetings.extend(script);
     }
 
+    /// The next call of an operation, by the name of its method, ends without an answer. For `commit` that is before it
+    /// lands, for `landed` after.
+    pub fn strike(&self, operation: &'static str, mishap: Mishap) {
+        self.plan().mishaps.push((operation, mishap));
+    }
+
     /// From now on the store does not answer: loads and whoever wants to hold the head are told after so long that it
     /// cannot be reached, and those who commit that nobody knows.
     pub fn fall_silent(&self, patience: Duration) {
@@ -238,7 +267,29 @@ impl FaultyStore {
         Err(error(lost, operation))
     }
 
-    async fn before_read(&self, operation: &'static str) -> Result<(), StoreError> {
+    async fn struck(&self, operation: &'static str) {
+        let mishap = {
+            let mut plan = self.plan();
+            let place = plan.mishaps.iter().position(|(struck, _)| *struck == operation);
+            place.map(|place| plan.mishaps.remove(place).1)
+        };
+        if let Some(mishap) = mishap {
+            self.faults.fetch_add(1, Ordering::SeqCst);
+            mishap.befall().await;
+        }
+    }
+
+    async fn pass_on<T>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        self.before(operation).await?;
+        call.await
+    }
+
+    async fn before(&self, operation: &'static str) -> Result<(), StoreError> {
+        self.struck(operation).await;
         if operation.starts_with("read") {
             self.log_reads.fetch_add(1, Ordering::SeqCst);
         }
@@ -292,7 +343,28 @@ fn error(kind: StoreErrorKind, operation: &'static str) -> StoreError {
     StoreError::new(kind, "faulty", operation, "it fails by plan")
 }
 
-delegate_reads!(FaultyStore);
+delegate_repositories!(FaultyStore);
+
+#[async_trait]
+impl EventLog for FaultyStore {
+    async fn head(&self) -> Result<Head, StoreError> {
+        self.pass_on("head", self.inner.head()).await
+    }
+
+    async fn read(
+        &self,
+        after: Sequence,
+        records_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<LogRecord>, StoreError> {
+        let records = self.pass_on("read", self.inner.read(after, records_max, bytes_max)).await?;
+        self.as_damaged(records)
+    }
+
+    async fn changed(&self, after: Sequence) -> Result<(), StoreError> {
+        self.pass_on("changed", self.inner.changed(after)).await
+    }
+}
 
 #[async_trait]
 impl Store for FaultyStore {
@@ -301,7 +373,7 @@ impl Store for FaultyStore {
     }
 
     async fn load(&self, keys: &Keys) -> Result<Loaded, StoreError> {
-        self.before_read("load").await?;
+        self.before("load").await?;
         self.ids_asked.fetch_add((keys.trades.len() + keys.cargo.len()) as u64, Ordering::SeqCst);
         let meeting = self.plan().meetings.pop_front().flatten();
         if let Some(barrier) = meeting {
@@ -322,22 +394,23 @@ impl Store for FaultyStore {
     }
 
     async fn hold(&self) -> Result<Box<dyn Held + '_>, StoreError> {
-        self.before_read("hold").await?;
+        self.before("hold").await?;
         self.heard("hold", StoreErrorKind::Unavailable).await?;
         Ok(Box::new(HeldBy { store: self, _head: self.head.clone().lock_owned().await }))
     }
 
     async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.struck("clock").await;
         self.inner.clock().await
     }
 
     async fn receipts(&self, after: Option<RequestId>, limit: usize) -> Result<Vec<Receipt>, StoreError> {
-        self.before_read("receipts").await?;
+        self.before("receipts").await?;
         self.inner.receipts(after, limit).await
     }
 
     async fn prune_receipts(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
-        self.before_read("prune_receipts").await?;
+        self.before("prune_receipts").await?;
         self.inner.prune_receipts(before, limit).await
     }
 }
@@ -345,16 +418,18 @@ impl Store for FaultyStore {
 #[async_trait]
 impl Lands for FaultyStore {
     async fn land(&self, commit: &Commit) -> Result<Head, StoreError> {
-        self.before_read("commit").await?;
+        self.before("commit").await?;
         self.commits_tried.fetch_add(1, Ordering::SeqCst);
         if self.plan().steps_max.is_some_and(|max| commit.log.len() > max) {
             self.faults.fetch_add(1, Ordering::SeqCst);
             return Err(error(StoreErrorKind::TooLarge, "commit"));
         }
         let fault = self.plan().of_commit();
-        match fault {
+        let landed = match fault {
             Some(fault) => Err(self.fail(fault, commit).await),
             None => self.inner.commit(commit).await,
-        }
+        };
+        self.struck("landed").await;
+        landed
     }
 }

@@ -60,9 +60,9 @@
 pub mod audit;
 mod chance;
 pub mod conformance;
-mod delegate;
 pub mod faulty;
 pub mod fixtures;
+mod held;
 pub mod model;
 pub mod saboteurs;
 pub mod simulation;

@@ -6,7 +6,7 @@ use crate::store::{
     InventoryRepository, Keys, LedgerPosition, LedgerQuery, Loaded, LogRecord, Page, Receipt, Store,
     StoreError, StoreErrorKind, TradeQuery, TradeRepository, Write,
 };
-use crate::testing::delegate::{HeldBy, Lands};
+use crate::testing::held::{HeldBy, Lands};
 use crate::values::{ItemId, Label, ShipmentId, StationId, Timestamp, TransactionId};
 use async_trait::async_trait;
 use std::collections::HashMap;

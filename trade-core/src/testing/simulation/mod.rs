@@ -44,7 +44,7 @@ use unsteady::Sea;
 /// What befalls a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Troubles {
-    /// The store fails before, during and after commits, and when it is read.
+    /// The store fails before, during and after commits, and when it is read; calls of it never return, or panic.
     pub faults: bool,
     /// Processes crash, and others take their place.
     pub crashes: bool,

@@ -70,6 +70,7 @@ impl Network {
             group_lines_max: *chance.pick(&[4, 32, 4_096]),
             expiry_interval: Duration::from_millis(40),
             one_processor: chance.happens(250),
+            store_call_max: Duration::from_secs(2),
             ..ServiceOptions::default()
         };
         for _ in 0..STARTS_MAX {

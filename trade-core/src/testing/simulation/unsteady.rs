@@ -1,13 +1,16 @@
 //! A store as a process finds it: it takes its time, fails, and does not outlive the process.
 
 use super::super::chance::Chance;
-use super::super::delegate::{HeldBy, Lands, delegate_reads};
-use super::super::faulty::Fault;
+use super::super::faulty::{Fault, Mishap};
+use super::super::held::{HeldBy, Lands};
 use super::Troubles;
 use super::trace::Trace;
 use crate::command::RequestId;
 use crate::resource::Sequence;
-use crate::store::{Commit, Head, Held, Keys, Loaded, LogRecord, Receipt, Store, StoreError, StoreErrorKind};
+use crate::store::{
+    Commit, EventLog, Head, Held, Keys, Loaded, LogRecord, Receipt, Store, StoreError, StoreErrorKind,
+    delegate_repositories,
+};
 use crate::values::Timestamp;
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -103,8 +106,9 @@ impl Unsteady {
         self.crashed.load(Ordering::SeqCst) || self.offline.load(Ordering::SeqCst)
     }
 
-    async fn before_read(&self, operation: &'static str) -> Result<(), StoreError> {
+    async fn before(&self, operation: &'static str) -> Result<(), StoreError> {
         self.sea.chance.dawdle(4).await;
+        self.strike(operation).await;
         if self.is_gone() || self.sea.fails(20) {
             self.sea.trace.note(format_args!("store: {} cannot {operation}", self.process));
             return Err(failed(StoreErrorKind::Unavailable, operation));
@@ -112,8 +116,22 @@ impl Unsteady {
         Ok(())
     }
 
-    fn as_damaged(&self, records: Vec<LogRecord>) -> Result<Vec<LogRecord>, StoreError> {
-        Ok(records)
+    /// Now and then a call ends here, without an answer.
+    async fn strike(&self, operation: &'static str) {
+        if self.sea.fails(3) {
+            let mishap = *self.sea.chance.pick(&[Mishap::Hangs, Mishap::Panics]);
+            self.sea.trace.note(format_args!("store: {} is to {operation}, {mishap:?}", self.process));
+            mishap.befall().await;
+        }
+    }
+
+    async fn pass_on<T>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        self.before(operation).await?;
+        call.await
     }
 
     /// What becomes of a commit that fails.
@@ -147,7 +165,27 @@ fn failed(kind: StoreErrorKind, operation: &'static str) -> StoreError {
     StoreError::new(kind, "simulated", operation, "the seed has it so")
 }
 
-delegate_reads!(Unsteady);
+delegate_repositories!(Unsteady);
+
+#[async_trait]
+impl EventLog for Unsteady {
+    async fn head(&self) -> Result<Head, StoreError> {
+        self.pass_on("head", self.inner.head()).await
+    }
+
+    async fn read(
+        &self,
+        after: Sequence,
+        records_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<LogRecord>, StoreError> {
+        self.pass_on("read", self.inner.read(after, records_max, bytes_max)).await
+    }
+
+    async fn changed(&self, after: Sequence) -> Result<(), StoreError> {
+        self.pass_on("changed", self.inner.changed(after)).await
+    }
+}
 
 #[async_trait]
 impl Store for Unsteady {
@@ -156,7 +194,7 @@ impl Store for Unsteady {
     }
 
     async fn load(&self, keys: &Keys) -> Result<Loaded, StoreError> {
-        self.before_read("load").await?;
+        self.before("load").await?;
         let loaded = self.inner.load(keys).await;
         self.sea.chance.dawdle(4).await;
         loaded
@@ -167,7 +205,7 @@ impl Store for Unsteady {
     }
 
     async fn hold(&self) -> Result<Box<dyn Held + '_>, StoreError> {
-        self.before_read("hold").await?;
+        self.before("hold").await?;
         let head = self.sea.head.clone().lock_owned().await;
         Ok(Box::new(HeldBy { store: self, _head: head }))
     }
@@ -177,12 +215,12 @@ impl Store for Unsteady {
     }
 
     async fn receipts(&self, after: Option<RequestId>, limit: usize) -> Result<Vec<Receipt>, StoreError> {
-        self.before_read("receipts").await?;
+        self.before("receipts").await?;
         self.inner.receipts(after, limit).await
     }
 
     async fn prune_receipts(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
-        self.before_read("prune receipts").await?;
+        self.before("prune receipts").await?;
         self.inner.prune_receipts(before, limit).await
     }
 }
@@ -192,6 +230,7 @@ impl Lands for Unsteady {
     async fn land(&self, commit: &Commit) -> Result<Head, StoreError> {
         let chance = &self.sea.chance;
         chance.dawdle(10).await;
+        self.strike("commit").await;
         // What was sent before the process crashed may arrive.
         if self.is_gone() && (self.offline.load(Ordering::SeqCst) || chance.happens(500)) {
             return Err(failed(StoreErrorKind::Unavailable, "commit"));
@@ -205,6 +244,7 @@ impl Lands for Unsteady {
         } else {
             self.sea.land(self.process, commit).await
         };
+        self.strike("answer").await;
         chance.dawdle(10).await;
         landed
     }

@@ -1,8 +1,8 @@
 //! Passing on what a wrapping store does not change.
 
-/// Implements the reading traits for a type by passing every call to `self.inner`, after
-/// `self.before_read(operation).await?`, what it reads of the log by way of `self.as_damaged(records)`.
-macro_rules! delegate_reads {
+/// Implements the repositories for a type by passing every call to `self.inner`, by way of
+/// `self.pass_on(operation, call).await`, which decides what becomes of it.
+macro_rules! delegate_repositories {
     ($name:ty) => {
         #[async_trait::async_trait]
         impl $crate::store::TradeRepository for $name {
@@ -10,8 +10,7 @@ macro_rules! delegate_reads {
                 &self,
                 id: &$crate::values::TransactionId,
             ) -> Result<Option<std::sync::Arc<$crate::resource::Trade>>, $crate::store::StoreError> {
-                self.before_read("trade").await?;
-                self.inner.trade(id).await
+                self.pass_on("trade", async { self.inner.trade(id).await }).await
             }
 
             async fn trades(
@@ -21,8 +20,7 @@ macro_rules! delegate_reads {
                 $crate::store::Page<std::sync::Arc<$crate::resource::Trade>, $crate::resource::Sequence>,
                 $crate::store::StoreError,
             > {
-                self.before_read("trades").await?;
-                self.inner.trades(query).await
+                self.pass_on("trades", async { self.inner.trades(query).await }).await
             }
 
             async fn expired_trades(
@@ -30,8 +28,7 @@ macro_rules! delegate_reads {
                 now: $crate::values::Timestamp,
                 limit: usize,
             ) -> Result<Vec<$crate::values::TransactionId>, $crate::store::StoreError> {
-                self.before_read("expired_trades").await?;
-                self.inner.expired_trades(now, limit).await
+                self.pass_on("expired_trades", async { self.inner.expired_trades(now, limit).await }).await
             }
         }
 
@@ -41,8 +38,7 @@ macro_rules! delegate_reads {
                 &self,
                 id: &$crate::values::ShipmentId,
             ) -> Result<Option<std::sync::Arc<$crate::resource::Cargo>>, $crate::store::StoreError> {
-                self.before_read("cargo").await?;
-                self.inner.cargo(id).await
+                self.pass_on("cargo", async { self.inner.cargo(id).await }).await
             }
 
             async fn cargo_list(
@@ -52,8 +48,7 @@ macro_rules! delegate_reads {
                 $crate::store::Page<std::sync::Arc<$crate::resource::Cargo>, $crate::resource::Sequence>,
                 $crate::store::StoreError,
             > {
-                self.before_read("cargo_list").await?;
-                self.inner.cargo_list(query).await
+                self.pass_on("cargo_list", async { self.inner.cargo_list(query).await }).await
             }
 
             async fn cargo_history(
@@ -62,8 +57,8 @@ macro_rules! delegate_reads {
                 after: $crate::resource::Sequence,
                 limit: usize,
             ) -> Result<Vec<$crate::resource::Sequence>, $crate::store::StoreError> {
-                self.before_read("cargo_history").await?;
-                self.inner.cargo_history(id, after, limit).await
+                self.pass_on("cargo_history", async { self.inner.cargo_history(id, after, limit).await })
+                    .await
             }
         }
 
@@ -74,8 +69,7 @@ macro_rules! delegate_reads {
                 id: &$crate::values::StationId,
                 query: &$crate::store::InventoryQuery,
             ) -> Result<Option<$crate::store::InventoryPage>, $crate::store::StoreError> {
-                self.before_read("inventory").await?;
-                self.inner.inventory(id, query).await
+                self.pass_on("inventory", async { self.inner.inventory(id, query).await }).await
             }
 
             async fn inventory_list(
@@ -87,8 +81,10 @@ macro_rules! delegate_reads {
                 $crate::store::Page<$crate::resource::Inventory, $crate::resource::Sequence>,
                 $crate::store::StoreError,
             > {
-                self.before_read("inventory_list").await?;
-                self.inner.inventory_list(before, limit, items_max).await
+                self.pass_on("inventory_list", async {
+                    self.inner.inventory_list(before, limit, items_max).await
+                })
+                .await
             }
 
             async fn ledger(
@@ -99,8 +95,7 @@ macro_rules! delegate_reads {
                 $crate::store::Page<$crate::resource::LedgerEntry, $crate::store::LedgerPosition>,
                 $crate::store::StoreError,
             > {
-                self.before_read("ledger").await?;
-                self.inner.ledger(station, query).await
+                self.pass_on("ledger", async { self.inner.ledger(station, query).await }).await
             }
 
             async fn ledger_after(
@@ -111,66 +106,9 @@ macro_rules! delegate_reads {
                 $crate::store::Page<$crate::resource::LedgerEntry, $crate::store::LedgerPosition>,
                 $crate::store::StoreError,
             > {
-                self.before_read("ledger_after").await?;
-                self.inner.ledger_after(after, limit).await
-            }
-        }
-
-        #[async_trait::async_trait]
-        impl $crate::store::EventLog for $name {
-            async fn head(&self) -> Result<$crate::store::Head, $crate::store::StoreError> {
-                self.before_read("head").await?;
-                self.inner.head().await
-            }
-
-            async fn read(
-                &self,
-                after: $crate::resource::Sequence,
-                records_max: usize,
-                bytes_max: usize,
-            ) -> Result<Vec<$crate::store::LogRecord>, $crate::store::StoreError> {
-                self.before_read("read").await?;
-                self.as_damaged(self.inner.read(after, records_max, bytes_max).await?)
-            }
-
-            async fn changed(
-                &self,
-                after: $crate::resource::Sequence,
-            ) -> Result<(), $crate::store::StoreError> {
-                self.before_read("changed").await?;
-                self.inner.changed(after).await
+                self.pass_on("ledger_after", async { self.inner.ledger_after(after, limit).await }).await
             }
         }
     };
 }
-pub(super) use delegate_reads;
-
-use crate::store::{Commit, Head, Held, StoreError};
-use async_trait::async_trait;
-use tokio::sync::OwnedMutexGuard;
-
-/// A wrapping store that does something to commits, one at a time.
-#[async_trait]
-pub(super) trait Lands: Send + Sync + std::fmt::Debug {
-    /// Commits; the head is held.
-    async fn land(&self, commit: &Commit) -> Result<Head, StoreError>;
-}
-
-/// The head of a wrapping store. It is a lock of the wrapper's own, since its commits go their own ways to the store
-/// within.
-#[derive(Debug)]
-pub(super) struct HeldBy<'s> {
-    pub(super) store: &'s dyn Lands,
-    pub(super) _head: OwnedMutexGuard<()>,
-}
-
-#[async_trait]
-impl Held for HeldBy<'_> {
-    fn head(&self) -> Option<Head> {
-        None
-    }
-
-    async fn commit(self: Box<Self>, commit: &Commit) -> Result<Head, StoreError> {
-        self.store.land(commit).await
-    }
-}
+pub(crate) use delegate_repositories;
