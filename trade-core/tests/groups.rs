@@ -6,7 +6,7 @@ use tokio::sync::Barrier;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use trade_core::clock::{SystemClock, UuidV7};
-use trade_core::command::{AdjustInventory, Command, Precondition, Request};
+use trade_core::command::{AdjustInventory, Command, Outcome, Precondition, Request};
 use trade_core::event::EventFilter;
 use trade_core::memory::MemoryStore;
 use trade_core::rejection::Rejection;
@@ -218,6 +218,35 @@ async fn who_is_stored_is_answered_however_long_it_takes_to_look_others_up() {
     assert!(!looked_up.is_finished());
     between.wait().await;
     looked_up.await.expect("answered").expect("stock may always arrive");
+    audit(&*memory).await;
+}
+
+/// The items that the answer to an adjustment lists.
+async fn listed(service: &TradeService, command: Command) -> Vec<String> {
+    match taken(service, command).await {
+        Outcome::Inventory(inventory) => {
+            inventory.items.iter().map(|item| item.item_id.as_str().to_owned()).collect()
+        }
+        other => panic!("{other:?} is not a station"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_whole_inventory_is_asked_for_once_and_again_after_others_listed_an_item() {
+    let (memory, [store, _], [here, there]) = start_two().await;
+    taken(&here, open_station("c", &[("tea", 1)])).await;
+    let before = store.inventories_asked();
+    for _ in 0..3 {
+        assert_eq!(listed(&here, adjust("c", &[("tea", 1)])).await, ["tea"]);
+    }
+    assert_eq!(listed(&here, adjust("c", &[("salt", 1)])).await, ["salt", "tea"]);
+    assert_eq!(store.inventories_asked() - before, 1);
+    taken(&there, adjust("c", &[("tea", 1)])).await;
+    assert_eq!(listed(&here, adjust("c", &[("tea", 1)])).await, ["salt", "tea"]);
+    assert_eq!(store.inventories_asked() - before, 1, "their record told all");
+    taken(&there, adjust("c", &[("rice", 1)])).await;
+    assert_eq!(listed(&here, adjust("c", &[("tea", 1)])).await, ["rice", "salt", "tea"]);
+    assert_eq!(store.inventories_asked() - before, 2);
     audit(&*memory).await;
 }
 

@@ -137,6 +137,7 @@ pub struct FaultyStore {
     log_reads: AtomicU64,
     heads_asked: AtomicU64,
     ids_asked: AtomicU64,
+    inventories_asked: AtomicU64,
     faults: AtomicU64,
 }
 
@@ -153,6 +154,7 @@ impl FaultyStore {
             log_reads: AtomicU64::new(0),
             heads_asked: AtomicU64::new(0),
             ids_asked: AtomicU64::new(0),
+            inventories_asked: AtomicU64::new(0),
             faults: AtomicU64::new(0),
         }
     }
@@ -248,6 +250,11 @@ impl FaultyStore {
     /// How many ids of trades and shipments were to be loaded.
     pub fn ids_asked(&self) -> u64 {
         self.ids_asked.load(Ordering::SeqCst)
+    }
+
+    /// How many whole inventories were to be loaded.
+    pub fn inventories_asked(&self) -> u64 {
+        self.inventories_asked.load(Ordering::SeqCst)
     }
 
     /// How many commits and loads failed by plan.
@@ -375,6 +382,7 @@ impl Store for FaultyStore {
     async fn load(&self, keys: &Keys) -> Result<Loaded, StoreError> {
         self.before("load").await?;
         self.ids_asked.fetch_add((keys.trades.len() + keys.cargo.len()) as u64, Ordering::SeqCst);
+        self.inventories_asked.fetch_add(keys.inventories.len() as u64, Ordering::SeqCst);
         let meeting = self.plan().meetings.pop_front().flatten();
         if let Some(barrier) = meeting {
             barrier.wait().await;

@@ -67,8 +67,11 @@ impl StationSlot {
         };
         self.row = Slot { touched: self.row.touched, ..Slot::stored(Arc::new(station), *version) };
         for StockItem { item_id, level } in items {
-            if let Some(stock) = self.stock.get_mut(item_id) {
-                *stock = StockSlot { level: *level, listed: true, stored: true, changed: false };
+            match self.stock.get_mut(item_id) {
+                Some(stock) => {
+                    *stock = StockSlot { level: *level, listed: true, stored: true, changed: false }
+                }
+                None => self.whole = false,
             }
         }
     }
@@ -80,6 +83,7 @@ mod tests {
     use crate::store::{Keys, Loaded, StockRow};
     use crate::testing::fixtures::*;
     use crate::testing::strategies;
+    use crate::values::{ItemId, StationId};
     use proptest::prelude::*;
 
     fn head(log: &[LogRecord]) -> Head {
@@ -97,6 +101,11 @@ mod tests {
             let (station_id, item_id) = (station_id.clone(), item_id.clone());
             listed.then_some(StockRow { station_id, item_id, level })
         };
+        let row = |station_id: &StationId, item: (&ItemId, _)| {
+            let (item_id, level) = (item.0.clone(), item.1);
+            StockRow { station_id: station_id.clone(), item_id, level }
+        };
+        let of_whole = keys.inventories.iter().flat_map(|id| all.items(id).map(move |item| row(id, item)));
         Loaded {
             head: head(log),
             trades: keys.trades.iter().filter_map(|id| all.trade(id).cloned()).collect(),
@@ -106,7 +115,7 @@ mod tests {
                 .iter()
                 .filter_map(|id| all.station(id).map(|row| (**row).clone()))
                 .collect(),
-            stock: keys.stock.iter().filter_map(level).collect(),
+            stock: keys.stock.iter().filter_map(level).chain(of_whole).collect(),
             receipts: Vec::new(),
         }
     }
@@ -128,6 +137,7 @@ mod tests {
                 }
                 let id = &inventory.station_id;
                 keys.stations.insert(id.clone());
+                keys.inventories.extend(Some(id.clone()).filter(|_| chosen()));
                 for name in ["item-0", "item-1", "item-2", "item-9"] {
                     keys.stock.extend(Some((id.clone(), item(name))).filter(|_| chosen()));
                 }
@@ -152,15 +162,18 @@ mod tests {
             let (followed, expected) = (&followed.stations[id], &expected.stations[id]);
             assert_eq!(rows(&followed.row), rows(&expected.row));
             let level = |stock: &StockSlot| (stock.level, stock.listed, stock.stored, stock.changed);
-            assert_eq!(followed.stock.len(), expected.stock.len());
-            for (item, stock) in &expected.stock {
-                assert_eq!(level(&followed.stock[item]), level(stock));
+            if followed.whole || !keys.inventories.contains(id) {
+                assert_eq!(followed.stock.len(), expected.stock.len());
+            }
+            for (item, stock) in &followed.stock {
+                assert_eq!(level(stock), level(&expected.stock[item]));
             }
         }
         assert_eq!(followed.trades.len(), expected.trades.len());
         assert_eq!(followed.cargo.len(), expected.cargo.len());
         assert_eq!(followed.stations.len(), expected.stations.len());
-        assert_eq!(followed.stock_known, expected.stock_known);
+        let known = |view: &View| view.stations.values().map(|slot| slot.stock.len()).sum::<usize>();
+        assert_eq!((followed.stock_known, expected.stock_known), (known(followed), known(expected)));
     }
 
     proptest! {

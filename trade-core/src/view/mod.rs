@@ -81,6 +81,8 @@ impl Missing {
 struct StationSlot {
     row: Slot<Station>,
     stock: HashMap<ItemId, StockSlot>,
+    /// Whether all the items are known that an answer lists of the station.
+    whole: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -183,6 +185,9 @@ impl View {
         for id in &keys.cargo {
             self.cargo.entry(id.clone()).or_default().touch(id, &mut self.touched.cargo);
         }
+        for id in &keys.inventories {
+            self.stations.entry(id.clone()).or_default().whole = true;
+        }
         for id in keys.stations.iter().chain(&keys.inventories) {
             self.stations.entry(id.clone()).or_default().row.touch(id, &mut self.touched.stations);
         }
@@ -234,6 +239,7 @@ impl View {
             self.stations.retain(|_, slot| slot.row.touched);
             for slot in self.stations.values_mut() {
                 slot.stock.retain(|_, stock| stock.changed);
+                slot.whole = false;
             }
             self.stock_known = self.stations.values().map(|slot| slot.stock.len()).sum();
         }
@@ -251,6 +257,11 @@ impl View {
         self.trades.clear();
         self.cargo.clear();
         self.forget(kept_max);
+    }
+
+    /// Whether all the items are known that an answer lists of a station.
+    pub(crate) fn knows_whole(&self, id: &StationId) -> bool {
+        self.stations.get(id).is_some_and(|slot| slot.whole)
     }
 
     /// Where the log ends, the steps of [`View::commit`] included.

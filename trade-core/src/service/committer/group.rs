@@ -8,7 +8,7 @@ use crate::command::{Fingerprint, Idempotency, Outcome, Request, RequestId};
 use crate::resource::Sequence;
 use crate::rules::{self, Context, Draft};
 use crate::store::{Commit, Head, Keys, LogRecord, Receipt, Span, Store, StoreError, StoreErrorKind};
-use crate::values::Timestamp;
+use crate::values::{StationId, Timestamp};
 use crate::view::{Missing, View};
 use std::collections::HashMap;
 
@@ -90,14 +90,19 @@ impl<'c> Asked<'c> {
         }
         if first {
             // Where nothing is missing the head is looked at still: a refusal must rest on what is stored now.
-            let whole = self.asking().filter_map(|pending| keys::whole_station(&pending.request.command));
             return Some(Keys {
                 requests: self.asking().filter_map(Pending::receipt_id).collect(),
-                inventories: whole.cloned().collect(),
+                inventories: self.not_whole(view).cloned().collect(),
                 ..missing.into_keys()
             });
         }
         (!missing.is_empty()).then(|| missing.into_keys())
+    }
+
+    /// Stations whose whole inventories commands answer, and of which the view lacks some.
+    fn not_whole<'v>(&self, view: &'v View) -> impl Iterator<Item = &'c StationId> + use<'c, 'v> {
+        let whole = self.asking().filter_map(|pending| keys::whole_station(&pending.request.command));
+        whole.filter(|id| !view.knows_whole(id))
     }
 }
 
@@ -181,9 +186,10 @@ impl Group {
                 return Ok(false);
             }
             self.draft.view.add(&wanted, loaded);
-            if others_wrote && !is_first {
-                // Their records tell neither of receipts, one of which may be of a command here, nor of all that a
-                // station lists by now.
+            // Their records tell neither of receipts, one of which may be of a command here, nor of all that a station
+            // lists by now.
+            let lacks = !is_first || asked.not_whole(&self.draft.view).next().is_some();
+            if others_wrote && lacks {
                 asked = Asked::new(commands);
             }
         }
