@@ -139,9 +139,9 @@ pub struct LogRecord {
 }
 
 impl LogRecord {
-    /// The sequence of its first event.
+    /// The sequence of its first event; 0, which no event has, where a damaged record says that it ends too early.
     pub fn first(&self) -> Sequence {
-        self.last + 1 - self.step.event_count()
+        self.last.saturating_add(1).saturating_sub(self.step.event_count())
     }
 
     /// Where the log ends with it.
@@ -183,7 +183,7 @@ pub struct Commit {
 impl Commit {
     /// How many sequences the commit takes.
     pub fn event_count(&self) -> u64 {
-        self.log.last().map_or(0, |record| record.last - self.base.sequence)
+        self.log.last().map_or(0, |record| record.last.saturating_sub(self.base.sequence))
     }
 
     /// The time of the oldest step: the head it is added to must not be newer.
@@ -213,5 +213,25 @@ impl Commit {
         // A commit of receipts alone adds no step, and so no newer time.
         let time = if self.event_count() > 0 { self.time } else { stored.time };
         Head { sequence: stored.sequence + self.event_count(), time }
+    }
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use super::*;
+    use crate::testing::fixtures::*;
+
+    #[test]
+    fn a_record_that_ends_before_it_can_have_begun_begins_nowhere() {
+        let log = log_of(&[open_station("a", &[("tea", 1)]), open_station("b", &[])], start_time());
+        assert_eq!(log[1].first(), 2);
+        let step = crate::step::Step {
+            trade: None,
+            stations: [log[0].step.stations.clone(), log[1].step.stations.clone()].concat(),
+            ..(*log[0].step).clone()
+        };
+        for (last, first) in [(2, 1), (1, 0), (0, 0)] {
+            assert_eq!(LogRecord { last, step: Arc::new(step.clone()) }.first(), first);
+        }
     }
 }
