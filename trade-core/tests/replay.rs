@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 use trade_core::clock::{Clock, ManualClock, UuidV7};
-use trade_core::command::{Command, Outcome, Request, RequestId};
+use trade_core::command::{Command, InitiateTrade, Outcome, Request, RequestId};
 use trade_core::memory::MemoryStore;
 use trade_core::rejection::Rejection;
 use trade_core::service::{ServiceError, ServiceOptions, TradeService};
 use trade_core::store::{EventLog, Keys, Store};
+use trade_core::testing::FaultyStore;
+use trade_core::testing::faulty::{Damage, Fault};
 use trade_core::testing::fixtures::*;
 
 const ITEMS: usize = 5_200;
@@ -94,7 +96,7 @@ async fn answers_of_a_large_station_are_kept_once_and_given_again_as_they_were()
     }
     assert!(kept[0] > 300_000, "{kept:?}");
     assert!(kept[1..4].iter().all(|kept| *kept < 500), "what differs, less what the step tells: {kept:?}");
-    assert!(kept[4] > 300_000, "too much differs by now: {kept:?}");
+    assert!((50_000..150_000).contains(&kept[4]), "what was adjusted before: {kept:?}");
     for restart in [false, true] {
         if restart {
             world.service.shutdown().await;
@@ -109,6 +111,53 @@ async fn answers_of_a_large_station_are_kept_once_and_given_again_as_they_were()
     let next = 6;
     world.submit(next, adjust("a", &[("item-00001", 1)])).await.unwrap();
     assert!(world.kept(next).await > 300_000, "after a restart nothing is known to refer to");
+}
+
+#[tokio::test]
+async fn many_adjustments_of_other_items_each_keep_little() {
+    let world = World::new().await;
+    let mut kept = 0;
+    for number in 1..=200 {
+        world.submit(number, adjust("a", &[(&name(25 * usize::from(number)), 1)])).await.unwrap();
+        kept += world.kept(number).await;
+    }
+    // A whole one has some 395 000 bytes.
+    assert!(kept / 200 < 12_000, "{} bytes a receipt", kept / 200);
+}
+
+#[tokio::test]
+async fn many_large_stations_in_turn_keep_little() {
+    let world = World::new().await;
+    let names: Vec<_> = (0..100).map(name).collect();
+    let items: Vec<_> = names.iter().map(|name| (name.as_str(), 100)).collect();
+    let stations: Vec<_> = (0..100).map(|n| format!("s-{n}")).collect();
+    for station in &stations {
+        world.service.submit(Request::new(open_station(station, &items))).await.unwrap();
+    }
+    for (number, station) in (1..).zip(&stations).chain((101..).zip(&stations)) {
+        world.submit(number, adjust(station, &[("item-00001", 1)])).await.unwrap();
+    }
+    assert!(world.kept(1).await > 5_000);
+    for number in 101..=200 {
+        assert!(world.kept(number).await < 300, "{number}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_made_again_does_not_say_that_nothing_changed() {
+    let memory = Arc::new(MemoryStore::new());
+    let store = Arc::new(FaultyStore::new(memory.clone()));
+    let service = TradeService::start(store.clone()).await.unwrap();
+    service.submit(Request::new(open_station("a", &[("tea", 1)]))).await.unwrap();
+    let adjust = || Request::new(adjust("a", &[("tea", 1)])).once(key(1, 1));
+    store.fail_commits([Some(Fault::Unanswered)]);
+    store.damage_log(Damage::Unreadable);
+    let answer = service.submit(adjust()).await;
+    assert!(matches!(answer, Err(ServiceError::Unknown(_))), "{answer:?}");
+    assert_eq!(memory.head().await.unwrap().sequence, 2, "it landed");
+    store.heal();
+    assert!(service.submit(adjust()).await.unwrap().replayed);
+    assert_eq!(memory.head().await.unwrap().sequence, 2);
 }
 
 #[tokio::test]
@@ -139,12 +188,16 @@ async fn an_answer_whose_base_is_gone_is_not_given_and_nothing_is_applied_again(
 #[tokio::test]
 async fn a_batch_keeps_of_its_trades_what_their_steps_do_not_tell() {
     let world = World::new().await;
-    for command in [open_station("b", &[]), initiate(order("T-1", "a", "b", &[("item-00001", 1)]))] {
+    let known = || {
+        let eta = Some(time("2027-01-01T00:00:00Z"));
+        InitiateTrade { eta, ..order("T-1", "a", "b", &[("item-00001", 1)]) }
+    };
+    for command in [open_station("b", &[]), initiate(known())] {
         world.service.submit(Request::new(command)).await.unwrap();
     }
     let batch = || {
         let trades = (0..500).map(|n| match n {
-            7 => order("T-1", "a", "b", &[("item-00001", 1)]),
+            7 => known(),
             9 => sale("T-x", "a", "b", &[("item-00002", 1_000)]),
             _ => sale(&format!("T-{n:03}"), "a", "b", &[(&name(n), 1), (&name(n + 1), 1)]),
         });

@@ -270,12 +270,16 @@ pub(crate) fn receipt(row: &impl Columns) -> Decoded<Receipt> {
         let id = <[u8; 16]>::try_from(bytes(row, at)?);
         id.map_err(|_| DamagedRow(format!("{field} is not of 16 bytes")))
     };
-    let steps = maybe_count(row, NUMBERS + 1)?.zip(maybe_count(row, NUMBERS + 2)?);
+    let steps = match (maybe_count(row, NUMBERS + 1)?, maybe_count(row, NUMBERS + 2)?) {
+        (None, None) => None,
+        (Some(first), Some(last)) => Some(Span { first, last }),
+        _ => return Err(DamagedRow("a receipt names one end of its steps".into())),
+    };
     Ok(Receipt {
         request: RequestId(id("request", BYTES)?),
         fingerprint: Fingerprint(id("fingerprint", BYTES + 1)?),
         time: moment(row, NUMBERS)?,
-        steps: steps.map(|(first, last)| Span { first, last }),
+        steps,
         answer: row.bytes(BYTES + 2).map_err(unreadable(BYTES + 2))?.map(<[u8]>::to_vec),
     })
 }

@@ -219,8 +219,9 @@ impl TradeService {
             }
         }
         // A committer that ends before it answers may have committed before.
-        let reply = answer.await.map_err(|_| ServiceError::Unknown(Arc::new(self.committer_ended())))??;
-        let answer = match reply {
+        let told = answer.await.map_err(|_| ServiceError::Unknown(Arc::new(self.committer_ended())))?;
+        let (reply, _guard) = told;
+        let answer = match reply? {
             Reply::Answer(answer) => answer,
             Reply::Kept { receipt, replayed } => {
                 let (name, outcome) = replay::answer(&*self.inner.store, &receipt).await?;

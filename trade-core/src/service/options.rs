@@ -32,7 +32,8 @@ pub struct ServiceOptions {
     pub attempts_max: u32,
     /// How often expired trades are looked for. 1 ms to 24 hours.
     pub expiry_interval: Duration,
-    /// How long a repeated request is answered with its first answer. 24 hours to 3 650 days.
+    /// How long a repeated request is answered with its first answer; receipts are kept for an hour more. 24 hours to
+    /// 3 650 days.
     pub receipts_kept: Duration,
     /// Whether one processor does everything, the store's work included: a SQLite store on a machine with one. Groups
     /// then are made as large as they come, instead of being decided while others are stored.

@@ -21,8 +21,8 @@ use std::time::Duration;
 pub(super) const BASE_AGE_MAX: Duration = Duration::from_secs(60 * 60);
 /// Inventories of fewer items are kept whole.
 const BASE_ITEMS_MIN: usize = 64;
-/// How many bases are remembered.
-const BASES_MAX: usize = 64;
+/// How many items all bases that are remembered have.
+const BASES_ITEMS_MAX: usize = 64 * Inventory::ITEMS_MAX;
 const READ_RECORDS: usize = 512;
 const READ_BYTES: usize = 4 << 20;
 
@@ -52,8 +52,9 @@ enum Rest {
 enum RestOfTrade {
     /// It is the next step's.
     Made,
-    /// It made no step.
-    Other(Result<TradeOutcome, Rejection>),
+    /// It was there before, its shipment asked for at this time of arrival, which is no part of what is shown of it.
+    Known(TradeOutcome, Option<Timestamp>),
+    Refused(Rejection),
 }
 
 /// The inventories that were last kept whole, by station.
@@ -65,6 +66,8 @@ struct Base {
     request: RequestId,
     time: Timestamp,
     inventory: Arc<Inventory>,
+    /// The items that were kept beside it since.
+    kept_beside: usize,
 }
 
 impl Bases {
@@ -80,7 +83,9 @@ impl Bases {
         let kept = Kept { name: name.cloned(), rest };
         serde_json::to_vec(&kept).map_err(|error| {
             let detail = "an answer cannot be written";
-            failed(StoreError::new(StoreErrorKind::Internal, "receipts", "answer", detail).caused_by(error))
+            let error =
+                StoreError::new(StoreErrorKind::Internal, "receipts", "answer", detail).caused_by(error);
+            ServiceError::Store(Arc::new(error))
         })
     }
 
@@ -99,7 +104,8 @@ impl Bases {
             Outcome::Trades(trades) => {
                 let mut rest = |trade: &Result<TradeOutcome, Rejection>| match trade {
                     Ok(made) if made.created => tells(steps.next()?, made).then_some(RestOfTrade::Made),
-                    other => Some(RestOfTrade::Other(other.clone())),
+                    Ok(known) => Some(RestOfTrade::Known(known.clone(), known.cargo.requested_eta)),
+                    Err(rejection) => Some(RestOfTrade::Refused(rejection.clone())),
                 };
                 trades.iter().map(&mut rest).collect::<Option<_>>().map(Rest::Trades)
             }
@@ -121,26 +127,44 @@ impl Bases {
         let is_told =
             |item: &StockItem| told.items.binary_search_by(|t| t.item_id.cmp(&item.item_id)).is_ok();
         let untold = inventory.items.iter().filter(|item| !is_told(item));
-        if let Some(base) = self.0.get(&inventory.station_id)
-            && step.time <= base.time.plus(BASE_AGE_MAX)
+        if let Some(base) = self.0.get_mut(&inventory.station_id)
+            && base.is_fresh(step.time)
         {
             let items: Vec<_> = untold.clone().filter(|item| !base.has(item)).cloned().collect();
-            if items.len() <= inventory.items.len() / 8 {
+            // Once as much was kept beside it as it has itself, another one costs less.
+            base.kept_beside += items.len();
+            if base.kept_beside <= inventory.items.len() {
                 return Some(Rest::Inventory { base: Some(base.request.0), items });
             }
         }
-        if inventory.items.len() >= BASE_ITEMS_MIN {
-            if self.0.len() >= BASES_MAX {
-                self.0.clear();
-            }
-            let base = Base { request, time: step.time, inventory: inventory.clone() };
+        self.remember(request, inventory, step.time);
+        Some(Rest::Inventory { base: None, items: untold.cloned().collect() })
+    }
+
+    /// Remembers an inventory that is kept whole, where it is large and there is room.
+    fn remember(&mut self, request: RequestId, inventory: &Arc<Inventory>, time: Timestamp) {
+        self.0.remove(&inventory.station_id);
+        let items = inventory.items.len();
+        let room = |bases: &Self| bases.0.values().map(|base| base.inventory.items.len()).sum::<usize>();
+        if items < BASE_ITEMS_MIN {
+            return;
+        }
+        if room(self) + items > BASES_ITEMS_MAX {
+            self.0.retain(|_, base| base.is_fresh(time));
+        }
+        if room(self) + items <= BASES_ITEMS_MAX {
+            let base = Base { request, time, inventory: inventory.clone(), kept_beside: 0 };
             self.0.insert(inventory.station_id.clone(), base);
         }
-        Some(Rest::Inventory { base: None, items: untold.cloned().collect() })
     }
 }
 
 impl Base {
+    /// Whether a receipt of a time may name it.
+    fn is_fresh(&self, time: Timestamp) -> bool {
+        time <= self.time.plus(BASE_AGE_MAX)
+    }
+
     fn has(&self, item: &StockItem) -> bool {
         let items = &self.inventory.items;
         let found = items.binary_search_by(|known| known.item_id.cmp(&item.item_id));
@@ -155,7 +179,8 @@ fn tells(step: &Step, outcome: &TradeOutcome) -> bool {
 /// Makes the answer again that a receipt was kept of, with the name of its request.
 ///
 /// # Errors
-/// [`ServiceError::Store`] where its steps cannot be read.
+/// [`ServiceError::Unknown`] where its steps cannot be read: that it was applied, the receipt tells.
+/// [`Rejection::RequestReused`] where its base is gone, after the time for which it was to be kept.
 pub(super) async fn answer(
     store: &dyn Store,
     receipt: &Receipt,
@@ -170,7 +195,8 @@ pub(super) async fn answer(
         Rest::Trades(trades) => {
             let mut trade = |rest| match rest {
                 RestOfTrade::Made => trade_of(steps.next(), true).map(Ok),
-                RestOfTrade::Other(other) => Ok(other),
+                RestOfTrade::Known(known, requested_eta) => Ok(Ok(as_known(known, requested_eta))),
+                RestOfTrade::Refused(rejection) => Ok(Err(rejection)),
             };
             Outcome::Trades(trades.into_iter().map(&mut trade).collect::<Result<_, _>>()?)
         }
@@ -185,6 +211,11 @@ pub(super) async fn answer(
         }
     };
     Ok((name, outcome))
+}
+
+fn as_known(mut known: TradeOutcome, requested_eta: Option<Timestamp>) -> TradeOutcome {
+    Arc::make_mut(&mut known.cargo).requested_eta = requested_eta;
+    known
 }
 
 type Levels = BTreeMap<ItemId, StockLevel>;
@@ -204,7 +235,7 @@ fn inventory(told: &Inventory, mut levels: Levels) -> Inventory {
 async fn add_base(store: &dyn Store, base: RequestId, levels: &mut Levels) -> Result<(), ServiceError> {
     let keys = Keys { requests: [base].into(), ..Keys::default() };
     let loaded = store.load(&keys).await.map_err(failed)?;
-    // One that is gone was kept for long enough, and what rests on it too. All the same nothing is applied again.
+    // Where it is gone, the time is over for which both were to be kept. The request is not applied again even so.
     let receipt = loaded.receipts.first().ok_or(Rejection::RequestReused)?;
     let Rest::Inventory { base: None, items } = read(receipt)?.rest else { return Err(other_step()) };
     let steps = steps(store, receipt.steps).await.map_err(failed)?;
@@ -233,7 +264,9 @@ async fn steps(store: &dyn Store, span: Option<Span>) -> Result<Vec<LogRecord>, 
         if known >= last {
             return Ok(found);
         }
-        let mut records = store.read(known, READ_RECORDS, READ_BYTES).await?;
+        // Each record has an event at least: no more are read than the steps can be.
+        let count = usize::try_from(last - known).unwrap_or(READ_RECORDS).min(READ_RECORDS);
+        let mut records = store.read(known, count, READ_BYTES).await?;
         records.retain(|record| record.last <= last);
         if records.first().is_none_or(|record| record.first() != known + 1) {
             let detail = format!("the log lacks the steps of a receipt, from {first} to {last}");
@@ -256,5 +289,5 @@ fn other_step() -> ServiceError {
 }
 
 fn failed(error: StoreError) -> ServiceError {
-    ServiceError::Store(Arc::new(error))
+    ServiceError::Unknown(Arc::new(error))
 }

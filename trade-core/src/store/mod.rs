@@ -235,7 +235,7 @@ pub trait Store:
     async fn clock(&self) -> Result<Option<Timestamp>, StoreError>;
 
     /// Up to `limit` receipts that name steps and whose request comes after `after`, ascending by it, without their answers:
-    /// for audits.
+    /// for audits. None only where there are no further ones.
     ///
     /// # Errors
     /// [`StoreError`] if they cannot be read.

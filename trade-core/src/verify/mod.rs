@@ -1,6 +1,7 @@
 //! An audit of a store: the fold of its log against its tables, and the sums that must hold.
 //!
-//! Reads everything, so it takes a while; what is held in memory are the resources, not the log or the ledger.
+//! Reads everything, so it takes a while; what is held in memory are the resources, and some 32 bytes a receipt, not the log
+//! or the ledger.
 
 mod balance;
 mod lookups;

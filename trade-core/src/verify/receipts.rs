@@ -2,7 +2,7 @@
 
 use super::{VerifyError, difference};
 use crate::resource::Sequence;
-use crate::store::{LogRecord, Store};
+use crate::store::{LogRecord, Span, Store};
 use crate::values::Timestamp;
 use std::iter::Peekable;
 use std::vec::IntoIter;
@@ -23,10 +23,12 @@ impl Receipts {
         loop {
             let page = store.receipts(after, PAGE).await?;
             for receipt in &page {
-                if let Some(steps) = receipt.steps {
-                    starts.push(steps.first);
-                    ends.push((steps.last, receipt.time));
+                let Some(Span { first, last }) = receipt.steps else { continue };
+                if first > last {
+                    return difference(format!("a receipt names steps from {first} to {last}"));
                 }
+                starts.push(first);
+                ends.push((last, receipt.time));
             }
             match page.last() {
                 Some(last) => after = Some(last.request),

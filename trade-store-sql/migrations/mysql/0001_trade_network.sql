@@ -137,7 +137,7 @@ CREATE TABLE IF NOT EXISTS tn_ledger (
     INDEX tn_ledger_by_list (listed_at, sequence, place)
 ) ENGINE = InnoDB;
 
--- One row a request that was applied, with where its steps stand in the log; further rows for the pieces of a long answer.
+-- One row a request that was applied, with where its steps stand in the log. A long answer goes on in further rows.
 CREATE TABLE IF NOT EXISTS tn_receipt (
     request BINARY(16) NOT NULL PRIMARY KEY,
     fingerprint BINARY(16) NOT NULL,
@@ -145,5 +145,6 @@ CREATE TABLE IF NOT EXISTS tn_receipt (
     first BIGINT,
     last BIGINT,
     answer LONGBLOB,
+    CHECK ((first IS NULL) = (last IS NULL) AND (first IS NULL OR first <= last)),
     INDEX tn_receipt_by_time (time)
 ) ENGINE = InnoDB;

@@ -139,14 +139,15 @@ CREATE INDEX tn_ledger_by_origin ON tn_ledger (from_place, sequence, place) WHER
 CREATE INDEX tn_ledger_by_destination ON tn_ledger (to_place, sequence, place) WHERE to_place > 0;
 CREATE INDEX tn_ledger_by_list ON tn_ledger (listed_at, sequence, place) WHERE listed_at > 0;
 
--- One row a request that was applied, with where its steps stand in the log; further rows for the pieces of a long answer.
+-- One row a request that was applied, with where its steps stand in the log. A long answer goes on in further rows.
 CREATE TABLE tn_receipt (
     time BIGINT NOT NULL,
     request BYTEA PRIMARY KEY CHECK (length(request) = 16),
     fingerprint BYTEA NOT NULL CHECK (length(fingerprint) = 16),
     first BIGINT,
     last BIGINT,
-    answer BYTEA
+    answer BYTEA,
+    CHECK ((first IS NULL) = (last IS NULL) AND (first IS NULL OR first <= last))
 );
 
 CREATE INDEX tn_receipt_by_time ON tn_receipt (time);

@@ -135,14 +135,16 @@ CREATE INDEX tn_ledger_by_origin ON tn_ledger (from_place, sequence, place) WHER
 CREATE INDEX tn_ledger_by_destination ON tn_ledger (to_place, sequence, place) WHERE to_place > 0;
 CREATE INDEX tn_ledger_by_list ON tn_ledger (listed_at, sequence, place) WHERE listed_at > 0;
 
--- One row a request that was applied, with where its steps stand in the log; further rows for the pieces of a long answer. A table by rowid keeps large answers out of the index that is searched.
+-- One row a request that was applied, with where its steps stand in the log. A long answer goes on in
+-- further rows. A table by rowid keeps large answers out of the index that is searched.
 CREATE TABLE tn_receipt (
     request BLOB NOT NULL UNIQUE CHECK (length(request) = 16),
     fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 16),
     time INTEGER NOT NULL,
     first INTEGER,
     last INTEGER,
-    answer BLOB
+    answer BLOB,
+    CHECK ((first IS NULL) = (last IS NULL) AND (first IS NULL OR first <= last))
 ) STRICT;
 
 CREATE INDEX tn_receipt_by_time ON tn_receipt (time);

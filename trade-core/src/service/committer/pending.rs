@@ -15,11 +15,11 @@ pub(in super::super) struct Pending {
     /// The attempt in whose view all it depends on was known but its ids, which the store is not asked about: what it
     /// makes is presumed to be new, and the commit finds out.
     pub(super) presumed_new: Option<RequestId>,
-    reply: oneshot::Sender<Result<Reply, ServiceError>>,
+    reply: oneshot::Sender<Told>,
     /// An attempt that may have landed.
     attempted: Option<Attempted>,
     /// Held until the command is answered.
-    held: (Option<Claim>, OwnedSemaphorePermit),
+    held: Guard,
 }
 
 /// What is remembered of attempts that may have landed.
@@ -37,28 +37,35 @@ pub(super) struct Attempted {
 #[derive(Debug)]
 pub(in super::super) enum Reply {
     Answer(Answer),
-    /// It was applied before: the answer is the one that this receipt was kept of, given again unless nobody had it yet.
+    /// It was applied before: the answer is to be made again by this receipt. `replayed` is false where that was an attempt
+    /// of this caller's own.
     Kept {
         receipt: Receipt,
         replayed: bool,
     },
 }
 
+/// What a caller is told; and what it is to hold while it makes an answer again.
+pub(in super::super) type Told = (Result<Reply, ServiceError>, Option<Guard>);
+
+/// A command's key and its room in the queue, until it is answered.
+pub(in super::super) type Guard = (Option<Claim>, OwnedSemaphorePermit);
+
 impl Pending {
     pub(in super::super) fn new(
         request: Request,
         lines: u32,
-        reply: oneshot::Sender<Result<Reply, ServiceError>>,
-        held: (Option<Claim>, OwnedSemaphorePermit),
+        reply: oneshot::Sender<Told>,
+        held: Guard,
     ) -> Self {
         Self { request, lines, presumed_new: None, reply, attempted: None, held }
     }
 
     pub(super) fn answer(self, result: Result<Reply, ServiceError>) {
         // Let go first: a caller that repeats its request at once must not meet its own claim.
-        drop(self.held);
+        let guard = matches!(result, Ok(Reply::Kept { .. })).then_some(self.held);
         // A caller that is gone has no use for its answer.
-        let _ = self.reply.send(result);
+        let _ = self.reply.send((result, guard));
     }
 
     /// The receipt that tells whether the command was applied before; none where it cannot have been.

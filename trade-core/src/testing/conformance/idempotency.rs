@@ -70,6 +70,34 @@ pub async fn a_repeated_request_gets_its_first_answer_after_reopening(h: Harness
     h.assert_levels(&[("a", "tea", 15, 0, 0)]).await;
 }
 
+/// Also where an answer lists so many items that a receipt keeps only what differs from another one's.
+pub async fn a_large_stations_answers_are_given_again(h: Harness) {
+    let service = start(&h).await;
+    let names: Vec<_> = (0..90).map(|n| format!("item-{n:02}")).collect();
+    let items: Vec<_> = names.iter().map(|name| (name.as_str(), 10)).collect();
+    taken(&service, open_station("large", &items)).await;
+    let adjusted: Vec<_> = items[20..60].iter().map(|(name, _)| (*name, -3)).collect();
+    let commands = [
+        adjust("large", &[("item-03", 5)]),
+        adjust("large", &[("a-first-one", 1), ("item-04", -10)]),
+        adjust("large", &adjusted),
+        adjust("large", &[("item-20", 1)]),
+    ];
+    let mut first = Vec::new();
+    for (command, n) in commands.iter().zip(1..) {
+        h.clock.advance(Duration::from_secs(1));
+        first.push(submit(&service, command.clone(), n).await.outcome);
+    }
+    service.shutdown().await;
+    let other = h.service().await;
+    for ((command, outcome), n) in commands.iter().zip(&first).zip(1..) {
+        let again = submit(&other, command.clone(), n).await;
+        assert!(again.replayed);
+        assert_eq!(again.outcome, *outcome);
+    }
+    audit(h.store()).await;
+}
+
 /// Whoever has an answer may send the key again at once: it is no longer running.
 pub async fn a_key_is_free_as_soon_as_it_is_answered(h: Harness) {
     let service = start(&h).await;

@@ -281,6 +281,7 @@ macro_rules! __trade_core_cases {
                 a_total_past_the_range_of_a_price_is_answered_again
                 a_repeated_request_gets_its_first_answer
                 a_repeated_request_gets_its_first_answer_after_reopening
+                a_large_stations_answers_are_given_again
                 a_key_is_free_as_soon_as_it_is_answered
                 a_key_with_other_content_is_refused
                 an_answer_in_which_nothing_was_applied_is_not_kept
