@@ -97,18 +97,47 @@ async fn the_largest_command_is_taken_beside_others_by_default() {
     let goods: Vec<_> = (0..5_000).map(|n| format!("good-{n}")).collect();
     let goods: Vec<_> = goods.iter().map(|good| (good.as_str(), 1)).collect();
     let count = InitiateTrades::LINES_MAX / goods.len();
-    let largest = |name: &str| {
+    let of = |name: &str, count: usize| {
         let trades = (0..count).map(|n| sale(&format!("{name}-{n}"), "a", "b", &goods)).collect();
         batch(true, trades)
     };
-    let first = submit(&service, largest("T"));
+    let first = submit(&service, of("T", 3));
     barrier.wait().await;
-    let second = submit(&service, largest("U"));
+    let second = submit(&service, of("U", count));
     tokio::task::yield_now().await;
     barrier.wait().await;
     for answer in [first, second] {
         // There is nothing to sell: it was decided.
         let answer = answer.await.expect("answered");
         assert!(matches!(answer, Err(ServiceError::Rejected(_))), "it was decided");
+    }
+}
+
+#[tokio::test]
+async fn large_commands_leave_room_for_small_ones() {
+    let store = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new())));
+    let options = ServiceOptions { queue_lines_max: 64, ..ServiceOptions::default() };
+    let service = start(store.clone(), options).await.expect("it starts");
+    taken(&service, open_station("a", &[("tea", 1_000)])).await;
+    taken(&service, open_station("b", &[])).await;
+    let barrier = Arc::new(Barrier::new(2));
+    store.meet_before_loads([Some(barrier.clone())]);
+    let mut answers = vec![submit(&service, adjust("a", &[("tea", 1)]))];
+    barrier.wait().await;
+    let large = |name: char| {
+        batch(true, (0..20).map(|n| sale(&format!("{name}-{n}"), "a", "b", &[("tea", 1)])).collect())
+    };
+    answers.extend(['T', 'U', 'V'].map(|name| submit(&service, large(name))));
+    tokio::task::yield_now().await;
+    // 61 of 64 lines are taken.
+    let refused = service.submit(Request::new(large('W'))).await;
+    assert!(matches!(refused, Err(ServiceError::Overloaded)), "{refused:?}");
+    answers.extend([1, 2, 3].map(|units| submit(&service, adjust("a", &[("tea", units)]))));
+    tokio::task::yield_now().await;
+    let refused = service.submit(Request::new(adjust("a", &[("tea", 1)]))).await;
+    assert!(matches!(refused, Err(ServiceError::Overloaded)), "{refused:?}");
+    barrier.wait().await;
+    for answer in answers {
+        answer.await.expect("answered").expect("taken");
     }
 }

@@ -232,13 +232,14 @@ impl TradeService {
         Ok(answer)
     }
 
-    /// Room for so many lines, unless the queue is full. The room has a part that is left for the last command: so a large
-    /// one is taken whenever a small one is, and need not find the queue empty.
+    /// Room for so many lines, where the queue has it, or a quarter of it at most is taken: so a large command need not find
+    /// the queue empty, and large ones do not leave small ones without room.
     fn room(&self, lines: u32) -> Result<OwnedSemaphorePermit, ServiceError> {
-        let room = &self.inner.room;
-        let is_full = room.available_permits() <= COMMAND_LINES_MAX;
-        let taken = if is_full { None } else { room.clone().try_acquire_many_owned(lines).ok() };
-        taken.ok_or(ServiceError::Overloaded)
+        let (room, max) = (&self.inner.room, self.inner.options.queue_lines_max as usize);
+        let taken = (max + COMMAND_LINES_MAX).saturating_sub(room.available_permits());
+        let has_room = taken + lines as usize <= max || taken <= max / 4;
+        let room = if has_room { room.clone().try_acquire_many_owned(lines).ok() } else { None };
+        room.ok_or(ServiceError::Overloaded)
     }
 
     fn committer_ended(&self) -> StoreError {

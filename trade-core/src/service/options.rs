@@ -18,9 +18,9 @@ const fn hours(hours: u64) -> Duration {
 /// How a [`TradeService`](super::TradeService) works. It does not start where an option is out of its range.
 #[derive(Debug, Clone)]
 pub struct ServiceOptions {
-    /// While the commands that wait or are under way have fewer lines than this together, the next one is taken, however
-    /// many lines it has: the most of one command ([`InitiateTrades::LINES_MAX`]) may come on top. While they have as many
-    /// or more, a caller is told [`ServiceError::Overloaded`]. 1 to 10 000 000.
+    /// Lines of all commands that wait or are under way. The next one is taken where they have room for it, or where a
+    /// quarter of this at most is taken: then the most of one command ([`InitiateTrades::LINES_MAX`]) may come on top.
+    /// Otherwise a caller is told [`ServiceError::Overloaded`]. 1 to 10 000 000.
     ///
     /// [`InitiateTrades::LINES_MAX`]: crate::command::InitiateTrades::LINES_MAX
     /// [`ServiceError::Overloaded`]: super::ServiceError::Overloaded
