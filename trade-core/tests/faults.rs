@@ -345,11 +345,11 @@ async fn a_load_that_the_store_cannot_take_does_not_harm_the_commands_beside_it(
 }
 
 /// Submits a station each of so many names, all of which wait before the committer, on the same thread, takes the first,
-/// and a batch that the store cannot take among them. Answers how many failed.
-async fn stations_around_a_batch(service: &TradeService, count: usize) -> usize {
+/// and a batch that the store cannot take behind the first so many. Answers how many failed.
+async fn stations_around_a_batch(service: &TradeService, count: usize, before: usize) -> usize {
     let sales = (0..300).map(|n| sale(&format!("B-{n}"), "a", "b", &[("tea", 1)]));
     let mut commands: Vec<_> = (0..count).map(|n| open_station(&format!("s-{n}"), &[])).collect();
-    commands.insert(count / 3, batch(true, sales.collect()));
+    commands.insert(before, batch(true, sales.collect()));
     let submitted: Vec<_> = commands
         .into_iter()
         .map(|command| {
@@ -370,7 +370,7 @@ async fn one_command_among_many_that_the_store_cannot_take_is_found_by_halves() 
     taken(&service, adjust("a", &[("tea", 300)])).await;
     store.take_at_most(299);
     let tried = store.commits_tried();
-    assert_eq!(stations_around_a_batch(&service, 255).await, 1);
+    assert_eq!(stations_around_a_batch(&service, 255, 85).await, 1);
     let tried = store.commits_tried() - tried;
     assert!(
         (3..=1 + 2 * 8).contains(&tried),
@@ -380,12 +380,23 @@ async fn one_command_among_many_that_the_store_cannot_take_is_found_by_halves() 
 }
 
 #[tokio::test]
+async fn one_that_is_too_large_is_found_also_behind_others_that_the_store_stumbled_over() {
+    let (store, service) = start().await;
+    taken(&service, adjust("a", &[("tea", 300)])).await;
+    store.take_at_most(299);
+    // The first half is tried whole, in parts, and one by one.
+    store.fail_commits([Some(Fault::Internal); 9]);
+    assert_eq!(stations_around_a_batch(&service, 9, 8).await, 5 + 1);
+    assert_eq!(audit(&*store).await.inventories.len(), 2 + 4);
+}
+
+#[tokio::test]
 async fn what_cannot_be_one_commands_fault_is_tried_once() {
     let (store, service) = start().await;
     taken(&service, adjust("a", &[("tea", 300)])).await;
     let tried = store.commits_tried();
     store.fail_commits(std::iter::repeat_n(Some(Fault::Unsupported), 300));
-    assert_eq!(stations_around_a_batch(&service, 255).await, 256);
+    assert_eq!(stations_around_a_batch(&service, 255, 85).await, 256);
     assert_eq!(store.commits_tried() - tried, 1, "as where the password was changed");
 }
 

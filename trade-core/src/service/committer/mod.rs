@@ -107,16 +107,16 @@ impl Flight {
     }
 
     /// Waits for something else. Whoever is in the group is answered as soon as it has landed, however long that takes.
-    async fn beside<T>(&mut self, work: impl Future<Output = T>, committer: Told<'_>) -> T {
+    async fn beside<T>(&mut self, work: impl Future<Output = T>, announcer: Announcer<'_>) -> T {
         let mut work = pin!(work);
         if self.ended.is_none() {
             tokio::select! {
                 biased;
                 done = &mut work => return done,
                 ended = &mut self.task => {
-                    let ended = outcome(ended, committer.store);
+                    let ended = outcome(ended, announcer.store);
                     if let Ok(head) = &ended {
-                        committer.tell(&mut self.closed, *head);
+                        announcer.tell(&mut self.closed, *head);
                     }
                     self.ended = Some(ended);
                 }
@@ -126,15 +126,15 @@ impl Flight {
     }
 }
 
-/// Those who hear of a group that is stored.
-struct Told<'c> {
+/// Says that a group is stored.
+struct Announcer<'c> {
     store: &'c dyn Store,
     bus: &'c EventBus,
     readiness: &'c Readiness,
 }
 
-impl Told<'_> {
-    /// Tells them, and answers whoever is in the group, unless that was done before. The log ends at `head`.
+impl Announcer<'_> {
+    /// Tells readiness and bus, and answers whoever is in the group, unless that was done before. The log ends at `head`.
     fn tell(&self, closed: &mut Closed, head: Head) {
         self.readiness.stored();
         let (records, decided) = closed.landed(head);
@@ -288,7 +288,7 @@ impl Committer {
             match &mut self.flight {
                 Some(flight) => {
                     let (store, bus, readiness) = (&*self.store, &self.bus, &*self.readiness);
-                    flight.beside(load, Told { store, bus, readiness }).await
+                    flight.beside(load, Announcer { store, bus, readiness }).await
                 }
                 None => load.await,
             }
@@ -408,8 +408,8 @@ impl Committer {
 
     /// A group is stored, the log ending at `head`. Answers what was decided since, and must be decided again.
     fn stored(&mut self, mut closed: Closed, head: Head) -> Vec<Pending> {
-        let told = Told { store: &*self.store, bus: &self.bus, readiness: &self.readiness };
-        told.tell(&mut closed, head);
+        let announcer = Announcer { store: &*self.store, bus: &self.bus, readiness: &self.readiness };
+        announcer.tell(&mut closed, head);
         if head == closed.newest {
             self.landed = Some(head);
             self.open.draft.view.forget(KEPT_MAX);

@@ -53,12 +53,14 @@ impl Committer {
                 unexplained = 0;
                 continue;
             };
-            if part.len() > 1 && may_be_of_one(&error) && unexplained < UNEXPLAINED_MAX {
+            let is_unexplained = error.kind == StoreErrorKind::Internal;
+            let may_be_of_one = may_be_of_one(&error) && !(is_unexplained && unexplained >= UNEXPLAINED_MAX);
+            if part.len() > 1 && may_be_of_one {
                 let later = part.split_off(part.len() / 2);
                 parts.extend([(later, None), (part, None)]);
                 continue;
             }
-            unexplained += u32::from(error.kind == StoreErrorKind::Internal);
+            unexplained += u32::from(is_unexplained);
             let error = Arc::new(error);
             self.fail(part, error.clone());
             if error.kind == StoreErrorKind::Unavailable {
