@@ -151,7 +151,7 @@ impl Simulation {
         operator.await.expect("the operator's work ends");
         sea.calm_down();
         let asked = callers::ask_again(asked, &network).await;
-        network.rest().await;
+        network.rest(&*store).await;
         judge::judge(&*store, asked, readers).await;
     }
 

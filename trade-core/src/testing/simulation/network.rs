@@ -7,6 +7,7 @@ use super::reader::Reader;
 use super::unsteady::{Sea, Unsteady};
 use crate::clock::{Clock, IdSource};
 use crate::service::{ServiceOptions, TradeService};
+use crate::store::Store;
 use crate::values::Timestamp;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,6 +17,8 @@ use tokio::time::sleep;
 const STARTS_MAX: usize = 1_000;
 /// Longer than any commit takes that was to land late, and than others take to hear of it.
 const REST: Duration = Duration::from_secs(20);
+/// What expires is cancelled long after the last request. So often it is waited for that this is heard of too.
+const RESTS_MAX: usize = 10;
 
 /// A process.
 #[derive(Debug)]
@@ -153,7 +156,19 @@ impl Network {
     }
 
     /// Lets everything arrive that is on its way.
-    pub(super) async fn rest(&self) {
-        sleep(REST).await;
+    ///
+    /// # Panics
+    /// If something is written ever again.
+    pub(super) async fn rest(&self, store: &dyn Store) {
+        let end = || async { store.head().await.expect("the store itself works") };
+        let mut known = end().await;
+        for _ in 0..RESTS_MAX {
+            sleep(REST).await;
+            let now = end().await;
+            if std::mem::replace(&mut known, now) == now {
+                return;
+            }
+        }
+        panic!("something is written ever again");
     }
 }
