@@ -393,7 +393,7 @@ async fn start_behind() -> (Arc<FaultyStore>, TradeService, TradeService) {
 }
 
 /// Adjusts a station here together with a shipment, while the other service does so between the loads of both: the first
-/// tells that others wrote, the second what the shipment carries, the third of the rest. Answers what both were told.
+/// tells that others wrote, and what the shipment carries, the second of the rest. Answers what both were told.
 async fn adjust_behind(
     command: Command,
     meanwhile: Command,
@@ -401,7 +401,7 @@ async fn adjust_behind(
 ) -> [Result<Answer, ServiceError>; 2] {
     let (store, here, there) = start_behind().await;
     let between = Arc::new(Barrier::new(2));
-    store.meet_before_loads([None, None, Some(between.clone())]);
+    store.meet_before_loads([None, Some(between.clone())]);
     let request = |command| {
         let request = Request::new(command);
         if is_keyed { request.once(key(1, 1)) } else { request }

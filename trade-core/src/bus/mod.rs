@@ -130,11 +130,11 @@ struct Inner {
 
 /// For as long as a handover is due.
 #[derive(Debug)]
-pub(crate) struct HandoverDue<'b>(&'b AtomicBool);
+pub(crate) struct HandoverDue(EventBus);
 
-impl Drop for HandoverDue<'_> {
+impl Drop for HandoverDue {
     fn drop(&mut self) {
-        self.0.store(false, Ordering::Relaxed);
+        self.0.inner.is_handover_due.store(false, Ordering::Relaxed);
     }
 }
 
@@ -203,9 +203,9 @@ impl EventBus {
     }
 
     /// The committer, of which there is one, is about to read what others wrote, and hands it over.
-    pub(crate) fn expect_handover(&self) -> HandoverDue<'_> {
+    pub(crate) fn expect_handover(&self) -> HandoverDue {
         self.inner.is_handover_due.store(true, Ordering::Relaxed);
-        HandoverDue(&self.inner.is_handover_due)
+        HandoverDue(self.clone())
     }
 
     /// Hears of steps that others committed. Where some before them are missing, all are read from the log in time.

@@ -30,8 +30,13 @@ pub(super) fn touch(view: &mut View, command: &Command, missing: &mut Missing) {
     }
 }
 
-/// As [`touch`], of a command that initiates something, leaving the ids of that out. Answers whether all of it is known;
-/// `false` for a command that initiates nothing.
+/// Whether a command makes something new between stations, and depends on nothing else.
+pub(super) fn initiates(command: &Command) -> bool {
+    matches!(command, Command::InitiateTrade(_) | Command::InitiateTrades(_) | Command::CreateTransfer(_))
+}
+
+/// As [`touch`], of a command that [`initiates`] something, leaving the ids of that out. Answers whether all of it is
+/// known; `false` for any other command.
 pub(super) fn touch_all_but_ids(view: &mut View, command: &Command) -> bool {
     let mut missing = Missing::default();
     let mut touch = |trade: &InitiateTrade| {

@@ -165,6 +165,7 @@ impl TradeService {
             ids.clone(),
             options.clone(),
             readiness.clone(),
+            receiver,
         );
         let inner = Arc::new(Inner {
             store,
@@ -182,7 +183,7 @@ impl TradeService {
         });
         let service = Self { inner };
         service.inner.tasks.get_or_init(|| Tasks {
-            committer: Task::spawn(committer.run(receiver)),
+            committer: Task::spawn(committer.run()),
             feed: Task::spawn(bus.follow()),
             maintenance: Task::spawn(maintenance::run(Arc::downgrade(&service.inner))),
         });

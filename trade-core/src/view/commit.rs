@@ -33,6 +33,24 @@ impl View {
         }
     }
 
+    /// Back to where the store was at `head`, before `commit` was made here, which did not come to be. Of what it was to
+    /// touch, and of what was touched since, nothing is known any more.
+    pub(crate) fn take_back(&mut self, commit: &Commit, head: Head) {
+        let touched = std::mem::take(&mut self.touched);
+        self.head = head;
+        self.receipts.clear();
+        self.stock_changed.clear();
+        for id in commit.trades.iter().map(|write| &write.key).chain(&touched.trades) {
+            self.trades.remove(id);
+        }
+        for id in commit.cargo.iter().map(|write| &write.key).chain(&touched.cargo) {
+            self.cargo.remove(id);
+        }
+        for id in commit.stations.iter().map(|write| &write.key).chain(&touched.stations) {
+            self.stock_known -= self.stations.remove(id).map_or(0, |station| station.stock.len());
+        }
+    }
+
     fn write_stock(&mut self) -> Vec<StockWrite> {
         let changed = std::mem::take(&mut self.stock_changed);
         let changed = ascending(changed, |(station, _)| station.as_str());

@@ -1,73 +1,86 @@
-//! The committer: takes what is waiting, decides it on one view, and stores it in one commit.
+//! The committer: takes what is waiting, decides it on one base, and stores it in one commit.
 //!
-//! There is no timer. While one group is stored the next one gathers, and is decided as if the one before it had
-//! landed; it is closed, and stored, once that has. So an idle system answers at once, and a busy one batches by itself
-//! and never waits for the disk with its hands in its lap. Where one processor does everything, the store's work
-//! included, nothing is gained by keeping both busy, and larger groups cost less: there a group is stored once nobody
-//! else is about to join it.
+//! One loop waits for whatever comes first: a commit has ended, the head of the log is held, a base was refreshed, commands
+//! have come. What follows is the same after each of them: who waits is decided, as soon as there is a base to decide on,
+//! and what is decided is stored, as soon as nothing else is on its way. So nobody waits longer than for what he needs, and
+//! whoever is stored is answered at once.
 //!
-//! The view is kept from group to group. It is what the store holds as long as nobody else writes, and the head of the
-//! log, which every load answers, tells whether somebody did: then the view follows them by the records they added, where
-//! these are not too many, and otherwise all of it is loaded afresh. What initiates a trade or a transfer between known
-//! stations asks the store nothing: it is presumed to be new, and the commit, which finds an id that is taken, makes the
-//! group be looked up and decided again. A refusal is never decided so. Commands are decided in the order in which they
-//! came, but for those that were presumed to be new in vain, which are decided after the others of their group.
+//! There is no timer. While one group is stored the next one gathers, and is decided as if the one before it had landed; it
+//! is closed, and stored, once that has. So an idle system answers at once, and a busy one batches by itself and never
+//! waits for the disk with its hands in its lap. Where one processor does everything, the store's work included, nothing is
+//! gained by keeping both busy, and larger groups cost less: there a group is stored once nobody else is about to join it.
 //!
-//! Where others write to the same rows, a commit that hopes to be first is often not. After a conflict the committer
-//! takes turns with them for some groups: it holds the head of the log first, and then decides, with everyone who came
-//! while it waited. What it must ask the store for it asks while it waits; while it holds the head, and others wait for
-//! it, their newest records are left to be read, which the bus has from there. It hopes again once nobody wrote between
-//! its groups.
+//! A commit is made in one of two ways:
+//! - It *hopes* that nobody else writes. The base is kept from group to group, and what initiates a trade or a transfer
+//!   between known stations asks the store nothing: it is presumed to be new. The commit finds out whether it was.
+//! - It takes a *turn*: the head of the log is held first, and who came meanwhile is decided under it. So is whoever was
+//!   tried in vain, and everyone for some groups after others wrote to the same rows. What has to be asked is asked while
+//!   the head is waited for, as far as that can be.
+//!
+//! A refusal always rests on what the store was asked about. Commands are decided in the order in which they came, but for
+//! those that were presumed to be new in vain, or were tried in vain.
+//!
+//! How a commit ends, and what becomes of those in it ([`Landing`]):
+//!
+//! | ends | who was in it | who was decided after it | the base |
+//! |---|---|---|---|
+//! | with nothing to store | answered | nobody was | goes on |
+//! | stored | answered | go on | goes on |
+//! | stored behind others | answered | decided again | back to before it, and follows |
+//! | conflict | decided again at once, in a turn; in a turn, after a pause | decided again | back to before it, and follows |
+//! | unknown | decided again in a turn, after a pause | decided again | back to before it, and follows |
+//! | too large, a defect | the same by halves; told, once alone | decided again | back to before it |
+//! | store away | told | told the same | back to before it |
+//! | otherwise failed | told | decided again | back to before it |
+//!
+//! What fails before the commit, when the head is to be held or the base is refreshed, ends in the same way; of the base
+//! then nothing is known. Who is told may have been tried before: where one of those attempts may have landed, or its
+//! commit was not the store's fault, it is tried again instead, until it was tried too often, or for too long.
 //!
 //! What keeps an answer honest:
 //! - A caller hears of success only after the commit.
 //! - A refusal that was decided with steps before it that are not stored yet depends on them, and is answered only after
 //!   they landed; if their commit fails, it is decided again.
 //! - Every commit holds a receipt of each command with a key, and one of all others together, under a name made for the
-//!   attempt. After a commit whose outcome is unknown the group is loaded again: a receipt found tells that it landed,
-//!   and then the answers worked out before are given; one not found lets it be decided again, and the receipt's name
-//!   keeps the first attempt from landing beside the second.
+//!   attempt. After a commit whose outcome is unknown the receipts are loaded: one found tells that it landed, and then the
+//!   answers worked out before are given; one not found lets the command be decided again. Whatever comes of that leaves
+//!   a receipt under the same name, so that the first attempt cannot land beside the second.
 
-mod failure;
+mod base;
+mod flight;
 mod group;
-mod novelty;
+mod pace;
 mod pending;
 mod queue;
-mod rivalry;
-mod settle;
-mod turn;
 
 pub(super) use pending::{Pending, Reply};
 
-use super::ServiceOptions;
 use super::readiness::Readiness;
 use super::timekeeper::Timekeeper;
+use super::{ServiceError, ServiceOptions, keys};
 use crate::bus::EventBus;
 use crate::clock::IdSource;
 use crate::command::RequestId;
-use crate::store::{Head, Store, StoreError, StoreErrorKind};
-use failure::{may_be_of_one, outcome};
-use group::{Closed, Group};
-use novelty::Novelty;
-use queue::{gather, waiting};
-use rivalry::Rivalry;
-use std::cmp::Ordering;
-use std::pin::pin;
+use crate::store::{Commit, Head, Store, StoreError, StoreErrorKind};
+use base::Base;
+use flight::{Flight, Landing, Turn};
+use group::{Decided, Group};
+use pace::Pace;
+use queue::Queue;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
-use tokio::time::Instant;
-use turn::EARLY_MIN;
+use tokio::time::{Instant, sleep_until};
 
-/// How long ago the store must have said where the log ends for the view to be trusted without asking it.
-const TRUST_MAX: Duration = Duration::from_millis(100);
 /// How long a group waits for those who are about to join it, where that is done.
 const JOIN_MAX: Duration = Duration::from_millis(5);
-/// Stations and levels that the view keeps from group to group, some 100 bytes each.
-const KEPT_MAX: usize = 131_072;
+/// So many are asked about while the head of the log is waited for: fewer cost less under it, where what others wrote is
+/// asked for anyway.
+const EARLY_MIN: usize = 64;
+/// So many groups in a row that the store stumbled over are no matter of single commands any more.
+const STUMBLES_MAX: u32 = 5;
 
-#[derive(Debug)]
 pub(super) struct Committer {
     store: Arc<dyn Store>,
     bus: EventBus,
@@ -75,79 +88,40 @@ pub(super) struct Committer {
     ids: Arc<dyn IdSource>,
     options: ServiceOptions,
     readiness: Arc<Readiness>,
-    /// Where the log ended when it was last known to be as the view has it; none where the view knows nothing.
-    landed: Option<Head>,
-    /// When the store last said that it ends there.
-    heard_at: Instant,
-    /// What is decided on the view, and stored next.
+    queue: Queue,
+    /// What the next commands are decided on; none while it is refreshed.
+    base: Option<Base>,
+    refreshing: Option<Refreshing>,
+    /// What was decided on it since the last commit.
     open: Group,
+    /// The head of the log, waited for or held.
+    turn: Option<Turn>,
     /// What is being stored.
     flight: Option<Flight>,
-    rivalry: Rivalry,
-    novelty: Novelty,
+    /// Until when others join what was decided, where that is done.
+    joined_until: Option<Instant>,
+    pace: Pace,
+    /// Groups in a row that the store stumbled over.
+    stumbles: u32,
 }
 
-/// A group on its way into the store.
-#[derive(Debug)]
-struct Flight {
-    closed: Closed,
-    launched_at: Instant,
-    task: JoinHandle<Result<Head, StoreError>>,
-    /// What became of it, where that was heard while something else was waited for.
-    ended: Option<Result<Head, StoreError>>,
+/// Who waited for a base, and what became of it.
+type Refreshed = (Vec<Pending>, Result<Base, StoreError>);
+
+/// A base that is refreshed for some commands.
+struct Refreshing {
+    work: Pin<Box<dyn Future<Output = Refreshed> + Send>>,
+    /// Whether the commands are decided then: the others only wait for the head.
+    decides: bool,
+    /// The lines of those.
+    lines: u32,
+    /// What became meanwhile of the commit that it was to follow.
+    ended: Option<Ended>,
 }
 
-impl Flight {
-    /// What becomes of it.
-    async fn end(&mut self, store: &dyn Store) -> Result<Head, StoreError> {
-        match self.ended.take() {
-            Some(ended) => ended,
-            None => outcome((&mut self.task).await, store),
-        }
-    }
-
-    /// Waits for something else. Whoever is in the group is answered as soon as it has landed, however long that takes.
-    async fn beside<T>(&mut self, work: impl Future<Output = T>, announcer: Announcer<'_>) -> T {
-        let mut work = pin!(work);
-        if self.ended.is_none() {
-            tokio::select! {
-                biased;
-                done = &mut work => return done,
-                ended = &mut self.task => {
-                    let ended = outcome(ended, announcer.store);
-                    if let Ok(head) = &ended {
-                        announcer.tell(&mut self.closed, *head);
-                    }
-                    self.ended = Some(ended);
-                }
-            }
-        }
-        work.await
-    }
-}
-
-/// Says that a group is stored.
-struct Announcer<'c> {
-    store: &'c dyn Store,
-    bus: &'c EventBus,
-    readiness: &'c Readiness,
-}
-
-impl Announcer<'_> {
-    /// Tells readiness and bus, and answers whoever is in the group, unless that was done before. The log ends at `head`.
-    fn tell(&self, closed: &mut Closed, head: Head) {
-        self.readiness.stored();
-        let (records, decided) = closed.landed(head);
-        self.bus.publish(records);
-        decided.into_iter().for_each(group::Decided::answer);
-    }
-}
-
-/// What the committer does next.
-enum Next {
-    Decide(Vec<Pending>),
-    Land(Result<Head, StoreError>),
-    End,
+enum Ended {
+    Landed(Head, Instant),
+    TakenBack,
 }
 
 impl Committer {
@@ -158,6 +132,7 @@ impl Committer {
         ids: Arc<dyn IdSource>,
         options: ServiceOptions,
         readiness: Arc<Readiness>,
+        coming: mpsc::UnboundedReceiver<Pending>,
     ) -> Self {
         let open = Group::new(RequestId(ids.next().into_bytes()));
         Self {
@@ -167,267 +142,355 @@ impl Committer {
             ids,
             options,
             readiness,
-            landed: None,
-            heard_at: Instant::now(),
+            queue: Queue::new(coming),
+            base: Some(Base::unknown()),
+            refreshing: None,
             open,
+            turn: None,
             flight: None,
-            rivalry: Rivalry::default(),
-            novelty: Novelty::default(),
+            joined_until: None,
+            pace: Pace::default(),
+            stumbles: 0,
         }
     }
 
     /// Works until every sender is gone, the queue is empty, and everyone was answered.
-    pub(super) async fn run(mut self, mut queue: mpsc::UnboundedReceiver<Pending>) {
+    pub(super) async fn run(mut self) {
         loop {
-            match self.next(&mut queue).await {
-                Next::Decide(commands) if self.rivalry.takes_turns() && self.is_idle() => {
-                    self.take_turn(commands, &mut queue).await;
+            let room = self.room();
+            let turn = self.turn.as_mut().filter(|turn| turn.held.is_none());
+            tokio::select! {
+                biased;
+                Some(landing) = of(self.flight.as_mut().map(|flight| flight.landing(&*self.store))) => {
+                    self.landed(landing);
                 }
-                Next::Decide(commands) => self.decide(commands).await,
-                Next::Land(outcome) => self.land(outcome).await,
-                Next::End => return,
+                Some(held) = of(turn.map(|turn| turn.is_held(&*self.store))) => {
+                    if let Err(error) = held {
+                        self.turn = None;
+                        let commands = self.queue.take();
+                        self.fail(commands, error, true);
+                    }
+                }
+                Some((commands, refreshed)) = of(self.refreshing.as_mut().map(|refreshing| &mut refreshing.work)) => {
+                    self.refreshed(commands, refreshed).await;
+                }
+                Some(()) = of(self.queue.again_at().map(sleep_until)) => self.queue.is_again(),
+                Some(()) = self.queue.come(room), if room > 0 => {}
+                else => {
+                    debug_assert!(self.queue.is_empty() && self.open.is_empty(), "nobody is forgotten");
+                    return;
+                }
             }
+            // Who is decided does not wait for those who are not; but where one processor does everything, for a while.
+            if !self.options.one_processor || self.turn.is_some() || self.join_time_is_over() {
+                self.launch().await;
+            }
+            self.go_on();
             if self.options.one_processor {
-                self.let_others_join(&mut queue).await;
+                self.let_others_join().await;
             }
-            self.launch();
+            self.launch().await;
+            // Where there was nothing to store, nothing ends that would wake who is next.
+            while self.is_at_rest() && !self.queue.is_empty() {
+                self.go_on();
+                self.launch().await;
+            }
         }
+    }
+
+    /// Whether there is nothing that ends by itself.
+    fn is_at_rest(&self) -> bool {
+        self.flight.is_none() && self.refreshing.is_none() && self.turn.is_none()
+    }
+
+    /// Lines of those who may still join the group that is decided next.
+    fn room(&self) -> u32 {
+        let refreshing = self.refreshing.as_ref().map_or(0, |refreshing| refreshing.lines);
+        let taken = self.open.lines.saturating_add(refreshing).saturating_add(self.queue.lines());
+        self.options.group_lines_max.saturating_sub(taken)
     }
 
     /// Adds to the group that is stored next everyone whom the runtime has ready to come, for a while: who was just
     /// answered often has more to ask for.
-    async fn let_others_join(&mut self, queue: &mut mpsc::UnboundedReceiver<Pending>) {
-        let until = Instant::now() + JOIN_MAX;
-        while self.flight.is_none() && !self.open.is_clean() && Instant::now() < until {
+    async fn let_others_join(&mut self) {
+        let is_open = |this: &Self| {
+            this.turn.is_none() && this.may_launch().is_some_and(|base| !this.open.is_clean(&base.draft))
+        };
+        while is_open(self) && !self.join_time_is_over() {
             tokio::task::yield_now().await;
-            let others = waiting(queue, self.options.group_lines_max.saturating_sub(self.open.lines));
-            if others.is_empty() {
+            if !self.queue.take_in(self.room()) {
                 return;
             }
-            self.decide(others).await;
+            self.go_on();
         }
     }
 
-    async fn next(&mut self, queue: &mut mpsc::UnboundedReceiver<Pending>) -> Next {
-        let room = self.options.group_lines_max.saturating_sub(self.open.lines);
-        let Some(flight) = &mut self.flight else {
-            return queue.recv().await.map_or(Next::End, |first| Next::Decide(gather(first, queue, room)));
+    /// Whether nobody joins any more what could be stored now.
+    fn join_time_is_over(&mut self) -> bool {
+        if self.flight.is_some() || self.open.is_empty() {
+            return false;
+        }
+        Instant::now() >= *self.joined_until.get_or_insert_with(|| Instant::now() + JOIN_MAX)
+    }
+
+    /// Decides who waits, or does what has to be done before.
+    fn go_on(&mut self) {
+        // While the base is refreshed nobody can be decided; nor on one that is unknown, while it is not known either
+        // what becomes of what is on its way.
+        let Some(base) = &self.base else { return };
+        let is_idle = self.flight.is_none() && self.open.is_empty();
+        let presumes_new = self.pace.presumes_new();
+        let must_ask = |pending: &Pending, presumes_new: bool| {
+            let is_new = presumes_new && keys::initiates(&pending.request.command);
+            !is_new || pending.has_failed() || pending.receipt_id().is_some()
         };
-        tokio::select! {
-            biased;
-            ended = flight.end(&*self.store) => Next::Land(ended),
-            Some(first) = queue.recv(), if room > 0 => Next::Decide(gather(first, queue, room)),
-        }
-    }
-
-    /// Decides commands on the view, as if what is being stored had landed.
-    async fn decide(&mut self, mut commands: Vec<Pending>) {
-        if self.trusts_the_view() && self.novelty.is_presumed() {
-            self.open.presume_new(&mut commands);
-        }
-        let asks = commands.iter().any(|pending| pending.presumed_new.is_none());
-        let asked = if asks { self.ask(&commands).await } else { Ok(()) };
-        let decided = match asked {
-            Ok(()) => self.decide_loaded(commands).await,
-            Err(error) => Err((commands, error)),
+        let ask = |commands: &mut [Pending], presumes_new: bool| {
+            commands.iter_mut().for_each(|pending| pending.asks = must_ask(pending, presumes_new));
         };
-        match decided {
-            Ok(()) => {}
-            // What one of them asks for may be more than the store can take: each is tried by itself.
-            Err((left, error)) if error.is_retryable() || (may_be_of_one(&error) && left.len() > 1) => {
-                if let Some(flight) = &mut self.flight {
-                    let ended = flight.end(&*self.store).await;
-                    self.land(ended).await;
-                }
-                let mut group = self.start_over();
-                group.extend(left);
-                self.settle(group, Some(error)).await;
+        match &mut self.turn {
+            Some(Turn { is_closed: true, .. }) => {}
+            Some(Turn { held: Some(head), is_closed, .. }) => {
+                *is_closed = true;
+                let head = *head;
+                self.queue.take_in(self.room());
+                let mut commands = self.queue.take();
+                ask(&mut commands, presumes_new);
+                self.refresh(commands, head, true);
             }
-            Err((left, error)) => self.fail(left, Arc::new(error)),
-        }
-    }
-
-    /// Decides commands whose keys were loaded, and then those of whom the store has to be asked after all. Gives back
-    /// who was not decided where that fails.
-    async fn decide_loaded(&mut self, mut commands: Vec<Pending>) -> Result<(), (Vec<Pending>, StoreError)> {
-        let now = self.timekeeper.now();
-        loop {
-            // Those that are left presume nothing any more, so that the second round is the last.
-            let in_vain;
-            (commands, in_vain) = self.open.decide_all(commands, now);
-            if commands.is_empty() {
-                return Ok(());
-            }
-            if self.rivalry.takes_turns() && in_vain >= EARLY_MIN {
-                // Others wait for the head meanwhile.
-                self.novelty.was_wrong();
-            }
-            if let Err(error) = self.ask(&commands).await {
-                return Err((commands, error));
-            }
-        }
-    }
-
-    /// Loads what commands can touch; where others wrote, and nothing rests on what they may have changed, the view
-    /// follows them.
-    async fn ask(&mut self, commands: &[Pending]) -> Result<(), StoreError> {
-        match self.load(commands).await {
-            Err(error) if error.kind == StoreErrorKind::Conflict && self.is_idle() => {
-                self.catch_up(commands, None).await
-            }
-            loaded => loaded,
-        }
-    }
-
-    async fn load(&mut self, commands: &[Pending]) -> Result<(), StoreError> {
-        let heads = self.landed.map(|landed| [landed, self.open.draft.view.head()]);
-        let asked_at = Instant::now();
-        let known = self.bus.end();
-        let mut loaded = {
-            let load = self.open.load(&*self.store, commands, heads);
-            match &mut self.flight {
-                Some(flight) => {
-                    let (store, bus, readiness) = (&*self.store, &self.bus, &*self.readiness);
-                    flight.beside(load, Announcer { store, bus, readiness }).await
-                }
-                None => load.await,
-            }
-        };
-        if loaded.is_ok() && self.landed.is_none() {
-            loaded = self.recognize(known, true).await;
-        }
-        if loaded.is_ok() {
-            self.heard_at = asked_at;
-            self.landed.get_or_insert(self.open.draft.view.head());
-        } else if self.landed.is_none() {
-            // What was added is of a moment that nobody remembers. Nobody is in the group.
-            self.start_over();
-        }
-        loaded
-    }
-
-    /// Whether the view is so new, and nobody known to write beside it, that the commit may be the first to find out
-    /// otherwise.
-    fn trusts_the_view(&self) -> bool {
-        self.landed.is_some() && !self.rivalry.takes_turns() && self.heard_at.elapsed() < TRUST_MAX
-    }
-
-    /// Brings the view, in which nothing is decided, to where the log is now, with all that commands can touch. `head` is
-    /// where it is held.
-    async fn catch_up(&mut self, commands: &[Pending], head: Option<Head>) -> Result<(), StoreError> {
-        let asked_at = Instant::now();
-        let end = self.bus.end();
-        let followed = match self.landed {
-            Some(_) => self.open.catch_up(&*self.store, &self.bus, commands, head).await,
-            None => Ok(false),
-        };
-        let known = match followed {
-            Ok(true) => self.recognize(end, false).await,
-            Ok(false) => {
-                // Nobody is in it.
-                self.start_over();
-                match self.open.load(&*self.store, commands, None).await {
-                    Ok(()) => self.recognize(end, true).await,
-                    failed => failed,
+            Some(_) => {
+                let many = |unasked: &[Pending]| {
+                    unasked.iter().filter(|pending| must_ask(pending, presumes_new)).count() >= EARLY_MIN
+                };
+                if let Some(mut unasked) = self.queue.take_unasked(many) {
+                    ask(&mut unasked, presumes_new);
+                    self.refresh(unasked, None, false);
                 }
             }
-            Err(error) => Err(error),
-        };
-        match known {
-            Ok(()) => (self.landed, self.heard_at) = (Some(self.open.draft.view.head()), asked_at),
-            Err(_) => drop(self.start_over()),
+            None if self.queue.is_empty() => {}
+            None if self.pace.takes_turns() || self.queue.has_retries() => {
+                if is_idle {
+                    self.turn = Some(Turn::take(self.store.clone(), &self.bus));
+                }
+            }
+            None if base.landed().is_none() && self.flight.is_some() => {}
+            None => {
+                let is_trusted = base.is_trusted();
+                let mut commands = self.queue.take();
+                ask(&mut commands, presumes_new && is_trusted);
+                if is_trusted && commands.iter().all(|pending| !pending.asks) {
+                    self.decide(commands);
+                } else {
+                    self.refresh(commands, None, true);
+                }
+            }
         }
-        known
     }
 
-    /// Makes sure that the log is the one that ended at `known` before it was asked. A server that took over from another
-    /// may lack what that had acknowledged, and must not be written to as if nothing had happened. A view that is fresh
-    /// has not been compared with what was known.
-    async fn recognize(&self, known: Head, is_fresh: bool) -> Result<(), StoreError> {
-        let head = self.open.draft.view.head();
-        let is_there = match head.sequence.cmp(&known.sequence) {
-            Ordering::Less => false,
-            Ordering::Equal => head == known,
-            Ordering::Greater if known == Head::EMPTY || !is_fresh => true,
-            Ordering::Greater => match self.store.read(known.sequence.saturating_sub(1), 1, 1).await {
-                Ok(records) => records.first().is_some_and(|record| record.head() == known),
-                // That is the feed's to tell.
-                Err(error) if error.kind == StoreErrorKind::Corrupt => true,
-                Err(error) => return Err(error),
-            },
+    /// Brings the base to where the log is, or is held at, with all that commands ask for.
+    fn refresh(&mut self, commands: Vec<Pending>, held_at: Option<Head>, decides: bool) {
+        let Some(base) = self.base.take() else { return };
+        let lines = queue::lines(&commands);
+        let (store, bus) = (self.store.clone(), self.bus.clone());
+        let work = async move {
+            let refreshed = base.refresh(&*store, &bus, &commands, held_at).await;
+            (commands, refreshed)
         };
-        if !is_there {
-            self.bus.lose(&format!("the step is another, or gone, that ended at {}", known.sequence));
+        self.refreshing = Some(Refreshing { work: Box::pin(work), decides, lines, ended: None });
+    }
+
+    async fn refreshed(&mut self, commands: Vec<Pending>, refreshed: Result<Base, StoreError>) {
+        let Some(Refreshing { decides, ended, .. }) = self.refreshing.take() else { return };
+        let is_taken_back = matches!(ended, Some(Ended::TakenBack));
+        match refreshed {
+            Ok(mut base) if !is_taken_back => {
+                if let Some(Ended::Landed(head, at)) = ended {
+                    base.has_landed(head, at);
+                }
+                self.base = Some(base);
+                if decides { self.decide(commands) } else { self.queue.put_back_asked(commands) }
+            }
+            refreshed => {
+                self.base = Some(Base::unknown());
+                match refreshed {
+                    Err(error) if decides && !is_taken_back => {
+                        let open = self.open.take_back(self.new_attempt());
+                        self.queue.put_back(open);
+                        let was_held = self.turn.is_some();
+                        self.end_turn().await;
+                        self.fail(commands, error, was_held);
+                    }
+                    // What fails before the head is held fails under it, and is told.
+                    _ => self.queue.put_back(commands),
+                }
+            }
         }
-        self.bus.loss().map_or(Ok(()), Err)
     }
 
-    /// Whether nothing is decided and not stored.
-    fn is_idle(&self) -> bool {
-        self.flight.is_none() && self.open.is_empty()
-    }
-
-    /// Sends the open group on its way, unless another one still is.
-    fn launch(&mut self) {
-        if self.flight.is_some() {
+    /// Decides commands on the base, as if what is being stored had landed.
+    fn decide(&mut self, commands: Vec<Pending>) {
+        let Some(base) = &mut self.base else { return };
+        let (left, in_vain) = self.open.decide_all(&mut base.draft, commands, self.timekeeper.now());
+        if left.is_empty() {
             return;
         }
-        self.open.settled().into_iter().for_each(group::Decided::answer);
-        if self.open.is_clean() {
-            self.open.let_go(KEPT_MAX);
+        let head = self.turn.as_ref().and_then(|turn| turn.held.flatten());
+        if self.turn.is_some() && in_vain >= EARLY_MIN {
+            // Others wait for the head meanwhile.
+            self.pace.was_wrong();
+        }
+        self.refresh(left, head, true);
+    }
+
+    /// The base, where what was decided on it can be stored.
+    fn may_launch(&self) -> Option<&Base> {
+        let decides = self.turn.as_ref().is_none_or(|turn| turn.is_closed);
+        self.base.as_ref().filter(|_| decides && self.flight.is_none())
+    }
+
+    /// Sends what was decided on its way, unless something else still is, or there is nothing to store.
+    async fn launch(&mut self) {
+        if self.may_launch().is_none() {
             return;
         }
-        let (commit, closed) = self.open.close(self.attempt_id());
-        let store = self.store.clone();
-        let task = tokio::spawn(async move { store.commit(&commit).await });
-        self.flight = Some(Flight { closed, launched_at: Instant::now(), task, ended: None });
+        let Some(base) = &mut self.base else { return };
+        if self.turn.is_some()
+            && let Some(head) = base.landed()
+        {
+            self.pace.found(head);
+        }
+        let settled = self.open.settled();
+        if !settled.is_empty() {
+            self.stumbles = 0;
+        }
+        settled.into_iter().for_each(Decided::answer);
+        if self.open.is_clean(&base.draft) {
+            (self.open.lines, self.joined_until) = (0, None);
+            base.let_go();
+            self.end_turn().await;
+            return;
+        }
+        let next = RequestId(self.ids.next().into_bytes());
+        let closed = self.open.close(&mut base.draft, next);
+        base.is_ahead = true;
+        self.pace.launched();
+        self.joined_until = None;
+        self.flight = Some(match self.turn.take() {
+            Some(turn) => turn.launch(closed),
+            None => Flight::launch(self.store.clone(), closed),
+        });
     }
 
-    async fn land(&mut self, outcome: Result<Head, StoreError>) {
-        let Some(Flight { closed, launched_at, .. }) = self.flight.take() else { return };
-        match outcome {
-            Ok(head) => {
-                self.novelty.held(closed.presumes_new);
-                let again = self.stored(closed, head);
-                self.heard_at = launched_at;
-                self.settle(again, None).await;
-            }
-            Err(error) => {
-                self.rivalry.met(&error);
-                self.novelty.met(&error, closed.presumes_new);
-                let again = self.start_over();
-                let group = closed.undecided(error.kind == StoreErrorKind::OutcomeUnknown);
-                match self.settle(group, Some(error)).await {
-                    // What was never tried need not wait as long to hear the same.
-                    Some(away) => self.fail(again, away),
-                    None => drop(self.settle(again, None).await),
+    async fn end_turn(&mut self) {
+        if let Some(turn) = self.turn.take() {
+            turn.end().await;
+        }
+    }
+
+    fn landed(&mut self, landing: Landing) {
+        let Some(Flight { closed, launched_at, was_held, .. }) = self.flight.take() else { return };
+        let commit = closed.commit.clone();
+        match landing {
+            Landing::Stored(head) | Landing::Behind(head) => {
+                let is_behind = head != closed.newest;
+                self.readiness.stored();
+                self.pace.stored(head, closed.presumes_new);
+                self.stumbles = 0;
+                let (records, decided) = closed.landed(head);
+                self.bus.publish(records);
+                decided.into_iter().for_each(Decided::answer);
+                if is_behind {
+                    // What was decided since has not seen what others wrote.
+                    let open = self.take_back(&commit);
+                    self.queue.put_back(open);
+                } else if let Some(base) = &mut self.base {
+                    base.has_landed(head, launched_at);
+                } else if let Some(refreshing) = &mut self.refreshing {
+                    refreshing.ended = Some(Ended::Landed(head, launched_at));
                 }
             }
+            Landing::Conflict(error) | Landing::Unknown(error) | Landing::Failed(error) => {
+                if error.kind == StoreErrorKind::Conflict {
+                    self.pace.conflicted(commit.base, closed.presumes_new);
+                }
+                let mut commands = closed.undecided(error.kind == StoreErrorKind::OutcomeUnknown);
+                let open = self.take_back(&commit);
+                if error.kind == StoreErrorKind::Unavailable {
+                    // Who was never tried need not wait as long to hear the same.
+                    commands.extend(open);
+                } else {
+                    self.queue.put_back(open);
+                }
+                self.fail(commands, error, was_held);
+            }
         }
     }
 
-    /// A group is stored, the log ending at `head`. Answers what was decided since, and must be decided again.
-    fn stored(&mut self, mut closed: Closed, head: Head) -> Vec<Pending> {
-        let announcer = Announcer { store: &*self.store, bus: &self.bus, readiness: &self.readiness };
-        announcer.tell(&mut closed, head);
-        if head == closed.newest {
-            self.landed = Some(head);
-            self.open.draft.view.forget(KEPT_MAX);
-            Vec::new()
-        } else {
-            // Others wrote before it: what was decided since has not seen it.
-            self.start_over()
+    /// Takes back what was decided on a commit that is not where it was to be.
+    fn take_back(&mut self, commit: &Commit) -> Vec<Pending> {
+        if let Some(base) = self.base.take() {
+            self.base = Some(base.take_back(commit));
+        } else if let Some(refreshing) = &mut self.refreshing {
+            refreshing.ended = Some(Ended::TakenBack);
+        }
+        self.open.take_back(self.new_attempt())
+    }
+
+    /// Commands were not stored, as far as is known: who may still succeed is tried again, the others are told.
+    ///
+    /// What the store cannot take may be one command of a group, for which the others shall not suffer: so the group is
+    /// halved until that one is alone.
+    fn fail(&mut self, mut commands: Vec<Pending>, error: StoreError, was_held: bool) {
+        let may_be_of_one = match error.kind {
+            StoreErrorKind::TooLarge => true,
+            StoreErrorKind::Internal => self.stumbles < STUMBLES_MAX,
+            _ => false,
+        };
+        if commands.len() > 1 && may_be_of_one {
+            self.queue.try_apart(commands);
+            return;
+        }
+        if error.kind == StoreErrorKind::Unavailable {
+            commands.extend(self.queue.take_apart());
+        }
+        let tries_max = self.options.attempts_max;
+        let again: Vec<_> = commands.extract_if(.., |pending| pending.fail(&error, tries_max)).collect();
+        self.stumbles += u32::from(error.kind == StoreErrorKind::Internal && !commands.is_empty());
+        // Who was not held off by others is next.
+        let is_next = error.kind == StoreErrorKind::Conflict && !was_held;
+        if is_next {
+            self.queue.put_back(again);
+        } else if let Some(pause) = again.iter().map(Pending::pause).max() {
+            tracing::debug!(%error, ?pause, "trying again");
+            self.queue.try_again(again, Instant::now() + pause);
+        }
+        self.tell(commands, error);
+    }
+
+    fn tell(&self, failed: Vec<Pending>, error: StoreError) {
+        if failed.is_empty() {
+            return;
+        }
+        let error = Arc::new(error);
+        self.readiness.failed(&error);
+        for pending in failed {
+            let answer = match error.kind {
+                _ if !pending.attempts().is_empty() => ServiceError::Unknown(error.clone()),
+                StoreErrorKind::Conflict => ServiceError::Overloaded,
+                _ => ServiceError::Store(error.clone()),
+            };
+            pending.answer(Err(answer));
         }
     }
 
-    /// Forgets the view, and takes back what was decided on it.
-    fn start_over(&mut self) -> Vec<Pending> {
-        self.landed = None;
-        let fresh = Group::new(self.attempt_id());
-        std::mem::replace(&mut self.open, fresh).undecided()
-    }
-
-    fn attempt_id(&self) -> RequestId {
+    fn new_attempt(&self) -> RequestId {
         RequestId(self.ids.next().into_bytes())
+    }
+}
+
+/// Waits for what there is to wait for.
+async fn of<F: Future>(future: Option<F>) -> Option<F::Output> {
+    match future {
+        Some(future) => Some(future.await),
+        None => None,
     }
 }

@@ -3,30 +3,48 @@
 use super::super::{Answer, Claim, ServiceError};
 use crate::command::{Fingerprint, Idempotency, Outcome, Request, RequestId};
 use crate::rejection::Rejection;
-use crate::store::Receipt;
+use crate::store::{Receipt, StoreError, StoreErrorKind};
 use crate::values::Timestamp;
+use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::time::Instant;
+
+/// How long a command is tried again while the store is away, or does not answer.
+const AWAY_MAX: Duration = Duration::from_secs(4);
+/// The pause before it is tried again; it doubles with each further time.
+const PAUSE_FIRST: Duration = Duration::from_millis(2);
+const PAUSE_MAX: Duration = Duration::from_millis(500);
 
 /// A command on its way.
 #[derive(Debug)]
 pub(in super::super) struct Pending {
     pub(super) request: Request,
     pub(super) lines: u32,
-    /// The attempt in whose view all it depends on was known but its ids, which the store is not asked about: what it
-    /// makes is presumed to be new, and the commit finds out.
-    pub(super) presumed_new: Option<RequestId>,
+    /// Whether the store is asked about everything that it depends on. What it makes is presumed to be new otherwise, and
+    /// the commit finds out.
+    pub(super) asks: bool,
     reply: oneshot::Sender<Told>,
-    /// An attempt that may have landed.
+    /// How it was tried in vain.
+    failed: Option<Failed>,
+    /// Attempts that may have landed.
     attempted: Option<Attempted>,
     /// Held until the command is answered.
     held: Guard,
 }
 
+/// How often a command was tried in vain.
+#[derive(Debug)]
+struct Failed {
+    times: u32,
+    first_at: Instant,
+}
+
 /// What is remembered of attempts that may have landed.
 #[derive(Debug)]
-pub(super) struct Attempted {
-    /// The receipt that tells whether one of them did: the same for all, so that only one can.
-    receipt: RequestId,
+struct Attempted {
+    /// Their names, the first one first. Without a key, the receipt of the first tells whether one of them did: all have
+    /// it, so that only one can.
+    attempts: Vec<RequestId>,
     /// What expiry was judged by in the first of them.
     now: Timestamp,
     /// Without a key: by the receipt's fingerprint, which names the attempt, what it would have answered.
@@ -58,7 +76,7 @@ impl Pending {
         reply: oneshot::Sender<Told>,
         held: Guard,
     ) -> Self {
-        Self { request, lines, presumed_new: None, reply, attempted: None, held }
+        Self { request, lines, asks: false, reply, failed: None, attempted: None, held }
     }
 
     pub(super) fn answer(self, result: Result<Reply, ServiceError>) {
@@ -71,7 +89,40 @@ impl Pending {
     /// The receipt that tells whether the command was applied before; none where it cannot have been.
     pub(super) fn receipt_id(&self) -> Option<RequestId> {
         let keyed = self.request.idempotency.map(|idempotency| idempotency.request);
-        keyed.or_else(|| self.attempted.as_ref().map(|attempted| attempted.receipt))
+        keyed.or_else(|| self.attempts().first().copied())
+    }
+
+    /// Attempts that may have landed.
+    pub(super) fn attempts(&self) -> &[RequestId] {
+        self.attempted.as_ref().map_or(&[], |attempted| &attempted.attempts)
+    }
+
+    /// Every receipt that tells something of it.
+    pub(super) fn receipt_ids(&self) -> impl Iterator<Item = RequestId> {
+        let keyed = self.request.idempotency.map(|idempotency| idempotency.request);
+        keyed.into_iter().chain(self.attempts().iter().copied())
+    }
+
+    /// Whether it was tried in vain.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.is_some()
+    }
+
+    /// How long to wait before it is tried again.
+    pub(super) fn pause(&self) -> Duration {
+        let times = self.failed.as_ref().map_or(0, |failed| failed.times);
+        (PAUSE_FIRST * 2_u32.saturating_pow(times.saturating_sub(1))).min(PAUSE_MAX)
+    }
+
+    /// Notes that it was tried in vain. Answers whether it is to be tried again, at most so many times in all.
+    pub(super) fn fail(&mut self, error: &StoreError, attempts_max: u32) -> bool {
+        let is_away = matches!(error.kind, StoreErrorKind::Unavailable | StoreErrorKind::OutcomeUnknown);
+        // Who is tried again already waits for a store that is away, within the same bounds.
+        let may_succeed =
+            error.is_retryable() || self.attempted.is_some() || (is_away && self.failed.is_some());
+        let failed = self.failed.get_or_insert_with(|| Failed { times: 0, first_at: Instant::now() });
+        failed.times += 1;
+        may_succeed && failed.times < attempts_max && !(is_away && failed.first_at.elapsed() >= AWAY_MAX)
     }
 
     /// When the first attempt was made that may have landed.
@@ -79,16 +130,14 @@ impl Pending {
         self.attempted.as_ref().map(|attempted| attempted.now)
     }
 
-    /// Whether an attempt was made whose outcome is unknown.
-    pub(super) fn may_have_landed(&self) -> bool {
-        self.attempted.is_some()
-    }
-
     /// Remembers what an attempt would have answered, which may have landed.
     pub(super) fn remember(&mut self, attempt: RequestId, outcome: Outcome, now: Timestamp) {
-        let receipt = self.receipt_id().unwrap_or(attempt);
-        let attempted =
-            self.attempted.get_or_insert_with(|| Attempted { receipt, now, outcomes: Vec::new() });
+        let attempted = self.attempted.get_or_insert_with(|| Attempted {
+            attempts: Vec::new(),
+            now,
+            outcomes: Vec::new(),
+        });
+        attempted.attempts.push(attempt);
         if self.request.idempotency.is_none() {
             attempted.outcomes.push((Fingerprint(attempt.0), outcome));
         }
