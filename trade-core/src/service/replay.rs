@@ -71,22 +71,20 @@ struct Base {
 }
 
 impl Bases {
-    /// What the receipt of a request keeps of its answer, where these are its steps.
+    /// What the receipt of a request keeps of its answer, where these are its steps. None where it cannot be written, which
+    /// is a defect: the request is answered, and not applied again, but a repetition is told that it is another.
     pub(super) fn keep(
         &mut self,
         request: RequestId,
         name: Option<&String>,
         outcome: &Outcome,
         steps: &[LogRecord],
-    ) -> Result<Vec<u8>, ServiceError> {
+    ) -> Option<Vec<u8>> {
         let rest = self.rest(request, outcome, steps).unwrap_or_else(|| Rest::Whole(outcome.clone()));
         let kept = Kept { name: name.cloned(), rest };
-        serde_json::to_vec(&kept).map_err(|error| {
-            let detail = "an answer cannot be written";
-            let error =
-                StoreError::new(StoreErrorKind::Internal, "receipts", "answer", detail).caused_by(error);
-            ServiceError::Store(Arc::new(error))
-        })
+        serde_json::to_vec(&kept)
+            .inspect_err(|error| tracing::error!(%error, "an answer cannot be kept"))
+            .ok()
     }
 
     /// None where the steps are not those of such an answer.

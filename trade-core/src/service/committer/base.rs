@@ -221,8 +221,8 @@ impl Base {
         self.draft.view.forget(KEPT_MAX);
     }
 
-    /// What was decided since was refused, or was there already: nothing depends on what it touched.
-    pub(super) fn let_go(&mut self) {
+    /// Nothing was changed by what was decided since: no commit depends on what it touched.
+    pub(super) fn forget_touched(&mut self) {
         self.draft.view.let_go(KEPT_MAX);
     }
 

@@ -15,7 +15,7 @@ pub(super) enum Landing {
     Stored(Head),
     /// It is stored, behind what others wrote meanwhile.
     Behind(Head),
-    /// It did not land: it is not known whether an id was taken, or others wrote to the same rows.
+    /// It did not land, for certain: an id was taken, or others wrote to the same rows.
     Conflict(StoreError),
     /// It may have landed, and may land yet.
     Unknown(StoreError),
@@ -31,6 +31,7 @@ pub(super) struct Flight {
     task: JoinHandle<Result<Head, StoreError>>,
     /// Whether the head was held for it.
     pub(super) was_held: bool,
+    /// As long as it is there, the feed leaves it to the committer to read what others wrote.
     _handover_due: Option<HandoverDue>,
 }
 
@@ -100,7 +101,7 @@ impl Turn {
     }
 
     /// Waits until the head is held. Safe to cancel, and not to be called afterwards.
-    pub(super) async fn is_held(&mut self, store: &dyn Store) -> Result<(), StoreError> {
+    pub(super) async fn wait_until_held(&mut self, store: &dyn Store) -> Result<(), StoreError> {
         let ended = || {
             let detail = "the store ended while the head was waited for";
             Err(StoreError::new(StoreErrorKind::Internal, store.name(), "hold", detail))

@@ -17,7 +17,7 @@ pub(super) struct Decided {
     pending: Pending,
     result: Result<Reply, ServiceError>,
     /// Whether it rests on nothing that its group has yet to store.
-    settled: bool,
+    needs_no_commit: bool,
     /// What expiry was judged by.
     now: Timestamp,
 }
@@ -36,8 +36,8 @@ pub(super) struct Group {
     receipts: Vec<Receipt>,
     /// Where those among them stand that are an attempt's.
     of_attempts: HashMap<RequestId, usize>,
-    /// What is stored, or about to be, that answers to keys can refer to.
-    bases: Bases,
+    /// Inventories that are stored whole, or about to be, to which answers to keys can refer.
+    kept_inventories: Bases,
     decided: Vec<Decided>,
     /// Lines of what was decided.
     pub(super) lines: u32,
@@ -63,7 +63,7 @@ impl Group {
             attempt,
             receipts: Vec::new(),
             of_attempts: HashMap::new(),
-            bases: Bases::default(),
+            kept_inventories: Bases::default(),
             decided: Vec::new(),
             lines: 0,
             presumes_new: false,
@@ -106,12 +106,12 @@ impl Group {
     /// finds out whether its ids are. Gives back any other.
     fn decide_if_new(&mut self, draft: &mut Draft, pending: Pending, now: Timestamp) -> Option<Pending> {
         let Request { command, precondition, .. } = &pending.request;
-        let (steps, context) = (draft.log.len(), context(draft, &pending, now));
+        let (first, context) = (draft.log.len(), context(draft, &pending, now));
         let allowed = rules::check_precondition(&draft.view, command, precondition);
         let decided = allowed.ok().and_then(|()| draft.decide_new(command, &context));
         let Some(outcome) = decided else { return Some(pending) };
         self.presumes_new = true;
-        self.conclude(draft, pending, Ok(outcome), steps, &context);
+        self.conclude(draft, pending, Ok(outcome), first, &context);
         None
     }
 
@@ -123,46 +123,46 @@ impl Group {
         {
             // What is stored needs no commit of ours.
             self.lines = self.lines.saturating_add(pending.lines);
-            self.decided.push(Decided { pending, result, settled: true, now });
+            self.decided.push(Decided { pending, result, needs_no_commit: true, now });
             return;
         }
         // What an earlier attempt, which may land yet, did in time is not too late now.
         let now = pending.tried_at().map_or(now, |first| first.min(now));
-        let (steps, context) = (draft.log.len(), context(draft, &pending, now));
+        let (first, context) = (draft.log.len(), context(draft, &pending, now));
         let Request { command, precondition, .. } = &pending.request;
         let result = rules::check_precondition(&draft.view, command, precondition)
             .and_then(|()| draft.decide(command, &context))
             .map_err(ServiceError::Rejected);
-        self.conclude(draft, pending, result, steps, &context);
+        self.conclude(draft, pending, result, first, &context);
     }
 
-    /// Notes what was decided for a command, when there were so many steps.
+    /// Notes what was decided for a command: its steps are those from a place of the draft's log on.
     fn conclude(
         &mut self,
         draft: &Draft,
         pending: Pending,
         result: Result<Outcome, ServiceError>,
-        steps: usize,
+        first: usize,
         context: &Context,
     ) {
-        let made = &draft.log[steps..];
-        let result = result.and_then(|outcome| {
+        let made = &draft.log[first..];
+        let result = result.map(|outcome| {
             let name = pending.request.name.as_ref();
             if let Some(span) = span(made) {
-                let answer = match pending.request.idempotency {
-                    Some(key) => Some(self.bases.keep(key.request, name, &outcome, made)?),
-                    None => None,
-                };
+                let answer = pending
+                    .request
+                    .idempotency
+                    .and_then(|key| self.kept_inventories.keep(key.request, name, &outcome, made));
                 self.receive(&pending, span, context.time, answer);
             }
-            Ok(Reply::Answer(Answer { outcome, replayed: false, name: name.cloned() }))
+            Reply::Answer(Answer { outcome, replayed: false, name: name.cloned() })
         });
         if made.is_empty() {
             self.fence(draft, &pending, context.time);
         }
         self.lines = self.lines.saturating_add(pending.lines.max(lines(made)));
-        let settled = self.is_clean(draft);
-        self.decided.push(Decided { pending, result, settled, now: context.now });
+        let needs_no_commit = self.is_clean(draft);
+        self.decided.push(Decided { pending, result, needs_no_commit, now: context.now });
     }
 
     fn receive(&mut self, pending: &Pending, steps: Span, time: Timestamp, answer: Option<Vec<u8>>) {
@@ -178,8 +178,8 @@ impl Group {
         }
     }
 
-    /// What changed nothing may be decided again, however often it is sent. But an attempt before, of which nothing is known,
-    /// must not land after it was answered.
+    /// Of a command that changes nothing an earlier attempt may still be on its way into the store. An empty receipt under
+    /// that attempt's name keeps it from landing after the answer.
     fn fence(&mut self, draft: &Draft, pending: &Pending, time: Timestamp) {
         for attempt in pending.attempts() {
             if draft.view.receipt(attempt).is_none() {
@@ -205,9 +205,9 @@ impl Group {
         }
     }
 
-    /// Takes the answers that rest on nothing that this group has yet to store.
-    pub(super) fn settled(&mut self) -> Vec<Decided> {
-        self.decided.extract_if(.., |decided| decided.settled).collect()
+    /// Takes the answers that rest on nothing that this group has yet to store. They may rest on a commit that is on its way.
+    pub(super) fn take_those_without_commit(&mut self) -> Vec<Decided> {
+        self.decided.extract_if(.., |decided| decided.needs_no_commit).collect()
     }
 
     /// Whether there is nothing to store.
@@ -218,6 +218,7 @@ impl Group {
     /// The group as it is stored. What follows is decided as if it were, in the attempt named `next`.
     pub(super) fn close(&mut self, draft: &mut Draft, next: RequestId) -> Closed {
         self.lines = 0;
+        // Also where every command has a key: a fence goes by the attempt's name.
         if let Some(steps) = span(&draft.log)
             && !self.of_attempts.contains_key(&self.attempt)
         {

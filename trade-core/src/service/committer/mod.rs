@@ -2,8 +2,7 @@
 //!
 //! One loop waits for whatever comes first: a commit has ended, the head of the log is held, a base was refreshed, commands
 //! have come. What follows is the same after each of them: who waits is decided, as soon as there is a base to decide on,
-//! and what is decided is stored, as soon as nothing else is on its way. So nobody waits longer than for what he needs, and
-//! whoever is stored is answered at once.
+//! and what is decided is stored, as soon as nothing else is on its way. Whoever is stored is answered at once.
 //!
 //! There is no timer. While one group is stored the next one gathers, and is decided as if the one before it had landed; it
 //! is closed, and stored, once that has. So an idle system answers at once, and a busy one batches by itself and never
@@ -11,8 +10,9 @@
 //! gained by keeping both busy, and larger groups cost less: there a group is stored once nobody else is about to join it.
 //!
 //! A commit is made in one of two ways:
-//! - It *hopes* that nobody else writes. The base is kept from group to group, and what initiates a trade or a transfer
-//!   between known stations asks the store nothing: it is presumed to be new. The commit finds out whether it was.
+//! - It *hopes* that nobody else writes. The base is kept from group to group, and a command without a key that initiates
+//!   a trade or a transfer between known stations asks the store nothing: it is presumed to be new. The commit finds out
+//!   whether it was. One with a key always asks: its receipt must be looked up.
 //! - It takes a *turn*: the head of the log is held first, and who came meanwhile is decided under it. So is whoever was
 //!   tried in vain, and everyone for some groups after others wrote to the same rows. What has to be asked is asked while
 //!   the head is waited for, as far as that can be.
@@ -27,26 +27,32 @@
 //! | with nothing to store | answered | nobody was | goes on |
 //! | stored | answered | go on | goes on |
 //! | stored behind others | answered | decided again | back to before it, and follows |
-//! | conflict | decided again at once, in a turn; in a turn, after a pause | decided again | back to before it, and follows |
-//! | unknown | decided again in a turn, after a pause | decided again | back to before it, and follows |
-//! | too large, a defect | the same by halves; told, once alone | decided again | back to before it |
+//! | conflict of a commit that hoped | decided again at once, in a turn | decided again | back to before it, and follows |
+//! | conflict in a turn | decided again after a pause, in a turn | nobody was | back to before it, and follows |
+//! | unknown | decided again after a pause, in a turn | decided again | back to before it, and follows |
+//! | too large, a defect | decided again at once, in two halves, each in a turn of its own; told, once alone | decided again | back to before it |
 //! | store away | told | told the same | back to before it |
 //! | otherwise failed | told | decided again | back to before it |
 //!
-//! What fails before the commit, when the head is to be held or the base is refreshed, ends in the same way; of the base
-//! then nothing is known. Who is told may have been tried before: where one of those attempts may have landed, or its
-//! commit was not the store's fault, it is tried again instead, until it was tried too often, or for too long.
+//! Where the base cannot be refreshed, or the head not be held, it ends in the same way for who waited for that; after the
+//! first nothing is known of the base. After five defects in a row without an end of another kind it is the store that has
+//! one, and nothing is halved.
+//!
+//! Instead of being told, a command is tried again where an earlier attempt of it may have landed, and, while the store is
+//! away, where it failed before. It is told in the end once it was tried too often, or for too long.
 //!
 //! What keeps an answer honest:
 //! - A caller hears of success only after the commit.
 //! - A refusal that was decided with steps before it that are not stored yet depends on them, and is answered only after
 //!   they landed; if their commit fails, it is decided again.
-//! - Every commit holds a receipt of each command with a key, and one of all others together, under a name made for the
-//!   attempt. After a commit whose outcome is unknown the receipts are loaded: one found tells that it landed, and then the
+//! - Every commit holds a receipt of each command with a key, and one under a name made for the attempt, which tells of all
+//!   others. After a commit whose outcome is unknown the receipts are loaded: one found tells that it landed, and then the
 //!   answers worked out before are given; one not found lets the command be decided again. Whatever comes of that leaves
-//!   a receipt under the same name, so that the first attempt cannot land beside the second.
+//!   a receipt under a name that the first attempt has too, so that this cannot land any more: where nothing is changed, an
+//!   empty one under the attempt's own.
 
 mod base;
+mod failure;
 mod flight;
 mod group;
 mod pace;
@@ -57,7 +63,7 @@ pub(super) use pending::{Pending, Reply};
 
 use super::readiness::Readiness;
 use super::timekeeper::Timekeeper;
-use super::{ServiceError, ServiceOptions, keys};
+use super::{ServiceOptions, keys};
 use crate::bus::EventBus;
 use crate::clock::IdSource;
 use crate::command::RequestId;
@@ -73,13 +79,13 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-/// How long a group waits for those who are about to join it, where that is done.
+/// How long a group waits for those who are about to join it, where one processor does everything.
 const JOIN_MAX: Duration = Duration::from_millis(5);
 /// So many are asked about while the head of the log is waited for: fewer cost less under it, where what others wrote is
 /// asked for anyway.
 const EARLY_MIN: usize = 64;
-/// So many groups in a row that the store stumbled over are no matter of single commands any more.
-const STUMBLES_MAX: u32 = 5;
+/// So many that have to ask under the head, since they presumed in vain, hold others up: next time they ask before.
+const IN_VAIN_MAX: usize = 64;
 
 pub(super) struct Committer {
     store: Arc<dyn Store>,
@@ -161,27 +167,28 @@ impl Committer {
             let turn = self.turn.as_mut().filter(|turn| turn.held.is_none());
             tokio::select! {
                 biased;
-                Some(landing) = of(self.flight.as_mut().map(|flight| flight.landing(&*self.store))) => {
-                    self.landed(landing);
+                Some(landing) = if_some(self.flight.as_mut().map(|flight| flight.landing(&*self.store))) => {
+                    self.commit_ended(landing);
                 }
-                Some(held) = of(turn.map(|turn| turn.is_held(&*self.store))) => {
+                Some(held) = if_some(turn.map(|turn| turn.wait_until_held(&*self.store))) => {
                     if let Err(error) = held {
                         self.turn = None;
                         let commands = self.queue.take();
                         self.fail(commands, error, true);
                     }
                 }
-                Some((commands, refreshed)) = of(self.refreshing.as_mut().map(|refreshing| &mut refreshing.work)) => {
+                Some((commands, refreshed)) = if_some(self.refreshing.as_mut().map(|refreshing| &mut refreshing.work)) => {
                     self.refreshed(commands, refreshed).await;
                 }
-                Some(()) = of(self.queue.again_at().map(sleep_until)) => self.queue.is_again(),
+                Some(()) = if_some(self.queue.again_at().map(sleep_until)) => self.queue.is_again(),
                 Some(()) = self.queue.come(room), if room > 0 => {}
                 else => {
                     debug_assert!(self.queue.is_empty() && self.open.is_empty(), "nobody is forgotten");
                     return;
                 }
             }
-            // Who is decided does not wait for those who are not; but where one processor does everything, for a while.
+            // What was decided before is sent first: who is decided next may need the base for long. Where one processor
+            // does everything, others may join it for a while.
             if !self.options.one_processor || self.turn.is_some() || self.join_time_is_over() {
                 self.launch().await;
             }
@@ -189,6 +196,7 @@ impl Committer {
             if self.options.one_processor {
                 self.let_others_join().await;
             }
+            // An idle system sends at once what was just decided.
             self.launch().await;
             // Where there was nothing to store, nothing ends that would wake who is next.
             while self.is_at_rest() && !self.queue.is_empty() {
@@ -225,7 +233,7 @@ impl Committer {
         }
     }
 
-    /// Whether nobody joins any more what could be stored now.
+    /// Whether nobody joins any more what could be stored now: the time for that begins when it is first asked.
     fn join_time_is_over(&mut self) -> bool {
         if self.flight.is_some() || self.open.is_empty() {
             return false;
@@ -319,8 +327,10 @@ impl Committer {
                         self.end_turn().await;
                         self.fail(commands, error, was_held);
                     }
-                    // What fails before the head is held fails under it, and is told.
-                    _ => self.queue.put_back(commands),
+                    // They are decided on another base.
+                    _ if decides => self.queue.put_back(commands),
+                    // They are asked about once more when the head is held; what fails then is told.
+                    _ => self.queue.put_back_asked(commands),
                 }
             }
         }
@@ -334,8 +344,7 @@ impl Committer {
             return;
         }
         let head = self.turn.as_ref().and_then(|turn| turn.held.flatten());
-        if self.turn.is_some() && in_vain >= EARLY_MIN {
-            // Others wait for the head meanwhile.
+        if self.turn.is_some() && in_vain >= IN_VAIN_MAX {
             self.pace.was_wrong();
         }
         self.refresh(left, head, true);
@@ -358,14 +367,15 @@ impl Committer {
         {
             self.pace.found(head);
         }
-        let settled = self.open.settled();
-        if !settled.is_empty() {
+        // No commit is on its way that they might rest on.
+        let answers = self.open.take_those_without_commit();
+        if !answers.is_empty() {
             self.stumbles = 0;
         }
-        settled.into_iter().for_each(Decided::answer);
+        answers.into_iter().for_each(Decided::answer);
         if self.open.is_clean(&base.draft) {
             (self.open.lines, self.joined_until) = (0, None);
-            base.let_go();
+            base.forget_touched();
             self.end_turn().await;
             return;
         }
@@ -386,12 +396,12 @@ impl Committer {
         }
     }
 
-    fn landed(&mut self, landing: Landing) {
+    fn commit_ended(&mut self, landing: Landing) {
         let Some(Flight { closed, launched_at, was_held, .. }) = self.flight.take() else { return };
         let commit = closed.commit.clone();
+        let is_behind = matches!(landing, Landing::Behind(_));
         match landing {
             Landing::Stored(head) | Landing::Behind(head) => {
-                let is_behind = head != closed.newest;
                 self.readiness.stored();
                 self.pace.stored(head, closed.presumes_new);
                 self.stumbles = 0;
@@ -435,60 +445,13 @@ impl Committer {
         self.open.take_back(self.new_attempt())
     }
 
-    /// Commands were not stored, as far as is known: who may still succeed is tried again, the others are told.
-    ///
-    /// What the store cannot take may be one command of a group, for which the others shall not suffer: so the group is
-    /// halved until that one is alone.
-    fn fail(&mut self, mut commands: Vec<Pending>, error: StoreError, was_held: bool) {
-        let may_be_of_one = match error.kind {
-            StoreErrorKind::TooLarge => true,
-            StoreErrorKind::Internal => self.stumbles < STUMBLES_MAX,
-            _ => false,
-        };
-        if commands.len() > 1 && may_be_of_one {
-            self.queue.try_apart(commands);
-            return;
-        }
-        if error.kind == StoreErrorKind::Unavailable {
-            commands.extend(self.queue.take_apart());
-        }
-        let tries_max = self.options.attempts_max;
-        let again: Vec<_> = commands.extract_if(.., |pending| pending.fail(&error, tries_max)).collect();
-        self.stumbles += u32::from(error.kind == StoreErrorKind::Internal && !commands.is_empty());
-        // Who was not held off by others is next.
-        let is_next = error.kind == StoreErrorKind::Conflict && !was_held;
-        if is_next {
-            self.queue.put_back(again);
-        } else if let Some(pause) = again.iter().map(Pending::pause).max() {
-            tracing::debug!(%error, ?pause, "trying again");
-            self.queue.try_again(again, Instant::now() + pause);
-        }
-        self.tell(commands, error);
-    }
-
-    fn tell(&self, failed: Vec<Pending>, error: StoreError) {
-        if failed.is_empty() {
-            return;
-        }
-        let error = Arc::new(error);
-        self.readiness.failed(&error);
-        for pending in failed {
-            let answer = match error.kind {
-                _ if !pending.attempts().is_empty() => ServiceError::Unknown(error.clone()),
-                StoreErrorKind::Conflict => ServiceError::Overloaded,
-                _ => ServiceError::Store(error.clone()),
-            };
-            pending.answer(Err(answer));
-        }
-    }
-
     fn new_attempt(&self) -> RequestId {
         RequestId(self.ids.next().into_bytes())
     }
 }
 
-/// Waits for what there is to wait for.
-async fn of<F: Future>(future: Option<F>) -> Option<F::Output> {
+/// Waits for what there is to wait for, and for nothing where that is nothing.
+async fn if_some<F: Future>(future: Option<F>) -> Option<F::Output> {
     match future {
         Some(future) => Some(future.await),
         None => None,

@@ -137,7 +137,7 @@ impl Queue {
         self.asked += count;
     }
 
-    /// Puts those back, before all others, who were decided in vain.
+    /// Puts those back, before all others, who are to be decided again.
     pub(super) fn put_back(&mut self, commands: Vec<Pending>) {
         self.put_back_at(0, commands);
         self.asked = 0;
