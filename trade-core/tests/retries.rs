@@ -115,3 +115,23 @@ async fn of_a_group_that_is_halved_the_second_half_is_tried_though_all_of_the_fi
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_is_to_be_tried_again_is_next_though_all_who_came_meanwhile_are_refused() {
+    for options in options() {
+        let (_memory, store, service) = start(options).await;
+        let between = Arc::new(Barrier::new(2));
+        store.fail_commits([Some(Fault::Lost)]);
+        store.meet_before_loads([None, Some(between.clone())]);
+        let lost = submit(&service, adjust("b", &[("rice", 1)]));
+        sleep(Duration::from_millis(1)).await;
+        // It is tried again after two milliseconds, while this one is looked up.
+        let refused = submit(&service, adjust("a", &[("tea", -100)]));
+        between.wait().await;
+        sleep(A_WHILE).await;
+        between.wait().await;
+        let refused = answer(refused).await;
+        assert!(matches!(refused, Err(ServiceError::Rejected(_))), "{refused:?}");
+        answer(lost).await.expect("it is tried again");
+    }
+}
