@@ -3,12 +3,11 @@
 
 use std::sync::Arc;
 use std::time::Duration;
-use trade_core::clock::{SystemClock, UuidV7};
 use trade_core::command::{Command, Outcome, Request};
 use trade_core::memory::MemoryStore;
 use trade_core::rejection::Rejection;
 use trade_core::resource::CargoStatus;
-use trade_core::service::{Answer, ServiceError, ServiceOptions, TradeService};
+use trade_core::service::{Answer, ServiceError, TradeService};
 use trade_core::store::{Store, StoreErrorKind};
 use trade_core::testing::FaultyStore;
 use trade_core::testing::audit::audit;
@@ -78,49 +77,6 @@ async fn a_commit_that_lands_late_is_not_applied_beside_its_repetition() {
         store.arrived().await;
         let stored = audit(&*store).await;
         assert_eq!(stored.inventory(&station("a")).expect("a").items[0].level.on_hand, 4, "after {delay} ms");
-    }
-}
-
-/// What arrives and is taken away in one commit, which lands late. The first caller is told that it may have landed; the
-/// second is tried again without the first, and there is not enough for it then.
-#[tokio::test(start_paused = true)]
-async fn what_was_refused_does_not_land_late() {
-    for is_keyed in [false, true] {
-        let store = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new())));
-        let options = ServiceOptions { attempts_max: 2, ..ServiceOptions::default() };
-        let (clock, ids) = (Arc::new(SystemClock::new()), Arc::new(UuidV7));
-        let service = TradeService::start_with(store.clone(), clock, ids, options).await.expect("it starts");
-        taken(&service, open_station("a", &[("tea", 10)])).await;
-        let submit = |request: Request| {
-            let service = service.clone();
-            tokio::spawn(async move { service.submit(request).await })
-        };
-        store.fail_commits([Some(Fault::Conflict), Some(Fault::Late(Duration::from_secs(1)))]);
-        let held = store.hold().await.expect("nobody else holds it");
-        let arrives = submit(Request::new(adjust("a", &[("tea", 10)])));
-        tokio::time::sleep(Duration::from_millis(1)).await;
-        let again = tokio::spawn({
-            let store = store.clone();
-            async move {
-                let _held = store.hold().await.expect("it can be held");
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        });
-        tokio::time::sleep(Duration::from_millis(1)).await;
-        drop(held);
-        tokio::time::sleep(Duration::from_millis(5)).await;
-        let leaves = Request::new(adjust("a", &[("tea", -15)]));
-        let leaves = submit(if is_keyed { leaves.once(key(1, 1)) } else { leaves });
-        again.await.expect("it ends");
-        let arrived = arrives.await.expect("answered");
-        assert!(matches!(arrived, Err(ServiceError::Unknown(_))), "{arrived:?}");
-        let left = leaves.await.expect("answered");
-        let is_short = matches!(left, Err(ServiceError::Rejected(Rejection::InsufficientStock { .. })));
-        assert!(is_short, "{left:?}");
-        store.arrived().await;
-        let stored = audit(&*store).await;
-        assert_eq!(stored.inventory(&station("a")).expect("a").items[0].level.on_hand, 10);
-        assert_eq!(store.commits_tried(), 1 + 3, "the last one only keeps the late one out");
     }
 }
 
@@ -286,16 +242,6 @@ async fn failures_without_a_known_cause_count_once_they_come_in_a_row() {
     assert!(matches!(service.ready().await, Err(ServiceError::Store(_))), "it is the store");
     taken(&service, adjust("a", &[("tea", 1)])).await;
     service.ready().await.expect("at once");
-}
-
-#[tokio::test(start_paused = true)]
-async fn conflicts_past_the_bound_are_overload() {
-    let (store, service) = start().await;
-    store.fail_commits([Some(Fault::Conflict); 10]);
-    assert!(matches!(service.submit(sell_all()).await, Err(ServiceError::Overloaded)));
-    assert_eq!(store.commits_tried(), 2 + 10, "the attempts are bounded");
-    service.submit(sell_all()).await.expect("the next one lands");
-    assert_sold_once(&store).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! Nobody is forgotten who came while others were decided in vain.
+//! What is tried again: nobody is forgotten who came meanwhile, it ends, and nothing lands after it was refused.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use trade_core::rejection::Rejection;
 use trade_core::service::{Answer, ServiceError, ServiceOptions, TradeService};
 use trade_core::store::Store;
 use trade_core::testing::FaultyStore;
+use trade_core::testing::audit::audit;
 use trade_core::testing::conformance::taken;
 use trade_core::testing::faulty::Fault;
 use trade_core::testing::fixtures::*;
@@ -133,5 +134,59 @@ async fn who_is_to_be_tried_again_is_next_though_all_who_came_meanwhile_are_refu
         let refused = answer(refused).await;
         assert!(matches!(refused, Err(ServiceError::Rejected(_))), "{refused:?}");
         answer(lost).await.expect("it is tried again");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn conflicts_past_the_bound_are_overload() {
+    let (_memory, store, service) = start(ServiceOptions::default()).await;
+    store.fail_commits([Some(Fault::Conflict); 10]);
+    let sell_all = initiate(sale("T-1", "a", "b", &[("tea", 10)]));
+    let told = answer(submit(&service, sell_all.clone())).await;
+    assert!(matches!(told, Err(ServiceError::Overloaded)), "{told:?}");
+    assert_eq!(store.commits_tried(), 2 + 10, "the attempts are bounded");
+    taken(&service, sell_all).await;
+    let stored = audit(&*store).await;
+    assert_eq!(stored.trades.len(), 1);
+    assert_eq!(stored.inventory(&station("b")).expect("b").items[0].level, level(10, 0, 0));
+}
+
+/// What arrives and is taken away in one commit, which lands late. The first caller is told that it may have landed; the
+/// second is tried again without the first, and there is not enough for it then.
+#[tokio::test(start_paused = true)]
+async fn what_was_refused_does_not_land_late() {
+    for is_keyed in [false, true] {
+        let options = ServiceOptions { attempts_max: 2, ..ServiceOptions::default() };
+        let (_memory, store, service) = start(options).await;
+        let submit = |request: Request| {
+            let service = service.clone();
+            tokio::spawn(async move { service.submit(request).await })
+        };
+        store.fail_commits([Some(Fault::Conflict), Some(Fault::Late(Duration::from_secs(1)))]);
+        let held = store.hold().await.expect("nobody else holds it");
+        let arrives = submit(Request::new(adjust("a", &[("tea", 10)])));
+        sleep(Duration::from_millis(1)).await;
+        let again = tokio::spawn({
+            let store = store.clone();
+            async move {
+                let _held = store.hold().await.expect("it can be held");
+                sleep(Duration::from_millis(20)).await;
+            }
+        });
+        sleep(Duration::from_millis(1)).await;
+        drop(held);
+        sleep(Duration::from_millis(5)).await;
+        let leaves = Request::new(adjust("a", &[("tea", -15)]));
+        let leaves = submit(if is_keyed { leaves.once(key(1, 1)) } else { leaves });
+        again.await.expect("it ends");
+        let arrived = answer(arrives).await;
+        assert!(matches!(arrived, Err(ServiceError::Unknown(_))), "{arrived:?}");
+        let left = answer(leaves).await;
+        let is_short = matches!(left, Err(ServiceError::Rejected(Rejection::InsufficientStock(_))));
+        assert!(is_short, "{left:?}");
+        store.arrived().await;
+        let stored = audit(&*store).await;
+        assert_eq!(stored.inventory(&station("a")).expect("a").items[0].level.on_hand, 10);
+        assert_eq!(store.commits_tried(), 2 + 3, "the last one only keeps the late one out");
     }
 }

@@ -1,7 +1,7 @@
 //! The committer: takes what is waiting, decides it on one base, and stores it in one commit.
 //!
-//! One loop waits for whatever comes first: a commit has ended, the head of the log is held, a base was refreshed, commands
-//! have come. What follows is the same after each of them: who waits is decided, as soon as there is a base to decide on,
+//! One loop waits for whatever comes first: a commit has ended, the head of the log is held, a base was refreshed, a pause is
+//! over, commands have come. What follows is the same after each of them: who waits is decided, as soon as there is a base to decide on,
 //! and what is decided is stored, as soon as nothing else is on its way. Whoever is stored is answered at once.
 //!
 //! There is no timer. While one group is stored the next one gathers, and is decided as if the one before it had landed; it

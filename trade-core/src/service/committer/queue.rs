@@ -77,17 +77,14 @@ impl Queue {
     /// The time has come.
     pub(super) fn is_again(&mut self) {
         self.again_at = None;
-        self.has_failed = true;
         let again = std::mem::take(&mut self.again);
         self.put_back(again);
     }
 
     /// These are tried again, at a time or with those that are before.
     pub(super) fn try_again(&mut self, commands: Vec<Pending>, at: Instant) {
-        if !commands.is_empty() {
-            self.again_at = Some(self.again_at.map_or(at, |before| before.min(at)));
-            self.again.extend(commands);
-        }
+        self.again_at = Some(self.again_at.map_or(at, |before| before.min(at)));
+        self.again.extend(commands);
     }
 
     /// These are tried by halves.
