@@ -75,7 +75,30 @@ pub(super) struct FileId {
 }
 
 /// The file at a path, and its size.
+///
+/// Its times are not asked for: Linux notes a new one with the next write to a file whose times somebody has seen
+/// (<https://docs.kernel.org/filesystems/multigrain-ts.html>), and each sync of the log would write its inode as well.
+#[cfg(target_os = "linux")]
 pub(super) fn look(path: &Path) -> Option<(FileId, u64)> {
+    use rustix::fs::{AtFlags, CWD, StatxFlags, makedev, statx};
+    match statx(CWD, path, AtFlags::empty(), StatxFlags::INO | StatxFlags::SIZE) {
+        Ok(found) => {
+            let device = makedev(found.stx_dev_major, found.stx_dev_minor);
+            Some((FileId { device, inode: found.stx_ino }, found.stx_size))
+        }
+        // Where this call is not allowed, another is.
+        Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => look_with_times(path),
+        Err(_) => None,
+    }
+}
+
+/// The file at a path, and its size.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn look(path: &Path) -> Option<(FileId, u64)> {
+    look_with_times(path)
+}
+
+fn look_with_times(path: &Path) -> Option<(FileId, u64)> {
     let found = fs::metadata(path).ok()?;
     #[cfg(unix)]
     let id = {

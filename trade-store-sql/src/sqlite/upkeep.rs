@@ -11,13 +11,14 @@
 use super::Sqlite;
 use super::open_file::OpenFile;
 use crate::engine::classify;
+use futures::FutureExt;
 use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep};
 use trade_core::store::{StoreError, StoreErrorKind};
 
 /// Nothing was committed for so long: what is in the log is moved.
@@ -32,7 +33,7 @@ const LOOKS: usize = 4;
 #[derive(Debug)]
 pub(super) struct Upkeep {
     kept: Arc<Kept>,
-    written: watch::Sender<()>,
+    written: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
@@ -53,14 +54,14 @@ impl Upkeep {
     /// Begins, by a connection of its own.
     pub(super) fn start(file: Arc<OpenFile>, connection: SqliteConnection) -> Self {
         let kept = Arc::new(Kept { file, connection: Mutex::new(Some(connection)) });
-        let written = watch::Sender::new(());
-        let task = tokio::spawn(keep(kept.clone(), written.subscribe()));
+        let written = Arc::new(Notify::new());
+        let task = tokio::spawn(keep(kept.clone(), written.clone()));
         Self { kept, written, task }
     }
 
     /// Something was written, or could not be: there may be something to move, and room to be made by that.
     pub(super) fn written(&self) {
-        self.written.send_replace(());
+        self.written.notify_one();
     }
 
     /// Looks for the files.
@@ -151,20 +152,22 @@ async fn checkpoint(
     Ok((in_log.max(0).unsigned_abs(), moved.max(0).unsigned_abs()))
 }
 
-async fn keep(kept: Arc<Kept>, mut written: watch::Receiver<()>) {
+async fn keep(kept: Arc<Kept>, written: Arc<Notify>) {
     // A network that has just begun is in the file at once.
     let mut is_first = true;
-    while written.changed().await.is_ok() {
+    loop {
+        written.notified().await;
         let begun = Instant::now();
         while !is_first && begun.elapsed() < MOVE_PAUSE_MAX {
-            match timeout(QUIET, written.changed()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) | Err(_) => break,
+            // It sleeps through what is written meanwhile, so that no commit has to wake it.
+            sleep(QUIET).await;
+            if written.notified().now_or_never().is_none() {
+                break;
             }
         }
         is_first = false;
         if !kept.move_log().await.unwrap_or(false) {
-            written.mark_changed();
+            written.notify_one();
         }
     }
 }
