@@ -152,7 +152,7 @@ fn versions<K, T>(writes: &[Write<K, T>], stored: impl Fn(&K) -> Option<Version>
     writes.iter().all(|write| stored(&write.key) == write.expected)
 }
 
-fn write_commit(commit: &Commit) -> Result<Vec<u8>, serde_json::Error> {
+fn write_commit(commit: &Commit) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
     let receipt = |receipt: &Receipt| KeptReceipt {
         request: receipt.request.0,
         fingerprint: receipt.fingerprint.0,
@@ -164,7 +164,7 @@ fn write_commit(commit: &Commit) -> Result<Vec<u8>, serde_json::Error> {
     };
     let mut line = serde_json::to_vec(&Entry {
         time: commit.time.millis(),
-        steps: commit.log.iter().map(|record| record.step.encode()).collect(),
+        steps: commit.log.iter().map(|record| record.step.encode()).collect::<Result<_, _>>()?,
         receipts: commit.receipts.iter().map(receipt).collect(),
     })?;
     line.push(b'\n');
@@ -178,7 +178,7 @@ async fn read_commit(memory: &MemoryStore, line: &[u8]) -> Result<Commit, StoreE
     let mut last = base;
     let (mut log, mut keys): (Vec<LogRecord>, _) = (Vec::new(), Keys::default());
     for bytes in &entry.steps {
-        let step = Step::decode(bytes).map_err(corrupt)?;
+        let step = Step::decode(bytes).map_err(|error| error.in_store("journal", "open", last + 1))?;
         keys.trades.extend(step.trade.iter().map(|trade| trade.transaction_id.clone()));
         keys.cargo.extend(step.cargo.iter().map(|cargo| cargo.shipment_id.clone()));
         for station in &step.stations {
@@ -367,7 +367,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let store = Arc::new(JournalStore::open(&path).await?);
     let network = TradeService::start(store.clone()).await?;
     let items = vec![("water-ice".try_into()?, Quantity::new(500)?)];
-    let station = CreateStation { station_id: "ceres".try_into()?, name: None, items };
+    let station = CreateStation { items, ..CreateStation::new("ceres".try_into()?) };
     match network.submit(Request::new(Command::CreateStation(station))).await {
         Ok(_) => println!("station ceres was opened, and stands in {}", path.display()),
         Err(refused) => println!("{refused}: it was read back from {}", path.display()),
@@ -403,7 +403,7 @@ mod tests {
     fn station(id: &str) -> Request {
         let items = vec![("tea".try_into().expect("an id"), Quantity::ONE)];
         let station_id = id.try_into().expect("an id");
-        Request::new(Command::CreateStation(CreateStation { station_id, name: None, items }))
+        Request::new(Command::CreateStation(CreateStation { items, ..CreateStation::new(station_id) }))
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@
 
 use std::error::Error;
 use std::sync::Arc;
-use trade_core::command::{Command, CreateStation, InitiateTrade, Precondition, Request, UpdateCargo};
+use trade_core::command::{Command, CreateStation, InitiateTrade, Request, UpdateCargo};
 use trade_core::event::EventFilter;
 use trade_core::memory::MemoryStore;
 use trade_core::resource::{CargoStatus, Line, Lines, Settlement};
@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (ceres, vesta) = (StationId::new("ceres")?, StationId::new("vesta")?);
     let ice = || Ok::<_, Box<dyn Error>>(("water-ice".try_into()?, Quantity::new(500)?));
     for (station_id, items) in [(ceres.clone(), vec![ice()?]), (vesta.clone(), vec![])] {
-        let station = CreateStation { station_id, name: None, items };
+        let station = CreateStation { items, ..CreateStation::new(station_id) };
         network.submit(Request::new(Command::CreateStation(station))).await?;
     }
 
@@ -33,26 +33,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Line { item_id: "water-ice".try_into()?, quantity: Quantity::new(120)?, unit_price: Some(price) };
     let transaction_id = TransactionId::new("T-1")?;
     let shipment_id = ShipmentId::of_trade(&transaction_id);
+    let items = Lines::new(vec![line])?;
     let trade = InitiateTrade {
-        transaction_id,
-        buyer: vesta.clone(),
-        seller: ceres.clone(),
-        items: Lines::new(vec![line])?,
         settlement: Settlement::OnDelivery,
-        expires_at: None,
-        eta: None,
+        ..InitiateTrade::new(transaction_id, vesta.clone(), ceres.clone(), items)
     };
     network.submit(Request::new(Command::InitiateTrade(trade))).await?;
     levels(&network, "reserved at the seller, incoming at the buyer", [&ceres, &vesta]).await?;
 
     for (status, told) in [(CargoStatus::InTransit, "on its way"), (CargoStatus::Delivered, "arrived")] {
-        let update = UpdateCargo {
-            shipment_id: shipment_id.clone(),
-            status: Some(status),
-            eta: None,
-            location: None,
-            precondition: Precondition::None,
-        };
+        let update = UpdateCargo { status: Some(status), ..UpdateCargo::new(shipment_id.clone()) };
         network.submit(Request::new(Command::UpdateCargo(update))).await?;
         levels(&network, told, [&ceres, &vesta]).await?;
     }

@@ -61,7 +61,7 @@ fn encoders(criterion: &mut Criterion) {
     let view = opened(shape, &context);
     let decided = decide(&view, &Command::InitiateTrade(shape.trade(0)), &context);
     let step = decided.expect("there is stock enough").step.expect("a trade is a step");
-    let record = step.encode();
+    let record = step.encode().expect("it can be written");
     criterion.bench_function("Step::encode", |bencher| bencher.iter(|| black_box(&step).encode()));
     criterion.bench_function("Step::decode", |bencher| {
         bencher.iter(|| Step::decode(black_box(&record)).expect("a record can be read"));

@@ -20,5 +20,6 @@ pub mod replica_set;
 pub mod scene;
 pub mod server;
 pub mod sse;
+pub mod stored;
 pub mod told;
 pub mod world;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use trade_core::command::{Command, CreateStation, InitiateTrade, InitiateTrades, Outcome, Request};
-use trade_core::resource::{Line, Lines, Settlement};
+use trade_core::resource::{Line, Lines};
 use trade_core::service::{Answer, TradeService};
 use trade_core::store::Store;
 use trade_core::values::{ItemId, Money, Quantity, StationId};
@@ -83,13 +83,9 @@ impl Shape {
     /// The opening of a station.
     pub fn opening(self, number: u64) -> CreateStation {
         let units = Quantity::new(OPENING_UNITS).expect("in range");
-        CreateStation {
-            station_id: StationId::new(self.station_name(number)).expect("an id"),
-            name: None,
-            items: (0..ITEMS)
-                .map(|item| (ItemId::new(Self::item_name(item)).expect("an id"), units))
-                .collect(),
-        }
+        let item = |item| (ItemId::new(Self::item_name(item)).expect("an id"), units);
+        let station_id = StationId::new(self.station_name(number)).expect("an id");
+        CreateStation { items: (0..ITEMS).map(item).collect(), ..CreateStation::new(station_id) }
     }
 
     /// The same as a body of `POST /api/inventory`.
@@ -109,15 +105,13 @@ impl Shape {
         };
         let item_id = ItemId::new(Self::item_name(item)).expect("an id");
         let line = Line { item_id, quantity: Quantity::ONE, unit_price: Some(price) };
-        InitiateTrade {
-            transaction_id: Self::trade_name(number).as_str().try_into().expect("an id"),
-            buyer: StationId::new(self.station_name(buyer)).expect("an id"),
-            seller: StationId::new(self.station_name(seller)).expect("an id"),
-            items: Lines::new(vec![line]).expect("one line"),
-            settlement: Settlement::Immediate,
-            expires_at: None,
-            eta: None,
-        }
+        let station = |number| StationId::new(self.station_name(number)).expect("an id");
+        InitiateTrade::new(
+            Self::trade_name(number).as_str().try_into().expect("an id"),
+            station(buyer),
+            station(seller),
+            Lines::new(vec![line]).expect("one line"),
+        )
     }
 
     /// The same as a body of `POST /api/trades`.

@@ -331,7 +331,7 @@ async fn a_store_that_holds_something_else_is_refused_and_nothing_is_taken_over(
     let world = World::new();
     let opened = open(&world.sqlite()).await;
     let service = TradeService::start(opened.store()).await.expect("a service");
-    let station = CreateStation { station_id: "s2".try_into().expect("an id"), name: None, items: vec![] };
+    let station = CreateStation::new("s2".try_into().expect("an id"));
     service.submit(Request::new(Command::CreateStation(station))).await.expect("a station of the same id");
     service.shutdown().await;
     opened.close().await;
@@ -371,11 +371,8 @@ async fn what_the_network_did_since_it_took_over_is_left_alone_by_another_run() 
     let opened = open(&world.sqlite()).await;
     let service = TradeService::start(opened.store()).await.expect("a service");
     let update = trade_core::command::UpdateCargo {
-        shipment_id: "shipment-T-4".try_into().expect("an id"),
         status: Some(CargoStatus::Delivered),
-        eta: None,
-        location: None,
-        precondition: trade_core::command::Precondition::None,
+        ..trade_core::command::UpdateCargo::new("shipment-T-4".try_into().expect("an id"))
     };
     service.submit(Request::new(Command::UpdateCargo(update))).await.expect("it was in transit");
     service.shutdown().await;

@@ -3,7 +3,7 @@
 use tests::engine::Site;
 use tests::load::all_made;
 use trade_core::command::{Command, CreateStation, InitiateTrade, InitiateTrades, Request};
-use trade_core::resource::{Line, Lines, Settlement};
+use trade_core::resource::{Line, Lines};
 use trade_core::service::TradeService;
 use trade_core::testing::conformance::taken;
 use trade_core::testing::fixtures::{key, money, open_station, quantity, station, trade_id};
@@ -22,14 +22,10 @@ fn item(number: usize) -> ItemId {
 fn batch() -> Command {
     let price = Some(money("123456789012.1234", "EUR"));
     let line = |number| Line { item_id: item(number), quantity: quantity(1), unit_price: price };
-    let trade = |number: usize| InitiateTrade {
-        transaction_id: trade_id(&format!("T-{number}")),
-        buyer: station("luna"),
-        seller: station("ceres"),
-        items: Lines::new((number * LINES..(number + 1) * LINES).map(line).collect()).expect("lines"),
-        settlement: Settlement::Immediate,
-        expires_at: None,
-        eta: None,
+    let trade = |number: usize| {
+        let items = (number * LINES..(number + 1) * LINES).map(line).collect();
+        let items = Lines::new(items).expect("lines");
+        InitiateTrade::new(trade_id(&format!("T-{number}")), station("luna"), station("ceres"), items)
     };
     Command::InitiateTrades(InitiateTrades { trades: (0..TRADES).map(trade).collect(), atomic: false })
 }
@@ -39,7 +35,7 @@ async fn the_largest_batch_is_stored_once_and_answered_the_same_again(site: Site
     let opened = site.open().await;
     let service = TradeService::start(opened.store()).await.expect("the store can be read");
     let items = (0..ITEMS).map(|number| (item(number), quantity(1_000))).collect();
-    let ceres = CreateStation { station_id: station("ceres"), name: None, items };
+    let ceres = CreateStation { items, ..CreateStation::new(station("ceres")) };
     taken(&service, Command::CreateStation(ceres)).await;
     taken(&service, open_station("luna", &[])).await;
     let submit = || service.submit(Request::new(batch()).once(key(1, 1)));

@@ -6,7 +6,7 @@ use crate::resource::{
     Cargo, CargoStatus, Inventory, Lines, MovementReason, Settlement, Trade, TradeStatus, Version,
 };
 use crate::values::{
-    Delta, InvalidValue, ItemId, Label, Quantity, ShipmentId, StationId, Timestamp, TransactionId,
+    Delta, InvalidValue, ItemId, Label, Metadata, Quantity, ShipmentId, StationId, Timestamp, TransactionId,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub enum Command {
     CreateTransfer(CreateTransfer),
     /// Tracks a shipment.
     UpdateCargo(UpdateCargo),
-    /// Adjusts stock.
+    /// Adjusts the stock of a station, or changes what is told of it.
     AdjustInventory(AdjustInventory),
 }
 
@@ -39,8 +39,17 @@ pub struct CreateStation {
     pub station_id: StationId,
     /// Its name.
     pub name: Option<Label>,
+    /// What an application keeps with it.
+    pub metadata: Option<Metadata>,
     /// What it opens with, 0 to 5 000 lines; lines of one item are added up.
     pub items: Vec<(ItemId, Quantity)>,
+}
+
+impl CreateStation {
+    /// A station without name, metadata and stock.
+    pub fn new(station_id: StationId) -> Self {
+        Self { station_id, name: None, metadata: None, items: Vec::new() }
+    }
 }
 
 /// Initiates a trade. Its id makes a repeated request harmless.
@@ -60,6 +69,24 @@ pub struct InitiateTrade {
     pub expires_at: Option<Timestamp>,
     /// When the cargo is to arrive; seven days from now when absent.
     pub eta: Option<Timestamp>,
+    /// What an application keeps with it.
+    pub metadata: Option<Metadata>,
+}
+
+impl InitiateTrade {
+    /// A trade of immediate settlement, of which nothing else is said.
+    pub fn new(transaction_id: TransactionId, buyer: StationId, seller: StationId, items: Lines) -> Self {
+        Self {
+            transaction_id,
+            buyer,
+            seller,
+            items,
+            settlement: Settlement::Immediate,
+            expires_at: None,
+            eta: None,
+            metadata: None,
+        }
+    }
 }
 
 /// Initiates trades in order, all in one commit.
@@ -89,6 +116,13 @@ pub struct UpdateTrade {
     pub precondition: Precondition,
 }
 
+impl UpdateTrade {
+    /// The same for any version.
+    pub fn new(transaction_id: TransactionId, status: TradeStatus) -> Self {
+        Self { transaction_id, status, precondition: Precondition::None }
+    }
+}
+
 /// Makes a transfer: a shipment between two stations without a trade.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateTransfer {
@@ -102,9 +136,18 @@ pub struct CreateTransfer {
     pub items: Lines,
     /// When it is to arrive; seven days from now when absent.
     pub eta: Option<Timestamp>,
+    /// What an application keeps with it.
+    pub metadata: Option<Metadata>,
 }
 
-/// Tracks a shipment: at least one of status, ETA and location.
+impl CreateTransfer {
+    /// A transfer of which nothing else is said.
+    pub fn new(shipment_id: ShipmentId, origin: StationId, destination: StationId, items: Lines) -> Self {
+        Self { shipment_id, origin, destination, items, eta: None, metadata: None }
+    }
+}
+
+/// Tracks a shipment: at least one of status, ETA, location and metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpdateCargo {
     /// Which.
@@ -115,19 +158,46 @@ pub struct UpdateCargo {
     pub eta: Option<Timestamp>,
     /// Where it was seen.
     pub location: Option<Label>,
+    /// What an application keeps with it from now on, in place of what it kept before.
+    pub metadata: Option<Metadata>,
     /// The versions it may have.
     pub precondition: Precondition,
 }
 
-/// Adjusts the stock of a station, all lines in one step.
+impl UpdateCargo {
+    /// An update that says nothing yet, for any version.
+    pub fn new(shipment_id: ShipmentId) -> Self {
+        Self {
+            shipment_id,
+            status: None,
+            eta: None,
+            location: None,
+            metadata: None,
+            precondition: Precondition::None,
+        }
+    }
+}
+
+/// Changes a station, all in one step: at least one of adjustments, name and metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdjustInventory {
     /// Which.
     pub station_id: StationId,
-    /// 1 to 5 000 adjustments; what counts for `available` is their sum per item.
+    /// Its name from now on.
+    pub name: Option<Label>,
+    /// What an application keeps with it from now on, in place of what it kept before.
+    pub metadata: Option<Metadata>,
+    /// At most 5 000 adjustments of its stock; what counts for `available` is their sum per item.
     pub adjustments: Vec<Adjustment>,
     /// The versions it may have.
     pub precondition: Precondition,
+}
+
+impl AdjustInventory {
+    /// Adjustments for any version.
+    pub fn new(station_id: StationId, adjustments: Vec<Adjustment>) -> Self {
+        Self { station_id, name: None, metadata: None, adjustments, precondition: Precondition::None }
+    }
 }
 
 /// One line of an adjustment.

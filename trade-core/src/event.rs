@@ -1,6 +1,6 @@
 //! Events: what a step did, each carrying the full resource as it is after the step.
 
-use crate::resource::{Cargo, Inventory, LedgerEntry, Sequence, Trade};
+use crate::resource::{Cargo, Inventory, LedgerEntry, Sequence, Trade, words};
 use crate::values::{InvalidValue, StationId, Timestamp, serde_as_text};
 use serde::{Deserialize, Serialize};
 use std::{fmt, sync::Arc};
@@ -69,51 +69,27 @@ impl Topic {
     }
 }
 
-/// The kinds of events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum EventType {
-    /// A trade was made.
-    TradeInitiated,
-    /// Its cargo arrived.
-    TradeCompleted,
-    /// It was called off, or its cargo came back.
-    TradeCancelled,
-    /// Its cargo was lost.
-    TradeFailed,
-    /// A shipment was made.
-    CargoCreated,
-    /// A shipment changed.
-    CargoUpdated,
-    /// A station was made, or its stock changed.
-    InventoryUpdated,
+words! {
+    /// The kinds of events: the `type` of a CloudEvent, and the `event` of a Server-Sent Event.
+    EventType {
+        /// A trade was made.
+        TradeInitiated = "tradeInitiated",
+        /// Its cargo arrived.
+        TradeCompleted = "tradeCompleted",
+        /// It was called off, or its cargo came back.
+        TradeCancelled = "tradeCancelled",
+        /// Its cargo was lost.
+        TradeFailed = "tradeFailed",
+        /// A shipment was made.
+        CargoCreated = "cargoCreated",
+        /// A shipment changed.
+        CargoUpdated = "cargoUpdated",
+        /// A station was made, or its stock or its name changed.
+        InventoryUpdated = "inventoryUpdated",
+    }
 }
 
 impl EventType {
-    /// Every kind.
-    pub const ALL: [Self; 7] = [
-        Self::TradeInitiated,
-        Self::TradeCompleted,
-        Self::TradeCancelled,
-        Self::TradeFailed,
-        Self::CargoCreated,
-        Self::CargoUpdated,
-        Self::InventoryUpdated,
-    ];
-
-    /// The name, as in the `type` of a CloudEvent and the `event` of a Server-Sent Event.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::TradeInitiated => "tradeInitiated",
-            Self::TradeCompleted => "tradeCompleted",
-            Self::TradeCancelled => "tradeCancelled",
-            Self::TradeFailed => "tradeFailed",
-            Self::CargoCreated => "cargoCreated",
-            Self::CargoUpdated => "cargoUpdated",
-            Self::InventoryUpdated => "inventoryUpdated",
-        }
-    }
-
     /// What events of this kind are about.
     pub fn topic(self) -> Topic {
         match self {

@@ -16,7 +16,7 @@
 //! let service = TradeService::start(Arc::new(MemoryStore::new())).await?;
 //! let mut events = service.bus().subscribe(None, EventFilter::default());
 //!
-//! let station = CreateStation { station_id: "ceres".try_into()?, name: None, items: vec![] };
+//! let station = CreateStation::new("ceres".try_into()?);
 //! service.submit(Request::new(Command::CreateStation(station))).await?;
 //!
 //! let event = events.next().await?.ok_or("the service is not shut down yet")?;

@@ -3,8 +3,8 @@
 //! The events of a step share most of their content — a trade's shipment lists the same goods, its stations the same
 //! items — so the log keeps the step, and its events are made when it is read.
 
-use crate::event::{Actor, Event, EventData, EventType, InventoryUpdate};
-use crate::resource::{Cargo, Inventory, LedgerEntry, MovementReason, Place, Sequence, Trade, TradeStatus};
+use crate::event::{Actor, Event, EventData, EventType, InventoryUpdate, Topic};
+use crate::resource::{Cargo, Inventory, LedgerEntry, MovementReason, Place, Sequence, Trade};
 use crate::values::{ItemId, Quantity, Timestamp};
 use std::sync::Arc;
 
@@ -15,6 +15,8 @@ pub struct Step {
     pub time: Timestamp,
     /// Through whom.
     pub actor: Actor,
+    /// The kinds of its events, in order: one about the trade, one about the shipment, one about each station.
+    pub kinds: Vec<EventType>,
     /// The trade, where it was made or changed.
     pub trade: Option<Arc<Trade>>,
     /// The shipment, where it was made or changed.
@@ -40,10 +42,31 @@ pub struct Movement {
     pub reason: MovementReason,
 }
 
+/// What one event of a step is about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Part<'s> {
+    Trade(&'s Arc<Trade>),
+    Cargo(&'s Arc<Cargo>),
+    Station(&'s Inventory),
+}
+
 impl Step {
     /// How many events, and so sequences, the step takes.
     pub fn event_count(&self) -> u64 {
-        u64::from(self.trade.is_some()) + u64::from(self.cargo.is_some()) + self.stations.len() as u64
+        self.kinds.len() as u64
+    }
+
+    /// What its events are about, each with its sequence and its kind, where they begin at `first`.
+    pub(crate) fn parts(&self, first: Sequence) -> impl Iterator<Item = (Sequence, EventType, Part<'_>)> {
+        let mut stations = self.stations.iter();
+        (first..).zip(&self.kinds).filter_map(move |(sequence, kind)| {
+            let part = match kind.topic() {
+                Topic::Trade => Part::Trade(self.trade.as_ref()?),
+                Topic::Cargo => Part::Cargo(self.cargo.as_ref()?),
+                Topic::Inventory => Part::Station(stations.next()?),
+            };
+            Some((sequence, *kind, part))
+        })
     }
 
     /// The lines of all its events.
@@ -54,43 +77,29 @@ impl Step {
         trade + cargo + stations.sum::<usize>() + self.movements.len()
     }
 
-    /// The events of the step, from `first` on: trade, cargo, stations.
+    /// The events of the step, from `first` on.
     pub fn events(&self, first: Sequence) -> Vec<Event> {
-        let trade = self.trade.iter().map(|trade| {
-            let event_type = match (trade.version, trade.status) {
-                (1, _) | (_, TradeStatus::Initiated) => EventType::TradeInitiated,
-                (_, TradeStatus::Completed) => EventType::TradeCompleted,
-                (_, TradeStatus::Cancelled) => EventType::TradeCancelled,
-                (_, TradeStatus::Failed) => EventType::TradeFailed,
+        // Those of the first station carry what moved.
+        let mut movements: Option<Vec<LedgerEntry>> = Some(self.ledger(first).collect());
+        let event = |(sequence, event_type, part)| {
+            let data = match part {
+                Part::Trade(trade) => EventData::Trade(Arc::clone(trade)),
+                Part::Cargo(cargo) => EventData::Cargo(Arc::clone(cargo)),
+                Part::Station(inventory) => EventData::Inventory(Arc::new(InventoryUpdate {
+                    inventory: Inventory::clone(inventory),
+                    movements: movements.take().unwrap_or_default(),
+                })),
             };
-            (event_type, EventData::Trade(trade.clone()))
-        });
-        let cargo = self.cargo.iter().map(|cargo| {
-            let event_type =
-                if cargo.version == 1 { EventType::CargoCreated } else { EventType::CargoUpdated };
-            (event_type, EventData::Cargo(cargo.clone()))
-        });
-        let stations = self.stations.iter().enumerate().map(|(index, inventory)| {
-            let movements = if index == 0 { self.ledger(first).collect() } else { Vec::new() };
-            let update = InventoryUpdate { inventory: inventory.clone(), movements };
-            (EventType::InventoryUpdated, EventData::Inventory(Arc::new(update)))
-        });
-        (first..)
-            .zip(trade.chain(cargo).chain(stations))
-            .map(|(sequence, (event_type, data))| Event {
-                sequence,
-                time: self.time,
-                actor: self.actor.clone(),
-                event_type,
-                data,
-            })
-            .collect()
+            Event { sequence, time: self.time, actor: self.actor.clone(), event_type, data }
+        };
+        self.parts(first).map(event).collect()
     }
 
     /// The ledger entries of the step whose events begin at `first`.
     pub(crate) fn ledger(&self, first: Sequence) -> impl Iterator<Item = LedgerEntry> {
         // That of the first station's event, which carries them.
-        let sequence = first + self.event_count() - self.stations.len() as u64;
+        let of_station = self.kinds.iter().zip(first..).find(|(kind, _)| kind.topic() == Topic::Inventory);
+        let sequence = of_station.map_or(first, |(_, sequence)| sequence);
         self.movements.iter().map(move |movement| LedgerEntry {
             sequence,
             time: self.time,

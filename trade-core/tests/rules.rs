@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use trade_core::command::{Command, InitiateTrade, Outcome, UpdateCargo};
-use trade_core::event::{Actor, Event, EventData};
+use trade_core::event::{Actor, Event, EventData, EventType};
+use trade_core::record::InvalidRecord;
 use trade_core::rejection::Rejection;
 use trade_core::resource::{Cargo, CargoStatus, Lines, Place, Settlement, StockLevel, TradeStatus};
 use trade_core::rules::{self, Context, Draft};
@@ -423,7 +424,7 @@ proptest! {
     #[test]
     fn every_step_is_read_back_as_it_was_written(commands in strategies::commands(0..60)) {
         for record in live(&commands).log {
-            prop_assert_eq!(&Step::decode(&record.step.encode()).unwrap(), &*record.step);
+            prop_assert_eq!(&Step::decode(&record.step.encode().unwrap()).unwrap(), &*record.step);
         }
     }
 
@@ -436,9 +437,18 @@ proptest! {
     ) {
         let cargo = Cargo { updated_at: now, ..cargo };
         let trade = trade.map(|trade| trade_core::resource::Trade { updated_at: now, ..trade });
-        let step = |trade, cargo| Step { time: now, actor: actor.clone(), trade, cargo, stations: vec![], movements: vec![] };
-        for step in [step(None, Some(cargo.into())), step(trade.map(Into::into), None)] {
-            prop_assert_eq!(&Step::decode(&step.encode()).unwrap(), &step);
+        let about = |kind, trade: Option<_>, cargo: Option<_>| Step {
+            time: now,
+            actor: actor.clone(),
+            kinds: vec![kind],
+            trade,
+            cargo,
+            stations: vec![],
+            movements: vec![],
+        };
+        let of_trade = trade.map(|trade| about(EventType::TradeFailed, Some(trade.into()), None));
+        for step in of_trade.into_iter().chain([about(EventType::CargoUpdated, None, Some(cargo.into()))]) {
+            prop_assert_eq!(&Step::decode(&step.encode().unwrap()).unwrap(), &step);
         }
     }
 
@@ -448,16 +458,29 @@ proptest! {
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
         noise in prop::collection::vec(any::<u8>(), 0..60),
     ) {
+        // What can be read at all is read as what it is written as.
+        let told = |bytes: &[u8]| match Step::decode(bytes) {
+            Ok(step) => assert_eq!(Step::decode(&step.encode().unwrap()), Ok(step)),
+            Err(error) => assert!(error.to_string().starts_with("not a log record: "), "{error}"),
+        };
         for record in live(&commands).log {
-            let mut bytes = record.step.encode();
+            let whole = record.step.encode().unwrap();
+            for length in 0..whole.len() {
+                assert!(matches!(Step::decode(&whole[..length]), Err(InvalidRecord::Damaged(_))), "{length}");
+            }
+            assert!(matches!(Step::decode(&[&whole[..], &[0]].concat()), Err(InvalidRecord::Damaged(_))));
+            let newer = [&[whole[0] + 1], &whole[1..]].concat();
+            assert_eq!(Step::decode(&newer), Err(InvalidRecord::Newer(whole[0] + 1)));
+            let mut bytes = whole;
             for (place, value) in &damage {
-                let place = place.index(bytes.len());
+                let place = 1 + place.index(bytes.len() - 1);
                 bytes[place] = *value;
             }
-            let _ = Step::decode(&bytes);
-            let _ = Step::decode(&bytes[..bytes.len() / 2]);
+            told(&bytes);
         }
-        let _ = Step::decode(&[&[1], &noise[..]].concat());
+        for form in 0..=2 {
+            told(&[&[form], &noise[..]].concat());
+        }
     }
 
     #[test]

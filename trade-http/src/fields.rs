@@ -109,6 +109,18 @@ impl<'n> Node<'n> {
         Some(Object { members, path: self.path, faults: self.faults })
     }
 
+    /// An object with members of any names, each of which is read.
+    pub(crate) fn members<T>(self, read: impl Fn(&str, Node<'_>) -> Option<T>) -> Option<Vec<T>> {
+        let Json::Object(members) = self.json else { return self.fault("must be an object") };
+        let read_member = |(name, json): &(std::borrow::Cow<'_, str>, Json<'_>)| {
+            let path = Path::Member(self.path, &shown(name));
+            read(name, Node { json, path: &path, faults: self.faults })
+        };
+        // Each is read, also after a faulty one.
+        let read: Vec<Option<T>> = members.iter().map(read_member).collect();
+        read.into_iter().collect()
+    }
+
     /// A list of `count_min` to `count_max` values, called `what` in the plural.
     pub(crate) fn list<T>(
         self,
@@ -124,6 +136,12 @@ impl<'n> Node<'n> {
         // Each is read, also after a faulty one.
         let read: Vec<Option<T>> = values.iter().enumerate().map(read_at).collect();
         read.into_iter().collect()
+    }
+
+    /// A string of any form.
+    pub(crate) fn string(self) -> Option<&'n str> {
+        let Json::Text(text) = self.json else { return self.fault("must be a string") };
+        Some(text)
     }
 
     /// An integer of a form.
@@ -144,7 +162,7 @@ impl<'n> Node<'n> {
 
 /// Reads a string of a form.
 pub(crate) fn text<T: for<'t> TryFrom<&'t str, Error = InvalidValue>>(node: Node<'_>) -> Option<T> {
-    let Json::Text(text) = node.json else { return node.fault("must be a string") };
+    let text = node.string()?;
     node.faults.check(node.path, T::try_from(text))
 }
 

@@ -3,7 +3,7 @@
 use crate::fields::{Node, text};
 use crate::json::Json;
 use trade_core::resource::{Line, Lines, LinesError};
-use trade_core::values::{Delta, ItemId, Money, Quantity, UNITS_MAX};
+use trade_core::values::{Delta, InvalidValue, ItemId, Metadata, Money, Quantity, UNITS_MAX};
 
 /// 1 … 2^53 − 1.
 pub(crate) fn quantity(node: Node<'_>) -> Option<Quantity> {
@@ -13,6 +13,24 @@ pub(crate) fn quantity(node: Node<'_>) -> Option<Quantity> {
 /// ±1 … ±(2^53 − 1).
 pub(crate) fn delta(node: Node<'_>) -> Option<Delta> {
     node.integer(Delta::new)
+}
+
+/// Names and texts that an application keeps.
+pub(crate) fn metadata(node: Node<'_>) -> Option<Metadata> {
+    let read = |name: &str, node: Node<'_>| {
+        let faults = node.faults.count();
+        let text = node.string().unwrap_or_default();
+        for checked in [Metadata::check_name(name), Metadata::check_text(text)] {
+            if let Err(InvalidValue(detail)) = checked {
+                node.fault::<()>(detail);
+            }
+        }
+        (node.faults.count() == faults).then(|| (name.to_owned(), text.to_owned()))
+    };
+    match Metadata::new(node.members(read)?) {
+        Ok(metadata) => Some(metadata),
+        Err(InvalidValue(detail)) => node.fault(detail),
+    }
 }
 
 fn money(node: Node<'_>) -> Option<Money> {

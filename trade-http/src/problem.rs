@@ -317,6 +317,10 @@ fn of_store(error: &StoreError) -> Problem {
             "store-unavailable",
             "the store does not serve this server at present: try again later",
         ),
+        StoreErrorKind::NewerVersion => Problem::new(
+            "store-unavailable",
+            "the store was written by a newer version of this server, which serves it no longer",
+        ),
         StoreErrorKind::Conflict | StoreErrorKind::OutcomeUnknown => {
             Problem::new("overloaded", "others were faster too often: try again")
         }
@@ -370,6 +374,7 @@ mod tests {
             StoreErrorKind::Unavailable,
             StoreErrorKind::Corrupt,
             StoreErrorKind::Unsupported,
+            StoreErrorKind::NewerVersion,
             StoreErrorKind::Internal,
         ] {
             let error = StoreError::new(kind, "sqlite", "load", "/var/db: secret");

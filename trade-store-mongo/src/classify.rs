@@ -71,7 +71,10 @@ pub(crate) fn meaning_of_code(code: i32) -> (StoreErrorKind, &'static str) {
         DUPLICATE_KEY => (Conflict, "a document of this key exists"),
         50 | 262 => (Unavailable, "the command took too long"),
         64 | 79 | 100 => (Unavailable, "no majority of the servers confirmed it in time"),
-        13 | 8000 => (Unsupported, "the user lacks a privilege: it needs the role readWrite on the database"),
+        13 | 8000 => (
+            Unsupported,
+            "the user lacks a privilege: it needs the role readWrite on the database, and dbAdmin to bring one of an older version up to date",
+        ),
         11 | 18 => (Unsupported, "the server does not let this user in: check name, password and authSource"),
         20 | 263 => (Unsupported, "the server has no transactions: use a replica set or a sharded cluster"),
         59 | 115 | 72 | 323 => (Unsupported, "the server does not support a command of this store"),

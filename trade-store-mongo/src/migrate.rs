@@ -6,8 +6,8 @@
 //! is taken, the documents under it are somebody else's.
 
 use crate::classify::{DUPLICATE_KEY, NAME, NAMESPACE_EXISTS, classify, code};
-use crate::documents::head;
-use crate::schema::{self, Collection, HEAD, Index, MIGRATIONS};
+use crate::documents::{Unreadable, failed, head};
+use crate::schema::{self, Collection, HEAD, Index, MIGRATIONS, VERSION};
 use futures::TryStreamExt;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::error::Error;
@@ -17,8 +17,6 @@ use std::time::Duration;
 use trade_core::store::{Access, StoreError, StoreErrorKind};
 
 const OPERATION: &str = "migrate";
-/// The newest version this program knows.
-const VERSION: i32 = 1;
 /// Another server may be about to note the version whose documents are there already.
 const LOOKS_MAX: u32 = 10;
 const LOOK_PAUSE: Duration = Duration::from_millis(200);
@@ -30,29 +28,27 @@ fn refused(detail: impl Into<String>) -> StoreError {
 /// Brings a database up to date, or finds that it is; one that is to be written to shows that it can be.
 ///
 /// # Errors
-/// `Unsupported` where it is newer than this program, where it is older and must not be changed, where the user may not
+/// `NewerVersion` where it is newer than this program; `Unsupported` where it is older and must not be changed, where the user may not
 /// change documents, and where it holds another application's documents.
 pub(crate) async fn run(database: &Database, access: Access) -> Result<(), StoreError> {
-    let failed = classify(OPERATION);
+    let classified = classify(OPERATION);
     for look in 1..=LOOKS_MAX {
-        match version(database).await? {
-            VERSION if access.may_write() => return touch(database).await.map_err(failed),
+        let known = version(database).await?;
+        match known {
+            VERSION if access.may_write() => return touch(database).await.map_err(classified),
             VERSION => return Ok(()),
-            newer @ VERSION.. => {
-                return Err(refused(format!(
-                    "the database has version {newer}, this program knows versions up to {VERSION}: use a newer one"
-                )));
-            }
+            newer @ VERSION.. => return Err(failed(OPERATION)(Unreadable::Newer(newer.into()))),
             0 if !access.may_migrate() => return Err(refused("it holds no trade network")),
             older if !access.may_migrate() => {
                 return Err(refused(format!(
                     "the database has version {older}, this program needs {VERSION}, and is not to change it"
                 )));
             }
+            1.. => return apply(database, known).await.map_err(classified),
             _ => {}
         }
-        match foreign(database).await.map_err(failed)? {
-            None => return apply(database).await.map_err(failed),
+        match foreign(database).await.map_err(classified)? {
+            None => return apply(database, 0).await.map_err(classified),
             Some(name) if look == LOOKS_MAX => {
                 return Err(refused(format!(
                     "the database has a collection {name} that is not of this store: name an empty database in the address"
@@ -90,7 +86,7 @@ async fn version(database: &Database) -> Result<i32, StoreError> {
 async fn foreign(database: &Database) -> Result<Option<&'static str>, Error> {
     let existing = database.list_collection_names().await?;
     let begun = existing.iter().any(|name| name == MIGRATIONS);
-    for Collection { name, .. } in schema::collections() {
+    for name in schema::NAMES {
         if !existing.iter().any(|other| other == name) {
             continue;
         }
@@ -103,25 +99,51 @@ async fn foreign(database: &Database) -> Result<Option<&'static str>, Error> {
     Ok(None)
 }
 
-async fn apply(database: &Database) -> Result<(), Error> {
+/// Applies the versions after one.
+async fn apply(database: &Database, known: i32) -> Result<(), Error> {
     create(database, doc! { "create": MIGRATIONS }).await?;
-    for Collection { name, validator, indexes } in schema::collections() {
-        create(database, doc! { "create": name, "validator": validator }).await?;
-        if !indexes.is_empty() {
-            let indexes: Vec<Document> = indexes.into_iter().map(index).collect();
-            database.run_command(doc! { "createIndexes": name, "indexes": indexes }).await?;
+    for (version, step) in (1..).zip(schema::steps()).skip_while(|(version, _)| *version <= known) {
+        // First of all, older versions of the program write nothing more.
+        raise_format(database, version).await?;
+        for Collection { name, validator, indexes } in step.made {
+            // At once with what later versions give it, which takes no right that users seldom have.
+            let validator = schema::newest_validator(name).unwrap_or(validator);
+            create(database, doc! { "create": name, "validator": validator }).await?;
+            if !indexes.is_empty() {
+                let indexes: Vec<Document> = indexes.into_iter().map(index).collect();
+                database.run_command(doc! { "createIndexes": name, "indexes": indexes }).await?;
+            }
         }
+        for (name, validator) in step.validators {
+            if validator_of(database, name).await?.as_ref() != Some(&validator) {
+                database.run_command(doc! { "collMod": name, "validator": validator }).await?;
+            }
+        }
+        if version == 1 {
+            let time = DateTime::from_millis(0);
+            let empty = doc! { "_id": head::ID, "sequence": 0_i64, "time": time, "commits": 0_i64, "format": version };
+            insert(&database.collection(HEAD), empty).await?;
+        }
+        let note = doc! {
+            "_id": version,
+            "program": "trade-network",
+            "name": step.name,
+            "appliedAt": DateTime::now(),
+        };
+        insert(&migrations(database), note).await?;
     }
-    let empty =
-        doc! { "_id": head::ID, "sequence": 0_i64, "time": DateTime::from_millis(0), "commits": 0_i64 };
-    insert(&database.collection(HEAD), empty).await?;
-    let note = doc! {
-        "_id": VERSION,
-        "program": "trade-network",
-        "name": "collections, validators and indexes",
-        "appliedAt": DateTime::now(),
-    };
-    insert(&migrations(database), note).await
+    Ok(())
+}
+
+async fn validator_of(database: &Database, name: &str) -> Result<Option<Document>, Error> {
+    let mut found = database.list_collections().filter(doc! { "name": name }).await?;
+    Ok(found.try_next().await?.and_then(|collection| collection.options.validator))
+}
+
+async fn raise_format(database: &Database, version: i32) -> Result<(), Error> {
+    let older = doc! { "_id": head::ID, "format": { "$lt": version } };
+    let raised = doc! { "$set": { "format": version } };
+    database.collection::<Document>(HEAD).update_one(older, raised).await.map(drop)
 }
 
 /// Changes nothing, and is refused to whoever may not change anything.

@@ -7,6 +7,10 @@
 use mongodb::bson::{Bson, Document, doc};
 use trade_core::resource::{CargoStatus, MovementReason, Settlement, TradeStatus};
 
+/// The newest version of the collections, which is also the format that the head of the log names: what an older version
+/// of the program cannot read, or would write otherwise, has another one.
+pub(crate) const VERSION: i32 = 2;
+
 pub(crate) const HEAD: &str = "head";
 pub(crate) const STATIONS: &str = "stations";
 pub(crate) const STOCK: &str = "stock";
@@ -66,15 +70,54 @@ fn string() -> Document {
     doc! { "bsonType": "string" }
 }
 
+/// What a version changes: collections that it makes, and validators that it gives to those that are there.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) name: &'static str,
+    pub(crate) made: Vec<Collection>,
+    pub(crate) validators: Vec<(&'static str, Document)>,
+}
+
+/// The steps from nothing on; the place of each, from 1, is its version. One that was released never changes.
+pub(crate) fn steps() -> [Step; VERSION as usize] {
+    let collections = || [stations(), trades(), cargo()].into_iter();
+    let metadata = |Collection { name, validator, .. }| (name, with_metadata(validator));
+    [
+        Step { name: "collections, validators and indexes", made: first_collections(), validators: vec![] },
+        Step { name: "metadata", made: vec![], validators: collections().map(metadata).collect() },
+    ]
+}
+
+/// What the newest version that gives a collection another validator gives it.
+pub(crate) fn newest_validator(name: &str) -> Option<Document> {
+    let given = steps().into_iter().flat_map(|step| step.validators);
+    given.rev().find(|(of, _)| *of == name).map(|(_, validator)| validator)
+}
+
+/// The validator of the first version, and names and texts under `metadata`, where there are any.
+fn with_metadata(mut validator: Document) -> Document {
+    let texts = doc! { "bsonType": "object", "additionalProperties": { "bsonType": "string" } };
+    if let Ok(schema) = validator.get_document_mut("$jsonSchema")
+        && let Ok(properties) = schema.get_document_mut("properties")
+    {
+        properties.insert("metadata", texts);
+    }
+    validator
+}
+
+/// Every name of a collection of ours.
+pub(crate) const NAMES: [&str; 10] =
+    [HEAD, STATIONS, STOCK, TRADES, CARGO, LEDGER, HISTORY, LOG, RECEIPTS, PIECES];
+
 /// Everything of version 1.
-pub(crate) fn collections() -> Vec<Collection> {
+fn first_collections() -> Vec<Collection> {
     let plain = |name, validator| Collection { name, validator, indexes: Vec::new() };
     vec![
         plain(
             HEAD,
             of_type(
-                &["sequence", "time", "commits"],
-                doc! { "sequence": count(), "time": date(), "commits": count() },
+                &["sequence", "time", "commits", "format"],
+                doc! { "sequence": count(), "time": date(), "commits": count(), "format": { "bsonType": "int" } },
             ),
         ),
         stations(),

@@ -52,7 +52,8 @@ async fn a_log_of_large_steps_is_read_to_its_end_whatever_is_asked_for() {
             let Some(newest) = records.last() else { break };
             assert!(records.len() <= records_max);
             // The last one alone may hold more than what was left.
-            let before = records[..records.len() - 1].iter().map(|record| record.step.encode().len());
+            let before =
+                records[..records.len() - 1].iter().map(|record| record.step.encode().unwrap().len());
             assert!(before.sum::<usize>() < bytes_max.max(1));
             position = newest.last;
             steps.extend(records.into_iter().map(|record| record.step.stations[0].station_id.clone()));

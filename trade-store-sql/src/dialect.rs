@@ -4,6 +4,7 @@
 //! braces and is replaced, as the table in [`Dialect::word`] shows. All text is constant: values are bound, never
 //! written into a statement.
 
+use crate::layouts;
 use std::fmt::Write;
 use std::sync::{Arc, OnceLock};
 
@@ -110,10 +111,12 @@ impl Dialect {
     ///   list, counted from [`Dialect::first_place`]) and `value`, or `a` and `b`;
     /// - `bytes:EXPRESSION`: the bytes of a text in hexadecimal;
     /// - `oldest`: which receipts are removed: older than parameter 1, up to parameter 2 of them;
+    /// - `row:NAME`: the columns of a layout, the same for all;
     /// - `int`, `text`, `bytes`: a value that is absent, of that kind.
     fn word(self, word: &str) -> String {
         let (name, of) = word.split_once(':').unwrap_or((word, ""));
         let worded = match self {
+            _ if name == "row" => layouts::selected(of),
             #[cfg(feature = "sqlite")]
             Self::Sqlite => sqlite_word(name, of),
             #[cfg(feature = "postgres")]

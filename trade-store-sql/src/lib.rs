@@ -18,7 +18,7 @@
 //! // let url = "sqlite://network.db";
 //! let store = Arc::new(SqliteStore::open(&url).await?);
 //! let service = TradeService::start(store.clone()).await?;
-//! let station = CreateStation { station_id: "ceres".try_into()?, name: None, items: vec![] };
+//! let station = CreateStation::new("ceres".try_into()?);
 //! service.submit(Request::new(Command::CreateStation(station))).await?;
 //!
 //! let all = InventoryQuery { items: vec![], after: None, limit: 10 };
@@ -43,6 +43,7 @@ mod engine;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod hosts;
 mod lane;
+mod layouts;
 mod migrations;
 #[cfg(feature = "mysql")]
 mod mysql;

@@ -1,30 +1,31 @@
 //! The steps that bring a schema up to date, and what was applied of them.
 
 use crate::engine::Engine;
+use crate::rows;
 use sha2::{Digest, Sha256};
 use trade_core::store::{StoreError, StoreErrorKind};
 
 /// The operation in errors.
 pub(crate) const OPERATION: &str = "migrate";
 
+/// The newest version of the schema, which is also the format that the head of the log names: what an older version of
+/// the program cannot read, or would write otherwise, has another one.
+pub(crate) const VERSION: usize = 2;
+
 /// Every step from nothing on; its place, from 1, is its version. A step that was released never changes.
 #[derive(Debug)]
-pub(crate) struct Migrations<const N: usize>(pub(crate) [&'static str; N]);
+pub(crate) struct Migrations(pub(crate) [&'static str; VERSION]);
 
-impl<const N: usize> Migrations<N> {
+impl Migrations {
     /// The number of steps that are applied, from their versions and checksums in order, each of which must be ours.
     ///
     /// # Errors
-    /// `Unsupported` where one is not.
+    /// `NewerVersion` where there are more, `Unsupported` where one is not ours.
     pub(crate) fn known<E: Engine>(&self, applied: &[(i64, Vec<u8>)]) -> Result<usize, StoreError> {
         let refused = |detail| Err(StoreError::new(StoreErrorKind::Unsupported, E::NAME, OPERATION, detail));
         for (index, (version, checksum)) in applied.iter().enumerate() {
             match self.0.get(index) {
-                None => {
-                    return refused(format!(
-                        "schema version {version} was applied, this program knows versions up to {N}: use a newer one"
-                    ));
-                }
+                None => return Err(rows::newer::<E>(OPERATION, *version)),
                 Some(sql) if *checksum != checksum_of(sql) => {
                     return refused(format!("schema version {version} is not the one this program knows"));
                 }
@@ -41,8 +42,10 @@ impl<const N: usize> Migrations<N> {
     pub(crate) fn refuse_older<E: Engine>(&self, known: usize) -> Result<(), StoreError> {
         let detail = match known {
             0 => "it holds no trade network".to_owned(),
-            known if known < N => {
-                format!("the schema has version {known}, this program needs {N}, and is not to change it")
+            known if known < VERSION => {
+                format!(
+                    "the schema has version {known}, this program needs {VERSION}, and is not to change it"
+                )
             }
             _ => return Ok(()),
         };

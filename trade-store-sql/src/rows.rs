@@ -4,6 +4,8 @@
 
 use crate::commit::Defect;
 use crate::engine::Engine;
+use crate::layouts::at;
+use crate::migrations::VERSION;
 use serde::Deserialize;
 use std::fmt::Display;
 use trade_core::command::{Fingerprint, RequestId};
@@ -12,21 +14,33 @@ use trade_core::resource::{
     StockLevel, Trade, TradeStatus,
 };
 use trade_core::store::{Head, LedgerPosition, Receipt, Span, StoreError, StoreErrorKind};
-use trade_core::values::{Label, Quantity, ShipmentId, StationId, Timestamp, TransactionId, from_stored};
+use trade_core::values::{
+    Label, Metadata, Quantity, ShipmentId, StationId, Timestamp, TransactionId, from_stored,
+};
 
-/// What is wrong with a row.
+/// Why a row cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct DamagedRow(pub(crate) String);
+pub(crate) enum Unreadable {
+    /// No version has written it.
+    Damaged(String),
+    /// The schema was brought up to this version, which is newer.
+    Newer(i64),
+}
 
-pub(crate) type Decoded<T> = Result<T, DamagedRow>;
+impl Unreadable {
+    pub(crate) fn damaged(detail: impl Into<String>) -> Self {
+        Self::Damaged(detail.into())
+    }
+}
+
+pub(crate) type Decoded<T> = Result<T, Unreadable>;
 
 /// The place that stands for `transit` in a ledger row.
 pub(crate) const TRANSIT: i64 = 0;
 /// The place that stands for `world`.
 pub(crate) const WORLD: i64 = -1;
 
-/// The columns of a row, by their place: numbers from [`NUMBERS`], texts from [`TEXTS`], bytes from [`BYTES`], each
-/// kind in the order that the functions below name; [`KIND`] tells what a row is where several kinds are mixed.
+/// The columns of a row, by their places: see [`crate::layouts`].
 pub trait Columns {
     /// A number.
     ///
@@ -47,21 +61,12 @@ pub trait Columns {
     fn bytes(&self, at: usize) -> Result<Option<&[u8]>, sqlx::Error>;
 }
 
-/// The place of the first of seven numbers.
-pub(crate) const NUMBERS: usize = 0;
-/// The place of the first of six texts.
-pub(crate) const TEXTS: usize = 7;
-/// The place of the first of three times bytes.
-pub(crate) const BYTES: usize = 13;
-/// The place of the number that tells kinds apart.
-pub(crate) const KIND: usize = 16;
-
-fn unreadable(at: usize) -> impl Fn(sqlx::Error) -> DamagedRow {
-    move |error| DamagedRow(format!("column {at} cannot be read: {error}"))
+fn unreadable(at: usize) -> impl Fn(sqlx::Error) -> Unreadable {
+    move |error| Unreadable::damaged(format!("column {at} cannot be read: {error}"))
 }
 
-fn absent(at: usize) -> impl Fn() -> DamagedRow {
-    move || DamagedRow(format!("column {at} is empty"))
+fn absent(at: usize) -> impl Fn() -> Unreadable {
+    move || Unreadable::damaged(format!("column {at} is empty"))
 }
 
 /// The number in a place.
@@ -85,6 +90,14 @@ pub(crate) fn maybe_count(row: &impl Columns, at: usize) -> Decoded<Option<u64>>
 
 fn moment(row: &impl Columns, at: usize) -> Decoded<Timestamp> {
     time(number(row, at)?)
+}
+
+fn maybe_moment(row: &impl Columns, at: usize) -> Decoded<Option<Timestamp>> {
+    maybe_number(row, at)?.map(time).transpose()
+}
+
+fn maybe_label(field: &'static str, row: &impl Columns, at: usize) -> Decoded<Option<Label>> {
+    maybe_string(row, at)?.map(|label| text(field, label)).transpose()
 }
 
 fn string(row: &impl Columns, at: usize) -> Decoded<&str> {
@@ -115,7 +128,7 @@ pub(crate) fn stored(number: u64) -> i64 {
 
 /// A number as the domain keeps it.
 pub(crate) fn unsigned(number: i64) -> Decoded<u64> {
-    u64::try_from(number).map_err(|_| DamagedRow(format!("{number} is negative")))
+    u64::try_from(number).map_err(|_| Unreadable::damaged(format!("{number} is negative")))
 }
 
 pub(crate) fn time(millis: i64) -> Decoded<Timestamp> {
@@ -130,13 +143,13 @@ where
     from_stored(text).map_err(damaged(field))
 }
 
-fn damaged<E: Display>(field: &'static str) -> impl Fn(E) -> DamagedRow {
-    move |error| DamagedRow(format!("{field} {error}"))
+fn damaged<E: Display>(field: &'static str) -> impl Fn(E) -> Unreadable {
+    move |error| Unreadable::damaged(format!("{field} {error}"))
 }
 
 fn word<T>(field: &'static str, code: i64, from_code: impl Fn(u8) -> Option<T>) -> Decoded<T> {
     let known = u8::try_from(code).ok().and_then(from_code);
-    known.ok_or_else(|| DamagedRow(format!("{field} has no value {code}")))
+    known.ok_or_else(|| Unreadable::damaged(format!("{field} has no value {code}")))
 }
 
 /// Lines as a row keeps them.
@@ -144,54 +157,69 @@ pub(crate) fn lines_text(lines: &Lines) -> Result<String, Defect> {
     serde_json::to_string(lines).map_err(|error| Defect(format!("lines cannot be written: {error}")))
 }
 
+/// Metadata as a row keeps it.
+pub(crate) fn metadata_text(metadata: Option<&Metadata>) -> Result<Option<String>, Defect> {
+    let text = metadata.map(serde_json::to_string).transpose();
+    text.map_err(|error| Defect(format!("metadata cannot be written: {error}")))
+}
+
+fn metadata(row: &impl Columns, at: usize) -> Decoded<Option<Metadata>> {
+    maybe_string(row, at)?.map(serde_json::from_str).transpose().map_err(damaged("metadata"))
+}
+
 fn lines(text: &str) -> Decoded<Lines> {
     let lines: Vec<Line> = serde_json::from_str(text).map_err(damaged("lines"))?;
     Ok(Lines::from_stored(lines))
 }
 
-/// Numbers: sequence, time.
+/// A newer version writes what this one cannot read, so that it shall not write either.
 pub(crate) fn head(row: &impl Columns) -> Decoded<Head> {
-    Ok(Head { sequence: count(row, NUMBERS)?, time: moment(row, NUMBERS + 1)? })
+    match number(row, at!(HEAD.number "format"))? {
+        newer if newer > stored(VERSION as u64) => Err(Unreadable::Newer(newer)),
+        _ => Ok(Head {
+            sequence: count(row, at!(HEAD.number "sequence"))?,
+            time: moment(row, at!(HEAD.number "time"))?,
+        }),
+    }
 }
 
-/// Numbers: sequence, settlement, status, expires_at, created_at, updated_at, version. Texts: id, buyer, seller, lines.
 pub(crate) fn trade(row: &impl Columns) -> Decoded<Trade> {
-    let transaction_id: TransactionId = named("trade id", row, TEXTS)?;
-    let items = lines(string(row, TEXTS + 3)?)?;
+    let transaction_id: TransactionId = named("trade id", row, at!(TRADE.text "id"))?;
+    let items = lines(string(row, at!(TRADE.text "lines"))?)?;
     Ok(Trade {
         shipment_id: ShipmentId::of_trade(&transaction_id),
         transaction_id,
-        buyer: named("buyer", row, TEXTS + 1)?,
-        seller: named("seller", row, TEXTS + 2)?,
+        buyer: named("buyer", row, at!(TRADE.text "buyer"))?,
+        seller: named("seller", row, at!(TRADE.text "seller"))?,
         totals: items.totals().map_err(damaged("lines"))?,
         items,
-        settlement: word("settlement", number(row, NUMBERS + 1)?, Settlement::from_code)?,
-        status: word("trade status", number(row, NUMBERS + 2)?, TradeStatus::from_code)?,
-        expires_at: maybe_number(row, NUMBERS + 3)?.map(time).transpose()?,
-        created_at: moment(row, NUMBERS + 4)?,
-        updated_at: moment(row, NUMBERS + 5)?,
-        version: count(row, NUMBERS + 6)?,
+        settlement: word("settlement", number(row, at!(TRADE.number "settlement"))?, Settlement::from_code)?,
+        status: word("trade status", number(row, at!(TRADE.number "status"))?, TradeStatus::from_code)?,
+        expires_at: maybe_moment(row, at!(TRADE.number "expires_at"))?,
+        metadata: metadata(row, at!(TRADE.text "metadata"))?,
+        created_at: moment(row, at!(TRADE.number "created_at"))?,
+        updated_at: moment(row, at!(TRADE.number "updated_at"))?,
+        version: count(row, at!(TRADE.number "version"))?,
     })
 }
 
-/// Numbers: sequence, status, eta, requested_eta, created_at, updated_at, version. Texts: own id, trade's id, origin,
-/// destination, lines, location.
 pub(crate) fn cargo(row: &impl Columns) -> Decoded<Cargo> {
-    let (shipment_id, transaction_id) = shipment(maybe_string(row, TEXTS)?, maybe_string(row, TEXTS + 1)?)?;
-    let location = maybe_string(row, TEXTS + 5)?;
+    let own_id = maybe_string(row, at!(CARGO.text "own_id"))?;
+    let (shipment_id, transaction_id) = shipment(own_id, maybe_string(row, at!(CARGO.text "trade"))?)?;
     Ok(Cargo {
-        shipment_id: shipment_id.ok_or_else(|| DamagedRow("a shipment without id and trade".into()))?,
+        shipment_id: shipment_id.ok_or_else(|| Unreadable::damaged("a shipment without id and trade"))?,
         transaction_id,
-        origin: named("origin", row, TEXTS + 2)?,
-        destination: named("destination", row, TEXTS + 3)?,
-        items: lines(string(row, TEXTS + 4)?)?,
-        status: word("cargo status", number(row, NUMBERS + 1)?, CargoStatus::from_code)?,
-        eta: moment(row, NUMBERS + 2)?,
-        location: location.map(|label| text::<Label>("location", label)).transpose()?,
-        requested_eta: maybe_number(row, NUMBERS + 3)?.map(time).transpose()?,
-        created_at: moment(row, NUMBERS + 4)?,
-        updated_at: moment(row, NUMBERS + 5)?,
-        version: count(row, NUMBERS + 6)?,
+        origin: named("origin", row, at!(CARGO.text "origin"))?,
+        destination: named("destination", row, at!(CARGO.text "destination"))?,
+        items: lines(string(row, at!(CARGO.text "lines"))?)?,
+        status: word("cargo status", number(row, at!(CARGO.number "status"))?, CargoStatus::from_code)?,
+        eta: moment(row, at!(CARGO.number "eta"))?,
+        location: maybe_label("location", row, at!(CARGO.text "location"))?,
+        requested_eta: maybe_moment(row, at!(CARGO.number "requested_eta"))?,
+        metadata: metadata(row, at!(CARGO.text "metadata"))?,
+        created_at: moment(row, at!(CARGO.number "created_at"))?,
+        updated_at: moment(row, at!(CARGO.number "updated_at"))?,
+        version: count(row, at!(CARGO.number "version"))?,
     })
 }
 
@@ -205,51 +233,52 @@ fn shipment(id: Option<&str>, trade: Option<&str>) -> Decoded<(Option<ShipmentId
     Ok((shipment_id, transaction_id))
 }
 
-/// Numbers: sequence, item_count, updated_at, version. Texts: id, name, on_hand_total.
 pub(crate) fn station(row: &impl Columns) -> Decoded<Station> {
-    let name = maybe_string(row, TEXTS + 1)?;
+    let on_hand_total = string(row, at!(STATION.text "on_hand_total"))?;
     Ok(Station {
-        station_id: named("station id", row, TEXTS)?,
-        name: name.map(|label| text("name", label)).transpose()?,
-        on_hand_total: string(row, TEXTS + 2)?.parse().map_err(damaged("on_hand_total"))?,
-        item_count: count(row, NUMBERS + 1)?,
-        updated_at: moment(row, NUMBERS + 2)?,
-        version: count(row, NUMBERS + 3)?,
+        station_id: named("station id", row, at!(STATION.text "id"))?,
+        name: maybe_label("name", row, at!(STATION.text "name"))?,
+        metadata: metadata(row, at!(STATION.text "metadata"))?,
+        on_hand_total: on_hand_total.parse().map_err(damaged("on_hand_total"))?,
+        item_count: count(row, at!(STATION.number "item_count"))?,
+        updated_at: moment(row, at!(STATION.number "updated_at"))?,
+        version: count(row, at!(STATION.number "version"))?,
     })
 }
 
-/// Numbers: any, on_hand, reserved, incoming.
 pub(crate) fn level(row: &impl Columns) -> Decoded<StockLevel> {
     Ok(StockLevel {
-        on_hand: count(row, NUMBERS + 1)?,
-        reserved: count(row, NUMBERS + 2)?,
-        incoming: count(row, NUMBERS + 3)?,
+        on_hand: count(row, at!(ITEM.number "on_hand"))?,
+        reserved: count(row, at!(ITEM.number "reserved"))?,
+        incoming: count(row, at!(ITEM.number "incoming"))?,
     })
 }
 
-/// As [`level`], and texts: item.
 pub(crate) fn item(row: &impl Columns) -> Decoded<StockItem> {
-    Ok(StockItem { item_id: named("item", row, TEXTS)?, level: level(row)? })
+    Ok(StockItem { item_id: named("item", row, at!(ITEM.text "item"))?, level: level(row)? })
 }
 
-/// Numbers: sequence, place.
 pub(crate) fn ledger_position(row: &impl Columns) -> Decoded<LedgerPosition> {
-    let index = u32::try_from(number(row, NUMBERS + 1)?).map_err(damaged("place"))?;
-    Ok(LedgerPosition { sequence: count(row, NUMBERS)?, index })
+    let index = u32::try_from(number(row, at!(LEDGER.number "place"))?).map_err(damaged("place"))?;
+    Ok(LedgerPosition { sequence: count(row, at!(LEDGER.number "sequence"))?, index })
 }
 
-/// Numbers: sequence, place, time, quantity, from, to, reason. Texts: item, from's id, to's id, cargo's own id, trade's id.
 pub(crate) fn ledger_entry(row: &impl Columns) -> Decoded<LedgerEntry> {
-    let (shipment_id, transaction_id) =
-        shipment(maybe_string(row, TEXTS + 3)?, maybe_string(row, TEXTS + 4)?)?;
+    let own_cargo = maybe_string(row, at!(LEDGER.text "own_cargo"))?;
+    let (shipment_id, transaction_id) = shipment(own_cargo, maybe_string(row, at!(LEDGER.text "trade"))?)?;
+    let [from, to] = [
+        (number(row, at!(LEDGER.number "from"))?, maybe_string(row, at!(LEDGER.text "from_station"))?),
+        (number(row, at!(LEDGER.number "to"))?, maybe_string(row, at!(LEDGER.text "to_station"))?),
+    ];
+    let quantity = count(row, at!(LEDGER.number "quantity"))?;
     Ok(LedgerEntry {
-        sequence: count(row, NUMBERS)?,
-        time: moment(row, NUMBERS + 2)?,
-        item_id: named("item", row, TEXTS)?,
-        quantity: Quantity::new(count(row, NUMBERS + 3)?).map_err(damaged("quantity"))?,
-        from: place(number(row, NUMBERS + 4)?, maybe_string(row, TEXTS + 1)?)?,
-        to: place(number(row, NUMBERS + 5)?, maybe_string(row, TEXTS + 2)?)?,
-        reason: word("reason", number(row, NUMBERS + 6)?, MovementReason::from_code)?,
+        sequence: count(row, at!(LEDGER.number "sequence"))?,
+        time: moment(row, at!(LEDGER.number "time"))?,
+        item_id: named("item", row, at!(LEDGER.text "item"))?,
+        quantity: Quantity::new(quantity).map_err(damaged("quantity"))?,
+        from: place(from.0, from.1)?,
+        to: place(to.0, to.1)?,
+        reason: word("reason", number(row, at!(LEDGER.number "reason"))?, MovementReason::from_code)?,
         transaction_id,
         shipment_id,
     })
@@ -260,33 +289,46 @@ fn place(code: i64, station: Option<&str>) -> Decoded<Place> {
         (TRANSIT, _) => Ok(Place::Transit),
         (WORLD, _) => Ok(Place::World),
         (_, Some(id)) => Ok(Place::Station(text::<StationId>("place", id)?)),
-        (code, None) => Err(DamagedRow(format!("there is no station {code}"))),
+        (code, None) => Err(Unreadable::damaged(format!("there is no station {code}"))),
     }
 }
 
-/// Numbers: time, first, last. Bytes: request, fingerprint, answer.
 pub(crate) fn receipt(row: &impl Columns) -> Decoded<Receipt> {
     let id = |field, at| {
         let id = <[u8; 16]>::try_from(bytes(row, at)?);
-        id.map_err(|_| DamagedRow(format!("{field} is not of 16 bytes")))
+        id.map_err(|_| Unreadable::damaged(format!("{field} is not of 16 bytes")))
     };
-    let steps = match (maybe_count(row, NUMBERS + 1)?, maybe_count(row, NUMBERS + 2)?) {
+    let [first, last] = [at!(RECEIPT.number "first"), at!(RECEIPT.number "last")];
+    let steps = match (maybe_count(row, first)?, maybe_count(row, last)?) {
         (None, None) => None,
         (Some(first), Some(last)) => Some(Span { first, last }),
-        _ => return Err(DamagedRow("a receipt names one end of its steps".into())),
+        _ => return Err(Unreadable::damaged("a receipt names one end of its steps")),
     };
+    let answer = at!(RECEIPT.bytes "answer");
     Ok(Receipt {
-        request: RequestId(id("request", BYTES)?),
-        fingerprint: Fingerprint(id("fingerprint", BYTES + 1)?),
-        time: moment(row, NUMBERS)?,
+        request: RequestId(id("request", at!(RECEIPT.bytes "request"))?),
+        fingerprint: Fingerprint(id("fingerprint", at!(RECEIPT.bytes "fingerprint"))?),
+        time: moment(row, at!(RECEIPT.number "time"))?,
         steps,
-        answer: row.bytes(BYTES + 2).map_err(unreadable(BYTES + 2))?.map(<[u8]>::to_vec),
+        answer: row.bytes(answer).map_err(unreadable(answer))?.map(<[u8]>::to_vec),
     })
 }
 
 /// Turns a row that cannot be read into the store's error.
-pub(crate) fn corrupt<E: Engine>(operation: &'static str) -> impl Fn(DamagedRow) -> StoreError + Copy {
-    move |DamagedRow(detail)| StoreError::new(StoreErrorKind::Corrupt, E::NAME, operation, detail)
+pub(crate) fn failed<E: Engine>(operation: &'static str) -> impl Fn(Unreadable) -> StoreError + Copy {
+    move |unreadable| match unreadable {
+        Unreadable::Damaged(detail) => StoreError::new(StoreErrorKind::Corrupt, E::NAME, operation, detail),
+        Unreadable::Newer(version) => newer::<E>(operation, version),
+    }
+}
+
+/// The error of a schema that is newer than this program.
+pub(crate) fn newer<E: Engine>(operation: &'static str, version: i64) -> StoreError {
+    let detail = format!(
+        "the schema was brought up to date by a newer version: it has version {version}, and {VERSION} is the newest \
+         one known"
+    );
+    StoreError::new(StoreErrorKind::NewerVersion, E::NAME, operation, detail)
 }
 
 /// The shipment as a lookup finds it: by its own id, or by the trade in its name.

@@ -6,7 +6,7 @@ mod common;
 
 use common::*;
 use std::sync::Arc;
-use trade_core::command::{Command, Precondition, Request, UpdateCargo};
+use trade_core::command::{Command, Request};
 use trade_core::resource::CargoStatus;
 use trade_core::service::TradeService;
 use trade_core::verify::{VerifyError, verify};
@@ -58,14 +58,8 @@ async fn difference_after<S: Site>(sql: &'static str) -> String {
     }
     let trade = sale("T-1", "ceres", "luna", &[("tea", 1)]);
     service.submit(Request::new(Command::InitiateTrade(trade))).await.unwrap();
-    let depart = UpdateCargo {
-        shipment_id: "shipment-T-1".try_into().unwrap(),
-        status: Some(CargoStatus::InTransit),
-        eta: None,
-        location: None,
-        precondition: Precondition::None,
-    };
-    service.submit(Request::new(Command::UpdateCargo(depart))).await.unwrap();
+    let depart = move_cargo(&"shipment-T-1".try_into().unwrap(), CargoStatus::InTransit);
+    service.submit(Request::new(depart)).await.unwrap();
     service.shutdown().await;
     verify(&*store).await.unwrap();
     site.run(sql).await.unwrap();

@@ -72,7 +72,7 @@ async fn a_damaged_row_is_told_as_such() {
     let store = folder.open().await;
     store.commit(&opened(&store, at(0), &["ceres", "luna"], &["tea"]).await).await.unwrap();
     let mut connection = folder.connection().await;
-    connection.execute("UPDATE tn_log SET record = x'ff00ff00' WHERE last = 2").await.unwrap();
+    connection.execute("UPDATE tn_log SET record = x'0200ff00' WHERE last = 2").await.unwrap();
     connection.execute("UPDATE tn_station SET on_hand_total = 'much' WHERE id = 'luna'").await.unwrap();
     assert_eq!(store.read(0, 1, 1).await.unwrap().len(), 1);
     assert_eq!(store.read(0, 10, usize::MAX).await.unwrap_err().kind, StoreErrorKind::Corrupt);
@@ -134,12 +134,12 @@ async fn a_newer_schema_is_refused_and_left_as_it_was() {
     folder.open().await.close().await;
     let mut connection = folder.connection().await;
     connection.execute("PRAGMA journal_mode = DELETE").await.unwrap();
-    connection.execute("INSERT INTO tn_schema (version, checksum) VALUES (2, x'00')").await.unwrap();
+    connection.execute("INSERT INTO tn_schema (version, checksum) VALUES (3, x'00')").await.unwrap();
     connection.close().await.unwrap();
     let before = fs::read(folder.file()).unwrap();
     let error = SqliteStore::open(&folder.url()).await.unwrap_err();
-    assert_eq!(error.kind, StoreErrorKind::Unsupported);
-    assert!(error.to_string().contains("schema version 2"), "{error}");
+    assert_eq!(error.kind, StoreErrorKind::NewerVersion);
+    assert!(error.to_string().contains("it has version 3"), "{error}");
     assert_eq!(fs::read(folder.file()).unwrap(), before);
 }
 

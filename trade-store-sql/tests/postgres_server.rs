@@ -90,17 +90,18 @@ async fn processes_that_start_at_once_make_one_schema() {
     let mut connection = database.connection().await;
     let steps: i64 =
         sqlx::query_scalar("SELECT count(*) FROM tn_schema").fetch_one(&mut connection).await.unwrap();
-    assert_eq!(steps, 1);
-    for (sql, told) in [
-        ("INSERT INTO tn_schema VALUES (2, '\\x00')", "schema version 2"),
+    assert_eq!(steps, 2);
+    for (sql, kind, told) in [
+        ("INSERT INTO tn_schema VALUES (3, '\\x00')", StoreErrorKind::NewerVersion, "it has version 3"),
         (
-            "DELETE FROM tn_schema WHERE version = 2; UPDATE tn_schema SET checksum = '\\x00'",
+            "DELETE FROM tn_schema WHERE version = 3; UPDATE tn_schema SET checksum = '\\x00'",
+            StoreErrorKind::Unsupported,
             "schema version 1",
         ),
     ] {
         connection.execute(sqlx::raw_sql(sql)).await.unwrap();
         let error = refused(&database.url()).await;
-        assert_eq!(error.kind, StoreErrorKind::Unsupported);
+        assert_eq!(error.kind, kind);
         assert!(error.detail.contains(told), "{error}");
     }
 }

@@ -35,7 +35,7 @@ async fn the_schema_refuses_what_the_rules_would_never_write<S: Site>() {
         "UPDATE tn_cargo SET trade = NULL",
         "UPDATE tn_cargo SET id = 'one'",
         "UPDATE tn_station SET item_count = -1",
-        "INSERT INTO tn_head VALUES (2, 0, 0)",
+        "INSERT INTO tn_head VALUES (2, 0, 0, 1)",
     ] {
         let error = site.run(sql).await.unwrap_err();
         let kind = error.as_database_error().unwrap().kind();

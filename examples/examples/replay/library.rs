@@ -90,15 +90,15 @@ fn made(created: bool) -> Made {
 impl Target for Library {
     async fn create_station(&self, opening: &Opening) -> Result<Made, Failure> {
         let Opening { station, name, items } = opening;
-        let command =
-            CreateStation { station_id: station.clone(), name: Some(name.clone()), items: items.clone() };
+        let (name, items) = (Some(name.clone()), items.clone());
+        let command = CreateStation { name, items, ..CreateStation::new(station.clone()) };
         match self.submit(Request::new(Command::CreateStation(command))).await {
             Ok(_) => Ok(Made::Now),
             Err(ServiceError::Rejected(Rejection::StationExists(_))) => {
                 let query = InventoryQuery { items: Vec::new(), after: None, limit: 1 };
                 let (found, _) = self.page(station, &query).await?;
                 match found.name {
-                    Some(found) if found == *name => Ok(Made::Before),
+                    Some(found) if found == opening.name => Ok(Made::Before),
                     other => Err(Failure::other_replay(opening, other.as_ref().map(|name| name.as_str()))),
                 }
             }

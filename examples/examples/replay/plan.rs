@@ -7,8 +7,8 @@ use super::line::{Goods, Meaning, Reason, Record, is_no_goods, meaning};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
-use trade_core::command::{AdjustInventory, Adjustment, AdjustmentReason, InitiateTrade, Precondition};
-use trade_core::resource::{Line, Lines, Settlement};
+use trade_core::command::{AdjustInventory, Adjustment, AdjustmentReason, InitiateTrade};
+use trade_core::resource::{Line, Lines};
 use trade_core::values::{InvalidValue, ItemId, Label, Quantity, StationId, TransactionId};
 
 /// The most lines of one command, by the network's rules.
@@ -251,24 +251,15 @@ impl Draft {
     fn action(self, warehouse: &StationId, order: Order) -> Result<Action, Box<dyn std::error::Error>> {
         let (id, first, back, items, lines) = match self {
             Self::Adjust(adjustments) => {
-                let station_id = warehouse.clone();
-                let precondition = Precondition::None;
-                return Ok(Action::Adjust(AdjustInventory { station_id, adjustments, precondition }));
+                return Ok(Action::Adjust(AdjustInventory::new(warehouse.clone(), adjustments)));
             }
             Self::Trade { id, first, back, items, lines } => (id, first, back, items, lines),
         };
         let (buyer, seller) =
             if back { (warehouse.clone(), first.party) } else { (first.party, warehouse.clone()) };
-        let trade = InitiateTrade {
-            transaction_id: id,
-            buyer,
-            seller,
-            items: Lines::new(items)?,
-            settlement: Settlement::Immediate,
-            expires_at: None,
-            // The goods of an invoice left with it; `createdAt` is the network's clock, and tells when it was replayed.
-            eta: first.time.at(order),
-        };
+        // The goods of an invoice left with it; `createdAt` is the network's clock, and tells when it was replayed.
+        let eta = first.time.at(order);
+        let trade = InitiateTrade { eta, ..InitiateTrade::new(id, buyer, seller, Lines::new(items)?) };
         Ok(Action::Trade { trade, back, lines })
     }
 }
@@ -343,8 +334,7 @@ impl Stock {
                     let delta = trade_core::values::Delta::new(i64::try_from(quantity.units())?)?;
                     adjustments.push(Adjustment { item_id: item_id.clone(), delta, reason: received });
                 }
-                let precondition = Precondition::None;
-                top_ups.push(AdjustInventory { station_id: station.clone(), adjustments, precondition });
+                top_ups.push(AdjustInventory::new(station.clone(), adjustments));
             }
             let name = Label::new(format!("{station} of replay {digest}"))?;
             openings.push(Opening { station: station.clone(), name, items });

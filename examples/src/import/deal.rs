@@ -8,7 +8,7 @@ use super::items::{given, lines, shown};
 use super::times;
 use mongodb::bson::{Bson, Document};
 use trade_core::command::{Command, CreateTransfer, InitiateTrade};
-use trade_core::resource::{CargoStatus, Lines, Settlement, TradeStatus};
+use trade_core::resource::{CargoStatus, Lines, TradeStatus};
 use trade_core::rules;
 use trade_core::values::{InvalidValue, ShipmentId, StationId, Timestamp, TransactionId};
 
@@ -96,7 +96,10 @@ fn read_cargo(document: &Document, odd: &mut Vec<Oddity>) -> Result<Deal, Refusa
             made(trade_command(transaction_id, origin, destination, items, eta), fate)
         }
         None => made(
-            Command::CreateTransfer(CreateTransfer { shipment_id, origin, destination, items, eta }),
+            Command::CreateTransfer(CreateTransfer {
+                eta,
+                ..CreateTransfer::new(shipment_id, origin, destination, items)
+            }),
             fate,
         ),
     }
@@ -109,16 +112,8 @@ fn trade_command(
     items: Lines,
     eta: Option<Timestamp>,
 ) -> Command {
-    let settlement = Settlement::Immediate;
-    Command::InitiateTrade(InitiateTrade {
-        transaction_id,
-        buyer,
-        seller,
-        items,
-        settlement,
-        expires_at: None,
-        eta,
-    })
+    let trade = InitiateTrade::new(transaction_id, buyer, seller, items);
+    Command::InitiateTrade(InitiateTrade { eta, ..trade })
 }
 
 /// What the rules can tell from the command alone is told before anything is done.

@@ -13,8 +13,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use trade_core::clock::{Clock, ManualClock, SystemClock, UuidV7};
 use trade_core::command::{
-    AdjustInventory, Adjustment, AdjustmentReason, Command, CreateStation, Outcome, Precondition, Request,
-    UpdateCargo,
+    AdjustInventory, Adjustment, AdjustmentReason, Command, CreateStation, Outcome, Request, UpdateCargo,
 };
 use trade_core::event::Actor;
 use trade_core::resource::{Cargo, CargoStatus, Place};
@@ -205,13 +204,7 @@ impl Target {
             Failure::Failed(format!("{} is {} there, and not {}", deal.shipment, cargo.status, deal.fate))
         })?;
         for status in way {
-            let update = UpdateCargo {
-                shipment_id: deal.shipment.clone(),
-                status: Some(*status),
-                eta: None,
-                location: None,
-                precondition: Precondition::None,
-            };
+            let update = UpdateCargo { status: Some(*status), ..UpdateCargo::new(deal.shipment.clone()) };
             self.submit(Command::UpdateCargo(update)).await?;
         }
         Ok(())
@@ -267,7 +260,8 @@ fn stock_steps(plan: &StationPlan) -> Result<Vec<StockStep>, InvalidValue> {
     let (first, more) = plan.opening.split_at(plan.opening.len().min(LINES_MAX));
     let items: Result<_, InvalidValue> =
         first.iter().map(|(item, units)| Ok((item.clone(), Quantity::new(*units)?))).collect();
-    let create = CreateStation { station_id: station.clone(), name: plan.name.clone(), items: items? };
+    let (name, items) = (plan.name.clone(), items?);
+    let create = CreateStation { name, items, ..CreateStation::new(station.clone()) };
     let mut steps = vec![StockStep {
         digest: digest(first.iter().map(|(item, units)| (item, i128::from(*units)))),
         command: Command::CreateStation(create),
@@ -298,11 +292,7 @@ fn adjust(
         .collect();
     Ok(StockStep {
         digest: digest(lines.iter().map(|(item, count)| (item, i128::from(units(*count))))),
-        command: Command::AdjustInventory(AdjustInventory {
-            station_id: station.clone(),
-            adjustments: adjustments?,
-            precondition: Precondition::None,
-        }),
+        command: Command::AdjustInventory(AdjustInventory::new(station.clone(), adjustments?)),
         is_correction: sign < 0,
     })
 }

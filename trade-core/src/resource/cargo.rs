@@ -1,5 +1,5 @@
 use super::{Lines, Version, words};
-use crate::values::{Label, ShipmentId, StationId, Timestamp, TransactionId};
+use crate::values::{Label, Metadata, ShipmentId, StationId, Timestamp, TransactionId};
 use serde::{Deserialize, Serialize};
 
 words! {
@@ -54,6 +54,9 @@ pub struct Cargo {
     /// absent from JSON.
     #[serde(skip)]
     pub requested_eta: Option<Timestamp>,
+    /// What an application keeps with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Metadata>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it last changed.

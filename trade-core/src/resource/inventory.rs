@@ -1,5 +1,5 @@
 use super::Version;
-use crate::values::{ItemId, Label, StationId, Timestamp, UNITS_MAX};
+use crate::values::{ItemId, Label, Metadata, StationId, Timestamp, UNITS_MAX};
 use serde::{Deserialize, Serialize};
 
 /// What a station holds of one item, in units. `reserved ≤ on_hand`, and `on_hand + incoming` ≤ 2^53 − 1.
@@ -61,6 +61,8 @@ pub struct Station {
     pub station_id: StationId,
     /// Its name.
     pub name: Option<Label>,
+    /// What an application keeps with it.
+    pub metadata: Option<Metadata>,
     /// Σ on hand over all items, exact: past 2^53 with many items, and then capped where it is written as JSON.
     pub on_hand_total: u128,
     /// How many items it holds or held.
@@ -80,6 +82,9 @@ pub struct Inventory {
     /// Its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Label>,
+    /// What an application keeps with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Metadata>,
     /// Σ on hand over all items of the station, capped at 2^53 − 1.
     pub quantity: u64,
     /// How many items the station holds or held, listed here or not, capped at 2^53 − 1.
@@ -106,6 +111,7 @@ impl Inventory {
         Self {
             station_id: station.station_id.clone(),
             name: station.name.clone(),
+            metadata: station.metadata.clone(),
             quantity: Self::capped(station.on_hand_total),
             item_count: Self::capped(u128::from(station.item_count)),
             items,

@@ -18,7 +18,7 @@ pub type Version = u64;
 /// The position of an event in the log of a network: 1, 2, 3 … without gaps.
 pub type Sequence = u64;
 
-/// An enum that is one snake-case word everywhere: in JSON, in a query, in a row.
+/// An enum that is one word everywhere: in JSON, in a query, in a row.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$doc])*

@@ -1,5 +1,5 @@
 use super::{Lines, Version, words};
-use crate::values::{Money, ShipmentId, StationId, Timestamp, TransactionId};
+use crate::values::{Metadata, Money, ShipmentId, StationId, Timestamp, TransactionId};
 use serde::{Deserialize, Serialize};
 
 words! {
@@ -56,6 +56,9 @@ pub struct Trade {
     /// Past it, a trade whose cargo is still pending is cancelled. Only with [`Settlement::OnDelivery`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
+    /// What an application keeps with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Metadata>,
     /// When it was initiated.
     pub created_at: Timestamp,
     /// When it last changed.

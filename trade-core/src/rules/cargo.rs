@@ -1,4 +1,4 @@
-use super::shipment::{self, NewShipment, next_states, next_version};
+use super::shipment::{self, NewShipment, next_states};
 use super::{Context, Decision};
 use crate::command::{CargoOutcome, CreateTransfer, UpdateCargo};
 use crate::rejection::Rejection;
@@ -18,9 +18,9 @@ pub(super) fn check_transfer(command: &CreateTransfer) -> Result<(), Rejection> 
 }
 
 pub(super) fn check_update(command: &UpdateCargo) -> Result<(), Rejection> {
-    let UpdateCargo { shipment_id: _, status, eta, location, precondition: _ } = command;
-    if status.is_none() && eta.is_none() && location.is_none() {
-        return Err(Rejection::invalid("status", "must be given, unless ETA or location is"));
+    let UpdateCargo { shipment_id: _, status, eta, location, metadata, precondition: _ } = command;
+    if status.is_none() && eta.is_none() && location.is_none() && metadata.is_none() {
+        return Err(Rejection::invalid("status", "must be given, unless ETA, location or metadata is"));
     }
     Ok(())
 }
@@ -30,11 +30,12 @@ pub(super) fn transfer(
     command: &CreateTransfer,
     context: &Context,
 ) -> Result<Decision<CargoOutcome>, Rejection> {
-    let CreateTransfer { shipment_id, origin, destination, items, eta } = command;
+    let CreateTransfer { shipment_id, origin, destination, items, eta, metadata } = command;
     if let Some(cargo) = view.cargo(shipment_id) {
         let same = *origin == cargo.origin
             && *destination == cargo.destination
             && *eta == cargo.requested_eta
+            && *metadata == cargo.metadata
             && items.same_content(&cargo.items);
         return if same { Ok(unchanged(cargo)) } else { Err(Rejection::CargoExists(shipment_id.clone())) };
     }
@@ -48,6 +49,7 @@ pub(super) fn transfer(
         items,
         eta: *eta,
         settlement: Settlement::OnDelivery,
+        metadata: metadata.clone(),
     };
     let (cargo, step) = shipment::create(view, new, None, context)?;
     Ok(Decision { step: Some(step), outcome: CargoOutcome { created: true, cargo, trade: None } })
@@ -58,7 +60,7 @@ pub(super) fn update(
     command: &UpdateCargo,
     context: &Context,
 ) -> Result<Decision<CargoOutcome>, Rejection> {
-    let UpdateCargo { shipment_id, status, eta, location, precondition } = command;
+    let UpdateCargo { shipment_id, status, eta, location, metadata, precondition } = command;
     let cargo = view.cargo(shipment_id).ok_or_else(|| Rejection::CargoNotFound(shipment_id.clone()))?;
     if !precondition.allows(cargo.version) {
         return Err(Rejection::VersionMismatch { actual: cargo.version });
@@ -68,6 +70,7 @@ pub(super) fn update(
     let changed = Cargo {
         eta: eta.unwrap_or(cargo.eta),
         location: location.clone().or_else(|| cargo.location.clone()),
+        metadata: metadata.clone().or_else(|| cargo.metadata.clone()),
         ..Cargo::clone(cargo)
     };
     let allowed = next_states(cargo, trade.map(|trade| &**trade), context.now);
@@ -89,19 +92,7 @@ pub(super) fn update(
     if cargo.status.is_final() {
         return Err(illegal());
     }
-    Ok(stepped(tracked(changed, context), cargo))
-}
-
-/// The step of a shipment that is merely somewhere else, or later.
-fn tracked(changed: Cargo, context: &Context) -> Step {
-    Step {
-        time: context.time,
-        actor: context.actor.clone(),
-        trade: None,
-        cargo: Some(Arc::new(next_version(changed, context.time))),
-        stations: Vec::new(),
-        movements: Vec::new(),
-    }
+    Ok(stepped(shipment::tracked(changed, context), cargo))
 }
 
 fn stepped(step: Step, before: &Arc<Cargo>) -> Decision<CargoOutcome> {

@@ -1,6 +1,7 @@
 use super::stock::StockChange;
 use super::{Context, Decision};
 use crate::command::{AdjustInventory, Adjustment, CreateStation};
+use crate::event::EventType;
 use crate::rejection::Rejection;
 use crate::resource::{Inventory, MovementReason, Place, Station, StockItem, StockLevel};
 use crate::step::{Movement, Step};
@@ -19,8 +20,12 @@ pub(super) fn check_create(command: &CreateStation) -> Result<(), Rejection> {
 }
 
 pub(super) fn check_adjust(command: &AdjustInventory) -> Result<(), Rejection> {
-    if command.adjustments.is_empty() || command.adjustments.len() > LINES_MAX {
-        return Err(Rejection::invalid("adjustments", "must hold 1 to 5000 lines"));
+    let AdjustInventory { adjustments, name, metadata, .. } = command;
+    if adjustments.len() > LINES_MAX {
+        return Err(Rejection::invalid("adjustments", "must hold at most 5000 lines"));
+    }
+    if adjustments.is_empty() && name.is_none() && metadata.is_none() {
+        return Err(Rejection::invalid("adjustments", "must be given, unless name or metadata is"));
     }
     Ok(())
 }
@@ -40,7 +45,7 @@ pub(super) fn create(
     command: &CreateStation,
     context: &Context,
 ) -> Result<Decision<Arc<Inventory>>, Rejection> {
-    let CreateStation { station_id, name, items: _ } = command;
+    let CreateStation { station_id, name, metadata, items: _ } = command;
     if view.station(station_id).is_some() {
         return Err(Rejection::StationExists(station_id.clone()));
     }
@@ -59,6 +64,7 @@ pub(super) fn create(
     let station = Station {
         station_id: station_id.clone(),
         name: name.clone(),
+        metadata: metadata.clone(),
         on_hand_total: opening.values().map(|quantity| u128::from(quantity.units())).sum(),
         item_count: opening.len() as u64,
         version: 1,
@@ -74,7 +80,7 @@ pub(super) fn adjust(
     command: &AdjustInventory,
     context: &Context,
 ) -> Result<Decision<Arc<Inventory>>, Rejection> {
-    let AdjustInventory { station_id, adjustments, precondition } = command;
+    let AdjustInventory { station_id, name, metadata, adjustments, precondition } = command;
     let station = view.station(station_id).ok_or_else(|| Rejection::StationNotFound(station_id.clone()))?;
     if !precondition.allows(station.version) {
         return Err(Rejection::VersionMismatch { actual: station.version });
@@ -93,9 +99,18 @@ pub(super) fn adjust(
     };
     let deltas =
         adjustments.iter().map(|adjustment| (&adjustment.item_id, i128::from(adjustment.delta.units())));
+    let told = |before: &Inventory| Inventory {
+        name: name.clone().or_else(|| before.name.clone()),
+        metadata: metadata.clone().or_else(|| before.metadata.clone()),
+        ..before.clone()
+    };
+    let before = Inventory::new(station, Vec::new());
+    if adjustments.is_empty() && told(&before) == before {
+        return Ok(Decision { step: None, outcome: Arc::new(with_all_items(view, station_id, &before)) });
+    }
     let change = StockChange::at_station(station_id, deltas, adjustments.iter().map(movement).collect());
     let mut stations = change.apply(view, context.time)?;
-    let changed = stations.swap_remove(0);
+    let changed = told(&stations.swap_remove(0));
     let outcome = Arc::new(with_all_items(view, station_id, &changed));
     Ok(Decision { step: Some(step(context, changed, change.movements)), outcome })
 }
@@ -116,6 +131,7 @@ fn step(context: &Context, inventory: Inventory, movements: Vec<Movement>) -> St
     Step {
         time: context.time,
         actor: context.actor.clone(),
+        kinds: vec![EventType::InventoryUpdated],
         trade: None,
         cargo: None,
         stations: vec![inventory],

@@ -3,10 +3,11 @@
 use super::Context;
 use super::settlement::{DEFAULT_LEAD_TIME, Moment};
 use super::stock::StockChange;
+use crate::event::EventType;
 use crate::rejection::Rejection;
-use crate::resource::{Cargo, CargoStatus, Lines, Settlement, Trade, TradeStatus};
-use crate::step::Step;
-use crate::values::{ShipmentId, StationId, Timestamp, TransactionId, UNITS_MAX};
+use crate::resource::{Cargo, CargoStatus, Inventory, Lines, Settlement, Trade, TradeStatus};
+use crate::step::{Movement, Step};
+use crate::values::{Metadata, ShipmentId, StationId, Timestamp, TransactionId, UNITS_MAX};
 use crate::view::View;
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ pub(super) struct NewShipment<'a> {
     pub(super) items: &'a Lines,
     pub(super) eta: Option<Timestamp>,
     pub(super) settlement: Settlement,
+    pub(super) metadata: Option<Metadata>,
 }
 
 /// The step that makes a shipment, and its trade where it has one.
@@ -41,19 +43,35 @@ pub(super) fn create(
         eta: new.eta.unwrap_or_else(|| context.time.plus(DEFAULT_LEAD_TIME)),
         location: None,
         requested_eta: new.eta,
+        metadata: new.metadata,
         created_at: context.time,
         updated_at: context.time,
         version: 1,
     });
-    let step = Step {
+    let trade = trade.map(|trade| (EventType::TradeInitiated, trade));
+    let step = step(context, trade, (EventType::CargoCreated, cargo.clone()), stations, change.movements);
+    Ok((cargo, step))
+}
+
+/// A step about a shipment.
+fn step(
+    context: &Context,
+    trade: Option<(EventType, Arc<Trade>)>,
+    cargo: (EventType, Arc<Cargo>),
+    stations: Vec<Inventory>,
+    movements: Vec<Movement>,
+) -> Step {
+    let kinds = trade.iter().map(|(kind, _)| *kind).chain([cargo.0]);
+    let kinds = kinds.chain(stations.iter().map(|_| EventType::InventoryUpdated)).collect();
+    Step {
         time: context.time,
         actor: context.actor.clone(),
-        trade,
-        cargo: Some(cargo.clone()),
+        kinds,
+        trade: trade.map(|(_, trade)| trade),
+        cargo: Some(cargo.1),
         stations,
-        movements: change.movements,
-    };
-    Ok((cargo, step))
+        movements,
+    }
 }
 
 /// The states a shipment may go to by request. One whose trade has expired can only be cancelled.
@@ -80,37 +98,37 @@ pub(super) fn advance(
     to: CargoStatus,
     context: &Context,
 ) -> Result<Step, Rejection> {
-    let (moment, trade_status) = match to {
+    let completed = Some((EventType::TradeCompleted, TradeStatus::Completed));
+    let cancelled = Some((EventType::TradeCancelled, TradeStatus::Cancelled));
+    let failed = Some((EventType::TradeFailed, TradeStatus::Failed));
+    let (moment, trade_ends) = match to {
         CargoStatus::Pending => (Moment::Initiated, None),
         CargoStatus::InTransit => (Moment::Departed, None),
-        CargoStatus::Delivered => (Moment::Delivered, Some(TradeStatus::Completed)),
-        CargoStatus::Cancelled => (Moment::Cancelled, Some(TradeStatus::Cancelled)),
-        CargoStatus::Returned => (Moment::Returned, Some(TradeStatus::Cancelled)),
-        CargoStatus::Lost => (Moment::Lost, Some(TradeStatus::Failed)),
+        CargoStatus::Delivered => (Moment::Delivered, completed),
+        CargoStatus::Cancelled => (Moment::Cancelled, cancelled),
+        CargoStatus::Returned => (Moment::Returned, cancelled),
+        CargoStatus::Lost => (Moment::Lost, failed),
     };
     let settlement = trade.map_or(Settlement::OnDelivery, |trade| trade.settlement);
     let Cargo { origin, destination, items, .. } = changed;
     let change = StockChange::of_shipment(moment, settlement, origin, destination, items)?;
-    let trade = trade.zip(trade_status).map(|(trade, status)| {
-        Arc::new(Trade {
-            status,
-            updated_at: context.time,
-            version: trade.version + 1,
-            ..Trade::clone(trade)
-        })
+    let trade = trade.zip(trade_ends).map(|(trade, (kind, status))| {
+        let version = trade.version + 1;
+        (kind, Arc::new(Trade { status, updated_at: context.time, version, ..Trade::clone(trade) }))
     });
-    Ok(Step {
-        time: context.time,
-        actor: context.actor.clone(),
-        trade,
-        cargo: Some(Arc::new(next_version(Cargo { status: to, ..changed.clone() }, context.time))),
-        stations: change.apply(view, context.time)?,
-        movements: change.movements,
-    })
+    let cargo = next_version(Cargo { status: to, ..changed.clone() }, context.time);
+    let stations = change.apply(view, context.time)?;
+    Ok(step(context, trade, (EventType::CargoUpdated, Arc::new(cargo)), stations, change.movements))
+}
+
+/// The step of a shipment that is merely somewhere else, or later, or told otherwise.
+pub(super) fn tracked(changed: Cargo, context: &Context) -> Step {
+    let cargo = Arc::new(next_version(changed, context.time));
+    step(context, None, (EventType::CargoUpdated, cargo), Vec::new(), Vec::new())
 }
 
 /// The shipment as its next version.
-pub(super) fn next_version(cargo: Cargo, now: Timestamp) -> Cargo {
+fn next_version(cargo: Cargo, now: Timestamp) -> Cargo {
     Cargo { updated_at: now, version: cargo.version + 1, ..cargo }
 }
 

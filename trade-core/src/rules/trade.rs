@@ -30,7 +30,8 @@ pub(super) fn initiate(
     totals: Vec<Money>,
     context: &Context,
 ) -> Result<Decision<TradeOutcome>, Rejection> {
-    let InitiateTrade { transaction_id, buyer, seller, items, settlement, expires_at, eta } = command;
+    let InitiateTrade { transaction_id, buyer, seller, items, settlement, expires_at, eta, metadata } =
+        command;
     if let Some(trade) = view.trade(transaction_id) {
         let cargo = cargo_of(view, trade)?;
         if !is_same(command, trade, cargo) {
@@ -53,6 +54,7 @@ pub(super) fn initiate(
         status: TradeStatus::Initiated,
         shipment_id: ShipmentId::of_trade(transaction_id),
         expires_at: *expires_at,
+        metadata: metadata.clone(),
         created_at: context.time,
         updated_at: context.time,
         version: 1,
@@ -65,6 +67,7 @@ pub(super) fn initiate(
         items,
         eta: *eta,
         settlement: *settlement,
+        metadata: None,
     };
     let (cargo, step) = shipment::create(view, new, Some(trade.clone()), context)?;
     Ok(Decision { step: Some(step), outcome: TradeOutcome { created: true, trade, cargo } })
@@ -134,12 +137,14 @@ fn unchanged(trade: &Arc<Trade>, cargo: &Arc<Cargo>) -> Decision<TradeOutcome> {
 /// Whether a request for a known id asks for what was made. An ETA counts as it was asked for, since the shipment's own
 /// may have changed.
 fn is_same(command: &InitiateTrade, trade: &Trade, cargo: &Cargo) -> bool {
-    let InitiateTrade { transaction_id: _, buyer, seller, items, settlement, expires_at, eta } = command;
+    let InitiateTrade { transaction_id: _, buyer, seller, items, settlement, expires_at, eta, metadata } =
+        command;
     *buyer == trade.buyer
         && *seller == trade.seller
         && *settlement == trade.settlement
         && *expires_at == trade.expires_at
         && *eta == cargo.requested_eta
+        && *metadata == trade.metadata
         && items.same_content(&trade.items)
 }
 

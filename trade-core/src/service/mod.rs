@@ -85,7 +85,7 @@ pub enum ServiceError {
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let service = TradeService::start(Arc::new(MemoryStore::new())).await?;
-/// let station = CreateStation { station_id: "ceres".try_into()?, name: None, items: vec![] };
+/// let station = CreateStation::new("ceres".try_into()?);
 /// service.submit(Request::new(Command::CreateStation(station))).await?;
 /// assert_eq!(service.bus().newest(), 1);
 /// service.shutdown().await;

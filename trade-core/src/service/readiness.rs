@@ -53,11 +53,11 @@ impl Readiness {
     /// Commands were not stored.
     pub(super) fn failed(&self, error: &Arc<StoreError>) {
         use StoreErrorKind::{
-            Conflict, Corrupt, Internal, OutcomeUnknown, TooLarge, Unavailable, Unsupported,
+            Conflict, Corrupt, Internal, NewerVersion, OutcomeUnknown, TooLarge, Unavailable, Unsupported,
         };
         let mut failures = self.failures();
         let of_the_store = match error.kind {
-            OutcomeUnknown | Unavailable | Corrupt | Unsupported => true,
+            OutcomeUnknown | Unavailable | Corrupt | Unsupported | NewerVersion => true,
             // Others may be stored.
             Conflict | TooLarge => false,
             Internal => {

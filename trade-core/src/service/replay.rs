@@ -26,6 +26,10 @@ const BASES_ITEMS_MAX: usize = 64 * Inventory::ITEMS_MAX;
 const READ_RECORDS: usize = 512;
 const READ_BYTES: usize = 4 << 20;
 
+/// The form of what a receipt keeps of an answer, which is its first byte; the rest is JSON of [`Kept`]. A form that was
+/// released is read for good.
+const FORM: u8 = 1;
+
 /// What a receipt keeps of an answer.
 #[derive(Debug, Serialize, Deserialize)]
 struct Kept {
@@ -82,9 +86,14 @@ impl Bases {
     ) -> Option<Vec<u8>> {
         let rest = self.rest(request, outcome, steps).unwrap_or_else(|| Rest::Whole(outcome.clone()));
         let kept = Kept { name: name.cloned(), rest };
-        serde_json::to_vec(&kept)
-            .inspect_err(|error| tracing::error!(%error, "an answer cannot be kept"))
-            .ok()
+        let mut bytes = vec![FORM];
+        match serde_json::to_writer(&mut bytes, &kept) {
+            Ok(()) => Some(bytes),
+            Err(error) => {
+                tracing::error!(%error, "an answer cannot be kept");
+                None
+            }
+        }
     }
 
     /// None where the steps are not those of such an answer.
@@ -275,10 +284,23 @@ async fn steps(store: &dyn Store, span: Option<Span>) -> Result<Vec<LogRecord>, 
 }
 
 fn read(receipt: &Receipt) -> Result<Kept, ServiceError> {
-    serde_json::from_slice(receipt.answer.as_deref().unwrap_or_default()).map_err(|error| {
-        let detail = "a kept answer cannot be read";
-        failed(StoreError::new(StoreErrorKind::Corrupt, "receipts", "answer", detail).caused_by(error))
-    })
+    let error = |kind, detail: String| StoreError::new(kind, "receipts", "answer", detail);
+    let unread = match receipt.answer.as_deref().unwrap_or_default() {
+        [FORM, body @ ..] => match serde_json::from_slice(body) {
+            Ok(kept) => return Ok(kept),
+            Err(cause) => {
+                error(StoreErrorKind::Corrupt, "a kept answer cannot be read".into()).caused_by(cause)
+            }
+        },
+        [form, ..] if *form > FORM => {
+            let detail = format!(
+                "an answer was kept by a newer version: it has form {form}, and {FORM} is the newest known"
+            );
+            error(StoreErrorKind::NewerVersion, detail)
+        }
+        _ => error(StoreErrorKind::Corrupt, "a kept answer is empty, or of no form".into()),
+    };
+    Err(failed(unread))
 }
 
 fn other_step() -> ServiceError {

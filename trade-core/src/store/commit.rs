@@ -219,6 +219,7 @@ impl Commit {
 #[cfg(all(test, feature = "testing"))]
 mod tests {
     use super::*;
+    use crate::event::EventType;
     use crate::testing::fixtures::*;
 
     #[test]
@@ -226,6 +227,7 @@ mod tests {
         let log = log_of(&[open_station("a", &[("tea", 1)]), open_station("b", &[])], start_time());
         assert_eq!(log[1].first(), 2);
         let step = crate::step::Step {
+            kinds: vec![EventType::InventoryUpdated; 2],
             trade: None,
             stations: [log[0].step.stations.clone(), log[1].step.stations.clone()].concat(),
             ..(*log[0].step).clone()

@@ -15,6 +15,8 @@ pub enum StoreErrorKind {
     Corrupt,
     /// The store cannot do what is asked of it, or may not be written: use another.
     Unsupported,
+    /// A newer version of the program has written to it, or brought it up to date, and nothing landed: use that one.
+    NewerVersion,
     /// A defect: report it.
     Internal,
 }

@@ -4,14 +4,15 @@
 
 use crate::command::{
     AdjustInventory, Adjustment, AdjustmentReason, Command, CreateStation, CreateTransfer, Fingerprint,
-    Idempotency, InitiateTrade, InitiateTrades, Precondition, RequestId, UpdateCargo, UpdateTrade,
+    Idempotency, InitiateTrade, InitiateTrades, RequestId, UpdateCargo, UpdateTrade,
 };
 use crate::event::Actor;
 use crate::resource::{CargoStatus, Line, Lines, MovementReason, Settlement, StockLevel, TradeStatus};
 use crate::rules::{Context, Draft, check};
 use crate::store::LogRecord;
 use crate::values::{
-    Amount, Currency, Delta, ItemId, Label, Money, Quantity, ShipmentId, StationId, Timestamp, TransactionId,
+    Amount, Currency, Delta, ItemId, Label, Metadata, Money, Quantity, ShipmentId, StationId, Timestamp,
+    TransactionId,
 };
 use crate::view::View;
 
@@ -78,6 +79,11 @@ pub fn priced(item_id: &str, units: u64, price: &str) -> Line {
     Line { unit_price: Some(money(price, "GBP")), ..line(item_id, units) }
 }
 
+/// Metadata.
+pub fn metadata(of: &[(&str, &str)]) -> Metadata {
+    Metadata::new(of.iter().copied()).expect("metadata")
+}
+
 /// Lines without prices.
 pub fn lines(of: &[(&str, u64)]) -> Lines {
     Lines::new(of.iter().map(|(item_id, units)| line(item_id, *units)).collect()).expect("lines")
@@ -91,20 +97,12 @@ pub fn level(on_hand: u64, reserved: u64, incoming: u64) -> StockLevel {
 /// Opens a station with stock.
 pub fn open_station(id: &str, stock: &[(&str, u64)]) -> Command {
     let items = stock.iter().map(|(item_id, units)| (item(item_id), quantity(*units))).collect();
-    Command::CreateStation(CreateStation { station_id: station(id), name: None, items })
+    Command::CreateStation(CreateStation { items, ..CreateStation::new(station(id)) })
 }
 
 /// A trade of immediate settlement, to be changed at will.
 pub fn sale(id: &str, seller: &str, buyer: &str, of: &[(&str, u64)]) -> InitiateTrade {
-    InitiateTrade {
-        transaction_id: trade_id(id),
-        buyer: station(buyer),
-        seller: station(seller),
-        items: lines(of),
-        settlement: Settlement::Immediate,
-        expires_at: None,
-        eta: None,
-    }
+    InitiateTrade::new(trade_id(id), station(buyer), station(seller), lines(of))
 }
 
 /// A trade that settles on delivery, to be changed at will.
@@ -135,33 +133,17 @@ pub fn batch(atomic: bool, trades: Vec<InitiateTrade>) -> Command {
 
 /// Asks for a trade's status.
 pub fn end_trade(id: &str, status: TradeStatus) -> Command {
-    Command::UpdateTrade(UpdateTrade {
-        transaction_id: trade_id(id),
-        status,
-        precondition: Precondition::None,
-    })
+    Command::UpdateTrade(UpdateTrade::new(trade_id(id), status))
 }
 
 /// Sends goods from one station to another without a trade.
 pub fn transfer(id: &str, origin: &str, destination: &str, of: &[(&str, u64)]) -> CreateTransfer {
-    CreateTransfer {
-        shipment_id: shipment_id(id),
-        origin: station(origin),
-        destination: station(destination),
-        items: lines(of),
-        eta: None,
-    }
+    CreateTransfer::new(shipment_id(id), station(origin), station(destination), lines(of))
 }
 
 /// An update of a shipment that changes nothing yet.
 pub fn track(shipment: ShipmentId) -> UpdateCargo {
-    UpdateCargo {
-        shipment_id: shipment,
-        status: None,
-        eta: None,
-        location: None,
-        precondition: Precondition::None,
-    }
+    UpdateCargo::new(shipment)
 }
 
 /// Asks for a shipment's status.
@@ -181,11 +163,7 @@ pub fn adjustment(id: &str, deltas: &[(&str, i64)]) -> AdjustInventory {
         delta: Delta::new(*delta).expect("a delta"),
         reason: reason(MovementReason::Correction),
     };
-    AdjustInventory {
-        station_id: station(id),
-        adjustments: deltas.iter().map(line).collect(),
-        precondition: Precondition::None,
-    }
+    AdjustInventory::new(station(id), deltas.iter().map(line).collect())
 }
 
 /// The adjustment reason of a ledger reason.

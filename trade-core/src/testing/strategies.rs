@@ -12,8 +12,8 @@ use crate::command::{
 use crate::event::Actor;
 use crate::resource::{Cargo, CargoStatus, Line, Lines, Settlement, StockLevel, Trade, TradeStatus};
 use crate::values::{
-    Amount, Currency, Delta, ItemId, Label, Money, Quantity, ShipmentId, StationId, Timestamp, TransactionId,
-    UNITS_MAX,
+    Amount, Currency, Delta, ItemId, Label, Metadata, Money, Quantity, ShipmentId, StationId, Timestamp,
+    TransactionId, UNITS_MAX,
 };
 use proptest::collection::vec;
 use proptest::option::{of, weighted};
@@ -127,17 +127,25 @@ pub fn stock_level() -> impl Strategy<Value = StockLevel> {
         .prop_map(|(on_hand, reserved, incoming)| StockLevel { on_hand, reserved, incoming })
 }
 
+/// Some metadata: mostly little, sometimes as much as there may be.
+pub fn metadata() -> impl Strategy<Value = Metadata> {
+    let some = vec(("[A-Za-z0-9_.-]{1,40}", "\\PC{0,30}"), 0..=3);
+    let most = (0..Metadata::MEMBERS_MAX).map(|n| (format!("{n:040}"), "\u{1F6A2}".repeat(500)));
+    let members = prop_oneof![30 => some, 1 => Just(most.collect::<Vec<_>>())];
+    members.prop_map(|members| Metadata::new(members).expect("metadata"))
+}
+
 /// Any trade as a store may hold it, totals and all.
 pub fn trade() -> impl Strategy<Value = Trade> {
     let ends =
         (station_id(), station_id()).prop_filter("the same station", |(buyer, seller)| buyer != seller);
     let lines = lines().prop_filter_map("out of range", |lines| Some((lines.totals().ok()?, lines)));
     let times = (timestamp(), timestamp(), of(timestamp()));
-    let states = (select(Settlement::ALL), select(TradeStatus::ALL), 1..u64::MAX >> 1);
+    let states = (select(Settlement::ALL), select(TradeStatus::ALL), of(metadata()), 1..u64::MAX >> 1);
     (transaction_id(), ends, lines, states, times).prop_map(
-        |(transaction_id, (buyer, seller), (totals, items), (settlement, status, version), times)| Trade {
-            shipment_id: ShipmentId::of_trade(&transaction_id),
-            transaction_id,
+        |(id, (buyer, seller), (totals, items), (settlement, status, metadata, version), times)| Trade {
+            shipment_id: ShipmentId::of_trade(&id),
+            transaction_id: id,
             buyer,
             seller,
             items,
@@ -145,6 +153,7 @@ pub fn trade() -> impl Strategy<Value = Trade> {
             settlement,
             status,
             expires_at: times.2,
+            metadata,
             created_at: times.0.min(times.1),
             updated_at: times.0.max(times.1),
             version,
@@ -156,9 +165,9 @@ pub fn trade() -> impl Strategy<Value = Trade> {
 pub fn transfer_cargo() -> impl Strategy<Value = Cargo> {
     let ends = (station_id(), station_id()).prop_filter("the same station", |(from, to)| from != to);
     let times = (timestamp(), timestamp(), timestamp(), of(timestamp()));
-    let states = (select(CargoStatus::ALL), of(label()), 1..u64::MAX >> 1);
+    let states = (select(CargoStatus::ALL), of(label()), of(metadata()), 1..u64::MAX >> 1);
     (transfer_id(), ends, lines(), states, times).prop_map(
-        |(shipment_id, (origin, destination), items, (status, location, version), times)| Cargo {
+        |(shipment_id, (origin, destination), items, (status, location, metadata, version), times)| Cargo {
             shipment_id,
             transaction_id: None,
             origin,
@@ -168,6 +177,7 @@ pub fn transfer_cargo() -> impl Strategy<Value = Cargo> {
             eta: times.2,
             location,
             requested_eta: times.3,
+            metadata,
             created_at: times.0.min(times.1),
             updated_at: times.0.max(times.1),
             version,
@@ -245,19 +255,18 @@ impl World {
     /// Opens a station.
     pub fn create_station(self) -> impl Strategy<Value = CreateStation> {
         let stock = (self.item(), (1..=self.units_max * 3).prop_map(fixtures::quantity));
-        (self.station(), of(label()), vec(stock, 0..=5)).prop_map(|(station_id, name, items)| CreateStation {
-            station_id,
-            name,
-            items,
-        })
+        (self.station(), of(label()), weighted(0.2, metadata()), vec(stock, 0..=5)).prop_map(
+            |(station_id, name, metadata, items)| CreateStation { station_id, name, metadata, items },
+        )
     }
 
     /// Initiates a trade: sometimes one that is not allowed.
     pub fn initiate_trade(self) -> impl Strategy<Value = InitiateTrade> {
         let seconds = weighted(0.2, -60..600_i64);
         let ends = prop_oneof![30 => self.ends(), 1 => self.station().prop_map(|same| (same.clone(), same))];
-        (self.trade(), ends, self.lines(), select(Settlement::ALL), seconds, weighted(0.1, near())).prop_map(
-            |(transaction_id, (seller, buyer), items, settlement, expiry, eta)| InitiateTrade {
+        let told = (weighted(0.1, near()), weighted(0.1, metadata()));
+        (self.trade(), ends, self.lines(), select(Settlement::ALL), seconds, told).prop_map(
+            |(transaction_id, (seller, buyer), items, settlement, expiry, (eta, metadata))| InitiateTrade {
                 transaction_id,
                 buyer,
                 seller,
@@ -267,6 +276,7 @@ impl World {
                     .filter(|s| settlement == Settlement::OnDelivery || *s % 7 == 0)
                     .map(after_start),
                 eta,
+                metadata,
             },
         )
     }
@@ -286,15 +296,15 @@ impl World {
 
     /// Makes a transfer.
     pub fn create_transfer(self) -> impl Strategy<Value = CreateTransfer> {
-        (self.transfer(), self.ends(), self.lines(), weighted(0.1, near())).prop_map(
-            |(shipment_id, (origin, destination), items, eta)| CreateTransfer {
+        (self.transfer(), self.ends(), self.lines(), weighted(0.1, near()), weighted(0.1, metadata()))
+            .prop_map(|(shipment_id, (origin, destination), items, eta, metadata)| CreateTransfer {
                 shipment_id,
                 origin,
                 destination,
                 items,
                 eta,
-            },
-        )
+                metadata,
+            })
     }
 
     /// Tracks a shipment: mostly forward, sometimes to any status.
@@ -309,26 +319,32 @@ impl World {
             weighted(0.9, status),
             weighted(0.2, near()),
             weighted(0.2, label()),
+            weighted(0.1, metadata()),
             precondition(),
         )
-            .prop_map(|(shipment_id, status, eta, location, precondition)| UpdateCargo {
+            .prop_map(|(shipment_id, status, eta, location, metadata, precondition)| UpdateCargo {
                 shipment_id,
                 status,
                 eta,
                 location,
+                metadata,
                 precondition,
             })
     }
 
-    /// Adjusts one to three items of a station.
+    /// Adjusts up to three items of a station, or changes what is told of it.
     pub fn adjust_inventory(self) -> impl Strategy<Value = AdjustInventory> {
         let units = i64::try_from(self.units_max).expect("a small number");
         let delta = (-units..=units).prop_filter_map("zero", |units| Delta::new(units).ok());
         let line = (self.item(), delta, select(AdjustmentReason::ALL.to_vec()))
             .prop_map(|(item_id, delta, reason)| Adjustment { item_id, delta, reason });
-        (self.station(), vec(line, 1..=3), precondition()).prop_map(
-            |(station_id, adjustments, precondition)| AdjustInventory {
+        let told = (weighted(0.1, label()), weighted(0.1, metadata()));
+        let lines = prop_oneof![9 => vec(line, 1..=3), 1 => Just(Vec::new())];
+        (self.station(), told, lines, precondition()).prop_map(
+            |(station_id, (name, metadata), adjustments, precondition)| AdjustInventory {
                 station_id,
+                name,
+                metadata,
                 adjustments,
                 precondition,
             },

@@ -2,6 +2,7 @@
 
 mod id;
 mod label;
+mod metadata;
 mod money;
 mod quantity;
 mod timestamp;
@@ -9,6 +10,7 @@ mod timestamp;
 pub(crate) use id::ascending;
 pub use id::{ItemId, ShipmentId, StationId, TransactionId};
 pub use label::Label;
+pub use metadata::Metadata;
 pub(crate) use money::Worth;
 pub use money::{Amount, Currency, Money, MoneySum, TotalOutOfRange};
 pub use quantity::{Delta, Quantity, UNITS_MAX};

@@ -4,6 +4,7 @@ use super::View;
 use super::slot::Slot;
 use crate::hash::HashMap;
 use crate::resource::{Place, Sequence, Version};
+use crate::step::Part;
 use crate::store::{Commit, Head, LedgerWrite, LogRecord, Receipt, StockRow, StockWrite, Write};
 use crate::values::{ItemId, ShipmentId, StationId, Timestamp, ascending};
 use std::hash::Hash;
@@ -89,9 +90,10 @@ fn ledger(log: &[LogRecord]) -> Vec<LedgerWrite> {
 }
 
 fn history(log: &[LogRecord]) -> Vec<(ShipmentId, Sequence)> {
-    let later = log.iter().filter_map(|record| {
-        let cargo = record.step.cargo.as_ref().filter(|cargo| cargo.version > 1)?;
-        Some((cargo.shipment_id.clone(), record.first() + u64::from(record.step.trade.is_some())))
+    let parts = log.iter().flat_map(|record| record.step.parts(record.first()));
+    let later = parts.filter_map(|(sequence, _, part)| match part {
+        Part::Cargo(cargo) if cargo.version > 1 => Some((cargo.shipment_id.clone(), sequence)),
+        _ => None,
     });
     later.collect()
 }

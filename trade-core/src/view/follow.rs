@@ -56,10 +56,12 @@ fn learn<K: Clone + Eq + Hash, T>(slots: &mut HashMap<K, Slot<T>>, key: &K, valu
 
 impl StationSlot {
     fn learn(&mut self, inventory: &Inventory) {
-        let Inventory { station_id, name, quantity, item_count, items, version, updated_at } = inventory;
+        let Inventory { station_id, name, metadata, quantity, item_count, items, version, updated_at } =
+            inventory;
         let station = Station {
             station_id: station_id.clone(),
             name: name.clone(),
+            metadata: metadata.clone(),
             on_hand_total: u128::from(*quantity),
             item_count: *item_count,
             version: *version,

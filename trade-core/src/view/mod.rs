@@ -8,7 +8,7 @@ use crate::command::RequestId;
 use crate::event::{Event, EventData};
 use crate::hash::HashMap;
 use crate::resource::{Cargo, Inventory, Sequence, Station, StockItem, StockLevel, Trade};
-use crate::step::Step;
+use crate::step::{Part, Step};
 use crate::store::{Head, Keys, Loaded, Receipt, StockRow};
 use crate::values::{ItemId, ShipmentId, StationId, TransactionId, ascending};
 use slot::Slot;
@@ -344,17 +344,12 @@ impl View {
 
     /// Applies what the events of a step tell, from `first` on.
     pub fn evolve_step(&mut self, step: &Step, first: Sequence) {
-        let mut sequence = first;
-        if let Some(trade) = &step.trade {
-            self.evolve_trade(trade, sequence);
-            sequence += 1;
-        }
-        if let Some(cargo) = &step.cargo {
-            self.evolve_cargo(cargo, sequence);
-            sequence += 1;
-        }
-        for (inventory, sequence) in step.stations.iter().zip(sequence..) {
-            self.evolve_station(inventory, sequence);
+        for (sequence, _, part) in step.parts(first) {
+            match part {
+                Part::Trade(trade) => self.evolve_trade(trade, sequence),
+                Part::Cargo(cargo) => self.evolve_cargo(cargo, sequence),
+                Part::Station(inventory) => self.evolve_station(inventory, sequence),
+            }
         }
     }
 
@@ -379,7 +374,7 @@ impl View {
     }
 
     fn evolve_station(&mut self, inventory: &Inventory, sequence: Sequence) {
-        let Inventory { station_id, name, items, version, updated_at, .. } = inventory;
+        let Inventory { station_id, name, metadata, items, version, updated_at, .. } = inventory;
         let slot = self.stations.entry(station_id.clone()).or_default();
         if let Some(journal) = &mut self.journal {
             journal.push(Before::Station(station_id.clone(), slot.row.clone()));
@@ -403,6 +398,7 @@ impl View {
         let unknown = || Station {
             station_id: station_id.clone(),
             name: name.clone(),
+            metadata: metadata.clone(),
             on_hand_total: 0,
             item_count: 0,
             version: *version,
@@ -411,6 +407,7 @@ impl View {
         // Changed where it is, unless the store or the journal holds it as well.
         let station = Arc::make_mut(slot.row.change(sequence, unknown));
         station.name.clone_from(name);
+        station.metadata.clone_from(metadata);
         station.on_hand_total = station.on_hand_total.saturating_add_signed(gained);
         station.item_count += listed;
         station.version = *version;

@@ -6,7 +6,7 @@ use crate::call::Call;
 use crate::conditional;
 use crate::cursor::{CargoCursor, HistoryCursor, Paging};
 use crate::fields::{Node, text};
-use crate::lines::lines;
+use crate::lines::{lines, metadata};
 use crate::page;
 use crate::problem::Problem;
 use crate::reply::{self, Reply};
@@ -42,27 +42,29 @@ pub(crate) async fn create(State(app): State<App>, received: Received<BODY_BYTES
 }
 
 fn new_transfer(body: Node<'_>, service: &TradeService) -> Option<Command> {
-    let object = body.object(&["shipmentId", "origin", "destination", "items", "ETA"])?;
+    let object = body.object(&["shipmentId", "origin", "destination", "items", "ETA", "metadata"])?;
     let given = object.optional("shipmentId", |node| Some(text::<ShipmentId>(node)));
     let origin = object.required("origin", text);
     let destination = object.required("destination", text);
     let items = object.required("items", lines);
     let eta = object.optional("ETA", text);
+    let metadata = object.optional("metadata", metadata);
     let shipment_id = given.unwrap_or_else(|| ShipmentId::new(service.new_id().to_string()).ok())?;
-    let (origin, destination, items) = (origin?, destination?, items?);
-    Some(Command::CreateTransfer(CreateTransfer { shipment_id, origin, destination, items, eta }))
+    let transfer = CreateTransfer::new(shipment_id, origin?, destination?, items?);
+    Some(Command::CreateTransfer(CreateTransfer { eta, metadata, ..transfer }))
 }
 
 pub(crate) async fn update(State(app): State<App>, received: Received<BODY_BYTES_MAX>) -> Reply {
     let request = received.command(|input, body| {
         let shipment_id = input.id("shipmentId");
-        let object = body.object(&["status", "ETA", "location"])?;
+        let object = body.object(&["status", "ETA", "location", "metadata"])?;
         let status = object.optional("status", text);
         let eta = object.optional("ETA", text);
         let location = object.optional("location", text);
+        let metadata = object.optional("metadata", metadata);
         let precondition = conditional::precondition(input);
-        let shipment_id = shipment_id?;
-        Some(Command::UpdateCargo(UpdateCargo { shipment_id, status, eta, location, precondition }))
+        let update = UpdateCargo::new(shipment_id?);
+        Some(Command::UpdateCargo(UpdateCargo { status, eta, location, metadata, precondition, ..update }))
     })?;
     let answer = app.service.submit(request).await?;
     let Outcome::Cargo(CargoOutcome { cargo, trade, .. }) = &answer.outcome else {

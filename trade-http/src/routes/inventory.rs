@@ -6,7 +6,7 @@ use crate::call::Call;
 use crate::conditional;
 use crate::cursor::{ItemCursor, LedgerCursor, Paging, StationCursor};
 use crate::fields::{Node, text};
-use crate::lines::{delta, opening_lines};
+use crate::lines::{delta, metadata, opening_lines};
 use crate::page;
 use crate::problem::Problem;
 use crate::reply::{self, Reply};
@@ -30,11 +30,17 @@ struct Changed<'a> {
 
 pub(crate) async fn create(State(app): State<App>, received: Received<BODY_BYTES_MAX>) -> Reply {
     let request = received.creation(|body| {
-        let object = body.object(&["stationId", "name", "items"])?;
+        let object = body.object(&["stationId", "name", "metadata", "items"])?;
         let station_id = object.required("stationId", text);
         let name = object.optional("name", text);
+        let metadata = object.optional("metadata", metadata);
         let items = object.optional("items", opening_lines).unwrap_or_default();
-        Some(Command::CreateStation(CreateStation { station_id: station_id?, name, items }))
+        Some(Command::CreateStation(CreateStation {
+            name,
+            metadata,
+            items,
+            ..CreateStation::new(station_id?)
+        }))
     })?;
     let answer = app.service.submit(request).await?;
     let Outcome::Inventory(inventory) = &answer.outcome else {
@@ -49,12 +55,14 @@ pub(crate) async fn create(State(app): State<App>, received: Received<BODY_BYTES
 pub(crate) async fn adjust(State(app): State<App>, received: Received<BODY_BYTES_MAX>) -> Reply {
     let request = received.command(|input, body| {
         let station_id = input.id("stationId");
-        let object = body.object(&["adjustments"])?;
+        let object = body.object(&["adjustments", "name", "metadata"])?;
         let adjustments =
-            object.required("adjustments", |node| node.list((1, Lines::COUNT_MAX, "lines"), adjustment));
+            object.optional("adjustments", |node| node.list((1, Lines::COUNT_MAX, "lines"), adjustment));
+        let name = object.optional("name", text);
+        let metadata = object.optional("metadata", metadata);
         let precondition = conditional::precondition(input);
-        let (station_id, adjustments) = (station_id?, adjustments?);
-        Some(Command::AdjustInventory(AdjustInventory { station_id, adjustments, precondition }))
+        let adjust = AdjustInventory::new(station_id?, adjustments.unwrap_or_default());
+        Some(Command::AdjustInventory(AdjustInventory { name, metadata, precondition, ..adjust }))
     })?;
     let answer = app.service.submit(request).await?;
     let Outcome::Inventory(inventory) = &answer.outcome else {

@@ -5,7 +5,7 @@ use crate::body::{BATCH_BYTES_MAX, BODY_BYTES_MAX, Received};
 use crate::call::{Call, Context};
 use crate::cursor::TradeCursor;
 use crate::fields::{Faults, Node, boolean, text};
-use crate::lines::lines;
+use crate::lines::{lines, metadata};
 use crate::problem::{Document, Problem};
 use crate::reply::{self, Reply};
 use crate::{conditional, input::Input, page};
@@ -40,8 +40,16 @@ pub(crate) async fn initiate(State(app): State<App>, received: Received<BODY_BYT
 }
 
 fn new_trade(node: Node<'_>, service: &TradeService) -> Option<InitiateTrade> {
-    let object =
-        node.object(&["transactionId", "buyer", "seller", "items", "settlement", "expiresAt", "ETA"])?;
+    let object = node.object(&[
+        "transactionId",
+        "buyer",
+        "seller",
+        "items",
+        "settlement",
+        "expiresAt",
+        "ETA",
+        "metadata",
+    ])?;
     let given = object.optional("transactionId", |node| Some(text::<TransactionId>(node)));
     let buyer = object.required("buyer", text);
     let seller = object.required("seller", text);
@@ -49,16 +57,10 @@ fn new_trade(node: Node<'_>, service: &TradeService) -> Option<InitiateTrade> {
     let settlement = object.optional("settlement", text).unwrap_or(Settlement::Immediate);
     let expires_at = object.optional("expiresAt", text);
     let eta = object.optional("ETA", text);
+    let metadata = object.optional("metadata", metadata);
     let transaction_id = given.unwrap_or_else(|| TransactionId::new(service.new_id().to_string()).ok())?;
-    Some(InitiateTrade {
-        transaction_id,
-        buyer: buyer?,
-        seller: seller?,
-        items: items?,
-        settlement,
-        expires_at,
-        eta,
-    })
+    let trade = InitiateTrade::new(transaction_id, buyer?, seller?, items?);
+    Some(InitiateTrade { settlement, expires_at, eta, metadata, ..trade })
 }
 
 /// Of a batch that is not atomic, a trade whose form is faulty is refused alone, as one is that breaks a rule. An atomic

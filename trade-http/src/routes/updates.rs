@@ -103,8 +103,9 @@ fn filter(input: &Input<'_>) -> EventFilter {
             .ok_or_else(|| InvalidValue::new("must list trade, cargo, inventory or analytics")),
     });
     let types = input.list("type", |text| {
-        EventType::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| {
-            InvalidValue(format!("must list {}", EventType::ALL.map(EventType::as_str).join(", ")))
+        EventType::try_from(text).map_err(|_| {
+            let kinds: Vec<_> = EventType::ALL.iter().map(|kind| kind.as_str()).collect();
+            InvalidValue(format!("must list {}", kinds.join(", ")))
         })
     });
     let stations = input.list("station", |text| StationId::try_from(text));

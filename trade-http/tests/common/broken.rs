@@ -45,6 +45,7 @@ fn station() -> Inventory {
     Inventory {
         station_id: "ceres".try_into().unwrap(),
         name: None,
+        metadata: None,
         quantity: 0,
         item_count: 0,
         items: Vec::new(),

@@ -6,7 +6,7 @@
 use super::OPERATION;
 use super::turn::Turn;
 use crate::classify::{NAME, undone};
-use crate::documents::{Damaged, Decoded, Fields, corrupt};
+use crate::documents::{Decoded, Fields, Unreadable, failed};
 use crate::schema::{CARGO, STATIONS, TRADES};
 use mongodb::bson::{RawArrayBuf, RawDocument, RawDocumentBuf, rawdoc};
 use mongodb::error::Error;
@@ -45,7 +45,7 @@ async fn compare<K: AsRef<str>, T>(
         "maxTimeMS": store.millis_max(),
     };
     let fetched = store.answered(OPERATION, fetch(turn, command)).await?.map_err(undone(OPERATION))?;
-    let found = fetched.into_iter().collect::<Decoded<HashMap<_, _>>>().map_err(corrupt(OPERATION))?;
+    let found = fetched.into_iter().collect::<Decoded<HashMap<_, _>>>().map_err(failed(OPERATION))?;
     for write in read {
         let id = write.key.as_ref();
         let version = found.get(id).copied();
@@ -72,5 +72,5 @@ async fn fetch(
 
 fn row(document: &RawDocument) -> Decoded<(String, Version)> {
     let id = document.field("_id")?.as_str().map(str::to_owned);
-    Ok((id.ok_or_else(|| Damaged("_id is no text".into()))?, document.count("version")?))
+    Ok((id.ok_or_else(|| Unreadable::damaged("_id is no text"))?, document.count("version")?))
 }

@@ -2,7 +2,7 @@
 
 use super::{OPERATION, orphans};
 use crate::classify::{NAME, is_of_network, is_transient, undone};
-use crate::documents::{corrupt, date, head, stored};
+use crate::documents::{date, failed, head, stored};
 use crate::read::log::no_head;
 use crate::schema::HEAD;
 use crate::store::MongoStore;
@@ -127,7 +127,7 @@ fn update(commit: Option<&Commit>) -> RawDocumentBuf {
 fn found(reply: &Document) -> Result<Head, StoreError> {
     let document = reply.get_document("value").map_err(|_| no_head(OPERATION))?;
     let document = crate::read::raw(OPERATION, document)?;
-    head::read(&document).map_err(corrupt(OPERATION))
+    head::read(&document).map_err(failed(OPERATION))
 }
 
 impl Turn<'_> {

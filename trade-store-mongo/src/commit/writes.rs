@@ -1,13 +1,13 @@
 //! The documents that a commit makes and changes, collection by collection, in the order of their keys.
 
+use super::OPERATION;
 use super::statements::{Sort, Statements};
-use super::{NAME, OPERATION};
-use crate::documents::{Damaged, cargo, history, ledger, log, receipt, station, stock, stored, trade};
+use crate::documents::{cargo, history, ledger, log, receipt, station, stock, stored, trade, unwritable};
 use crate::schema::{CARGO, HISTORY, LEDGER, LOG, PIECES, RECEIPTS, STATIONS, STOCK, TRADES};
 use mongodb::bson::{RawDocumentBuf, rawdoc};
 use std::collections::HashMap;
 use trade_core::resource::{Sequence, Trade};
-use trade_core::store::{Commit, LedgerPosition, LedgerWrite, StoreError, StoreErrorKind, Write};
+use trade_core::store::{Commit, LedgerPosition, LedgerWrite, StoreError, Write};
 use trade_core::values::TransactionId;
 
 /// Everything but the head, the commit's sequences moved by as much as the head has. Where the head did not prove the
@@ -18,8 +18,8 @@ use trade_core::values::TransactionId;
 pub(super) fn of(commit: &Commit, shift: u64, is_proven: bool) -> Result<Vec<Statements>, StoreError> {
     let [new_stations, changed_stations] = stations(commit, shift, is_proven)?;
     let [new_stock, changed_stock] = stock(commit);
-    let [new_trades, changed_trades] = trades(commit, shift, is_proven);
-    let [new_cargo, changed_cargo] = cargo(commit, shift, is_proven);
+    let [new_trades, changed_trades] = trades(commit, shift, is_proven)?;
+    let [new_cargo, changed_cargo] = cargo(commit, shift, is_proven)?;
     let [receipts, pieces] = receipts(commit, shift);
     Ok(vec![
         receipts,
@@ -34,7 +34,7 @@ pub(super) fn of(commit: &Commit, shift: u64, is_proven: bool) -> Result<Vec<Sta
         new_cargo,
         history(commit, shift),
         ledger(commit, shift),
-        log(commit, shift),
+        log(commit, shift)?,
     ])
 }
 
@@ -52,7 +52,7 @@ fn expected<K: AsRef<str>, T>(write: &Write<K, T>, version: u64, is_proven: bool
 }
 
 fn stations(commit: &Commit, shift: u64, is_proven: bool) -> Result<[Statements; 2], StoreError> {
-    let defect = |Damaged(detail)| StoreError::new(StoreErrorKind::Internal, NAME, OPERATION, detail);
+    let defect = unwritable(OPERATION);
     let [mut new, mut changed] = both(STATIONS);
     for write in &commit.stations {
         match (&write.value, write.expected) {
@@ -81,21 +81,25 @@ fn stock(commit: &Commit) -> [Statements; 2] {
     [new, changed]
 }
 
-fn trades(commit: &Commit, shift: u64, is_proven: bool) -> [Statements; 2] {
+fn trades(commit: &Commit, shift: u64, is_proven: bool) -> Result<[Statements; 2], StoreError> {
+    let defect = unwritable(OPERATION);
     let [mut new, mut changed] = both(TRADES);
     for write in &commit.trades {
         match (&write.value, write.expected) {
             (None, _) => {}
-            (Some(value), None) => new.add(trade::write(value, write.created + shift)),
+            (Some(value), None) => {
+                new.add(trade::write(value, write.created + shift).map_err(defect)?);
+            }
             (Some(value), Some(version)) => {
                 changed.update(expected(write, version, is_proven), trade::change(value))
             }
         }
     }
-    [new, changed]
+    Ok([new, changed])
 }
 
-fn cargo(commit: &Commit, shift: u64, is_proven: bool) -> [Statements; 2] {
+fn cargo(commit: &Commit, shift: u64, is_proven: bool) -> Result<[Statements; 2], StoreError> {
+    let defect = unwritable(OPERATION);
     let [mut new, mut changed] = both(CARGO);
     let trades: HashMap<&TransactionId, &Trade> =
         commit.trades.iter().filter_map(|write| Some((&write.key, write.value.as_deref()?))).collect();
@@ -105,14 +109,14 @@ fn cargo(commit: &Commit, shift: u64, is_proven: bool) -> [Statements; 2] {
             (Some(value), None) => {
                 let trade = value.transaction_id.as_ref().and_then(|id| trades.get(id));
                 let expires_at = trade.and_then(|trade| trade.expires_at);
-                new.add(cargo::write(value, write.created + shift, expires_at));
+                new.add(cargo::write(value, write.created + shift, expires_at).map_err(defect)?);
             }
             (Some(value), Some(version)) => {
-                changed.update(expected(write, version, is_proven), cargo::change(value))
+                changed.update(expected(write, version, is_proven), cargo::change(value).map_err(defect)?);
             }
         }
     }
-    [new, changed]
+    Ok([new, changed])
 }
 
 fn history(commit: &Commit, shift: u64) -> Statements {
@@ -133,10 +137,11 @@ fn ledger(commit: &Commit, shift: u64) -> Statements {
     entries
 }
 
-fn log(commit: &Commit, shift: u64) -> Statements {
+fn log(commit: &Commit, shift: u64) -> Result<Statements, StoreError> {
     let mut records = Statements::new(LOG, Sort::Append);
-    log::write(&commit.log, shift).into_iter().for_each(|chunk| records.add(chunk));
-    records
+    let chunks = log::write(&commit.log, shift).map_err(unwritable(OPERATION))?;
+    chunks.into_iter().for_each(|chunk| records.add(chunk));
+    Ok(records)
 }
 
 fn receipts(commit: &Commit, shift: u64) -> [Statements; 2] {

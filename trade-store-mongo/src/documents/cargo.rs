@@ -1,4 +1,4 @@
-//! Shipments: `{_id, transactionId?, origin, destination, items, status, ETA, location?, createdAt, updatedAt, version,
+//! Shipments: `{_id, transactionId?, origin, destination, items, status, ETA, location?, metadata?, createdAt, updatedAt, version,
 //! sequence}`, and beside the wire's fields `requestedETA?`, the arrival that was asked for, and `expiresAt?`, that of its
 //! trade, by which expired trades are found.
 
@@ -10,7 +10,14 @@ use trade_core::resource::{Cargo, Sequence};
 use trade_core::values::Timestamp;
 
 /// A new shipment.
-pub(crate) fn write(cargo: &Cargo, sequence: Sequence, expires_at: Option<Timestamp>) -> RawDocumentBuf {
+///
+/// # Errors
+/// As [`super::metadata`].
+pub(crate) fn write(
+    cargo: &Cargo,
+    sequence: Sequence,
+    expires_at: Option<Timestamp>,
+) -> Decoded<RawDocumentBuf> {
     let mut document = rawdoc! { "_id": cargo.shipment_id.as_str() };
     if let Some(id) = &cargo.transaction_id {
         document.append(cstr!("transactionId"), id.as_str());
@@ -23,6 +30,9 @@ pub(crate) fn write(cargo: &Cargo, sequence: Sequence, expires_at: Option<Timest
     if let Some(location) = &cargo.location {
         document.append(cstr!("location"), location.as_str());
     }
+    if let Some(metadata) = &cargo.metadata {
+        document.append(cstr!("metadata"), super::metadata(metadata)?);
+    }
     document.append(cstr!("createdAt"), date(cargo.created_at));
     document.append(cstr!("updatedAt"), date(cargo.updated_at));
     document.append(cstr!("version"), stored(cargo.version));
@@ -33,24 +43,28 @@ pub(crate) fn write(cargo: &Cargo, sequence: Sequence, expires_at: Option<Timest
     if let Some(time) = expires_at {
         document.append(cstr!("expiresAt"), date(time));
     }
-    document
+    Ok(document)
 }
 
 /// What of a shipment changes after its creation.
-pub(crate) fn change(cargo: &Cargo) -> RawDocumentBuf {
+///
+/// # Errors
+/// As [`super::metadata`].
+pub(crate) fn change(cargo: &Cargo) -> Decoded<RawDocumentBuf> {
     let mut set = rawdoc! {
         "status": cargo.status.as_str(),
         "ETA": date(cargo.eta),
         "updatedAt": date(cargo.updated_at),
         "version": stored(cargo.version),
     };
-    match &cargo.location {
-        Some(location) => {
-            set.append(cstr!("location"), location.as_str());
-            rawdoc! { "$set": set }
-        }
-        None => rawdoc! { "$set": set, "$unset": { "location": true } },
+    // Neither is ever taken away: what is absent was absent before.
+    if let Some(location) = &cargo.location {
+        set.append(cstr!("location"), location.as_str());
     }
+    if let Some(metadata) = &cargo.metadata {
+        set.append(cstr!("metadata"), super::metadata(metadata)?);
+    }
+    Ok(rawdoc! { "$set": set })
 }
 
 /// What [`write()`] wrote.
@@ -65,6 +79,7 @@ pub(crate) fn read(document: &RawDocument) -> Decoded<Cargo> {
         eta: document.time("ETA")?,
         location: document.maybe_text("location")?,
         requested_eta: document.maybe_time("requestedETA")?,
+        metadata: document.maybe_metadata()?,
         created_at: document.time("createdAt")?,
         updated_at: document.time("updatedAt")?,
         version: document.count("version")?,

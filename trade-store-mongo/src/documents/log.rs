@@ -7,7 +7,7 @@
 //! the ledger took 12 to 50 (a replica set of one on two busy cores).
 
 use super::receipt::binary;
-use super::{Damaged, Decoded, Fields, date, documents, stored};
+use super::{Decoded, Fields, Unreadable, date, documents, stored};
 use mongodb::bson::raw::cstr;
 use mongodb::bson::{RawArrayBuf, RawDocument, RawDocumentBuf, rawdoc};
 use std::sync::Arc;
@@ -19,11 +19,14 @@ use trade_core::store::LogRecord;
 pub(crate) const CHUNK_BYTES: usize = 32 << 10;
 
 /// Records in as few documents as they go in, moved by as much as the head has.
-pub(crate) fn write(log: &[LogRecord], shift: u64) -> Vec<RawDocumentBuf> {
+///
+/// # Errors
+/// [`Unreadable`] where a step cannot be written, which is a defect.
+pub(crate) fn write(log: &[LogRecord], shift: u64) -> Decoded<Vec<RawDocumentBuf>> {
     let mut documents = Vec::new();
     let (mut steps, mut bytes) = (RawArrayBuf::new(), 0);
     for (index, record) in log.iter().enumerate() {
-        let encoded = record.step.encode();
+        let encoded = record.step.encode().map_err(|error| Unreadable::damaged(error.to_string()))?;
         let last = stored(record.last + shift);
         bytes += encoded.len();
         let mut step = rawdoc! { "last": last };
@@ -35,7 +38,7 @@ pub(crate) fn write(log: &[LogRecord], shift: u64) -> Vec<RawDocumentBuf> {
             bytes = 0;
         }
     }
-    documents
+    Ok(documents)
 }
 
 /// The steps of a document that end after a sequence, each with the bytes it is kept as.
@@ -46,9 +49,8 @@ pub(crate) fn read(document: &RawDocument, after: Sequence) -> Decoded<Vec<(LogR
             return Ok(None);
         }
         let bytes = step.bytes("record")?;
-        let broken = |error| Damaged(format!("the log record that ends at {last} cannot be read: {error}"));
-        let step = Arc::new(Step::decode(bytes).map_err(broken)?);
-        Ok(Some((LogRecord { last, step }, bytes.len())))
+        let step = Step::decode(bytes).map_err(|error| Unreadable::Record(error, last))?;
+        Ok(Some((LogRecord { last, step: Arc::new(step) }, bytes.len())))
     };
     Ok(documents("steps", document.list("steps")?, step)?.into_iter().flatten().collect())
 }

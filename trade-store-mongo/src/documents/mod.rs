@@ -16,21 +16,52 @@ pub(crate) mod stock;
 pub(crate) mod trade;
 
 use crate::classify::NAME;
-use mongodb::bson::{DateTime, RawArray, RawBsonRef, RawDocument};
+use crate::schema::VERSION;
+use mongodb::bson::raw::CString;
+use mongodb::bson::{DateTime, RawArray, RawBsonRef, RawDocument, RawDocumentBuf};
 use serde::Deserialize;
 use std::fmt::Display;
+use trade_core::record::InvalidRecord;
 use trade_core::store::{StoreError, StoreErrorKind};
-use trade_core::values::{Timestamp, from_stored};
+use trade_core::values::{Metadata, Timestamp, from_stored};
 
-/// What is wrong with a document.
+/// Why a document cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Damaged(pub(crate) String);
+pub(crate) enum Unreadable {
+    /// No version has written it.
+    Damaged(String),
+    /// The record that ends at this sequence cannot be.
+    Record(InvalidRecord, u64),
+    /// The collections were brought up to this version, which is newer.
+    Newer(i64),
+}
 
-pub(crate) type Decoded<T> = Result<T, Damaged>;
+impl Unreadable {
+    pub(crate) fn damaged(detail: impl Into<String>) -> Self {
+        Self::Damaged(detail.into())
+    }
+}
+
+pub(crate) type Decoded<T> = Result<T, Unreadable>;
 
 /// Turns a document that cannot be read into the store's error.
-pub(crate) fn corrupt(operation: &'static str) -> impl Fn(Damaged) -> StoreError + Copy {
-    move |Damaged(detail)| StoreError::new(StoreErrorKind::Corrupt, NAME, operation, detail)
+pub(crate) fn failed(operation: &'static str) -> impl Fn(Unreadable) -> StoreError + Copy {
+    move |unreadable| match unreadable {
+        Unreadable::Damaged(detail) => StoreError::new(StoreErrorKind::Corrupt, NAME, operation, detail),
+        Unreadable::Record(error, last) => error.in_store(NAME, operation, last),
+        Unreadable::Newer(version) => {
+            let detail = format!(
+                "the database was brought up to date by a newer version: it has version {version}, and {VERSION} is \
+                 the newest one known"
+            );
+            StoreError::new(StoreErrorKind::NewerVersion, NAME, operation, detail)
+        }
+    }
+}
+
+/// The error of something in a commit that cannot be written, which is a defect.
+pub(crate) fn unwritable(operation: &'static str) -> impl Fn(Unreadable) -> StoreError + Copy {
+    move |defect| StoreError { kind: StoreErrorKind::Internal, ..failed(operation)(defect) }
 }
 
 /// A number as a document keeps it. What is too large for it fails the validators.
@@ -43,8 +74,20 @@ pub(crate) fn date(time: Timestamp) -> DateTime {
     DateTime::from_millis(time.millis())
 }
 
-pub(crate) fn damaged<E: Display>(field: &'static str) -> impl Fn(E) -> Damaged {
-    move |error| Damaged(format!("{field} {error}"))
+/// Metadata as a document keeps it.
+///
+/// # Errors
+/// [`Unreadable`] where a name has a NUL in it, which none has.
+pub(crate) fn metadata(metadata: &Metadata) -> Decoded<RawDocumentBuf> {
+    let mut document = RawDocumentBuf::new();
+    for (name, text) in metadata.iter() {
+        document.append(CString::try_from(name).map_err(damaged("metadata"))?, text);
+    }
+    Ok(document)
+}
+
+pub(crate) fn damaged<E: Display>(field: &'static str) -> impl Fn(E) -> Unreadable {
+    move |error| Unreadable::damaged(format!("{field} {error}"))
 }
 
 /// Reads a document's fields.
@@ -54,7 +97,7 @@ pub(crate) trait Fields {
 
     /// A field.
     fn field(&self, field: &'static str) -> Decoded<RawBsonRef<'_>> {
-        self.maybe(field)?.ok_or_else(|| Damaged(format!("{field} is absent")))
+        self.maybe(field)?.ok_or_else(|| Unreadable::damaged(format!("{field} is absent")))
     }
 
     /// A number.
@@ -69,7 +112,7 @@ pub(crate) trait Fields {
     /// A number that is never negative.
     fn count(&self, field: &'static str) -> Decoded<u64> {
         let number = self.signed(field)?;
-        u64::try_from(number).map_err(|_| Damaged(format!("{field} is negative")))
+        u64::try_from(number).map_err(|_| Unreadable::damaged(format!("{field} is negative")))
     }
 
     /// A moment that may be absent.
@@ -85,7 +128,7 @@ pub(crate) trait Fields {
 
     /// A moment.
     fn time(&self, field: &'static str) -> Decoded<Timestamp> {
-        self.maybe_time(field)?.ok_or_else(|| Damaged(format!("{field} is absent")))
+        self.maybe_time(field)?.ok_or_else(|| Unreadable::damaged(format!("{field} is absent")))
     }
 
     /// A checked text that may be absent: an id, a label, a word.
@@ -105,13 +148,28 @@ pub(crate) trait Fields {
     where
         T: Deserialize<'d>,
     {
-        self.maybe_text(field)?.ok_or_else(|| Damaged(format!("{field} is absent")))
+        self.maybe_text(field)?.ok_or_else(|| Unreadable::damaged(format!("{field} is absent")))
     }
 
     /// A document.
     fn document(&self, field: &'static str) -> Decoded<&RawDocument> {
         let value = self.field(field)?;
         value.as_document().ok_or_else(|| other_type(field, &value))
+    }
+
+    /// Metadata, where there is any.
+    fn maybe_metadata(&self) -> Decoded<Option<Metadata>> {
+        const FIELD: &str = "metadata";
+        if self.maybe(FIELD)?.is_none() {
+            return Ok(None);
+        }
+        let mut members = Vec::new();
+        for member in self.document(FIELD)?.iter() {
+            let (name, value) = member.map_err(|error| Unreadable::damaged(error.to_string()))?;
+            let text = value.as_str().ok_or_else(|| other_type(FIELD, &value))?;
+            members.push((name.to_string(), text.to_owned()));
+        }
+        Metadata::new(members).map(Some).map_err(damaged(FIELD))
     }
 
     /// A list.
@@ -131,7 +189,7 @@ pub(crate) trait Fields {
 
     /// Bytes.
     fn bytes(&self, field: &'static str) -> Decoded<&[u8]> {
-        self.maybe_bytes(field)?.ok_or_else(|| Damaged(format!("{field} is absent")))
+        self.maybe_bytes(field)?.ok_or_else(|| Unreadable::damaged(format!("{field} is absent")))
     }
 }
 
@@ -141,8 +199,8 @@ impl Fields for RawDocument {
     }
 }
 
-fn other_type(field: &'static str, value: &RawBsonRef<'_>) -> Damaged {
-    Damaged(format!("{field} is of type {:?}", value.element_type()))
+fn other_type(field: &'static str, value: &RawBsonRef<'_>) -> Unreadable {
+    Unreadable::damaged(format!("{field} is of type {:?}", value.element_type()))
 }
 
 /// The documents in a list.

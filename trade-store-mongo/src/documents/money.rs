@@ -4,7 +4,7 @@
 //! bits (IEEE 754, binary integer decimal), which is exact and needs no text:
 //! <https://github.com/mongodb/specifications/blob/master/source/bson-decimal128/decimal128.md>
 
-use super::{Damaged, Decoded, Fields, damaged};
+use super::{Decoded, Fields, Unreadable, damaged};
 use mongodb::bson::{Decimal128, RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf, rawdoc};
 use trade_core::values::{Amount, Currency, Money};
 
@@ -29,7 +29,7 @@ pub(crate) fn parts(field: &'static str, decimal: Decimal128) -> Decoded<(u128, 
     // A sign, an infinity, or no number: each sets one of the bits above every exponent in use.
     match BIAS.checked_sub(exponent) {
         Some(scale) if coefficient <= COEFFICIENT_MAX => Ok((coefficient, scale)),
-        _ => Err(Damaged(format!("{field} is no plain decimal"))),
+        _ => Err(Unreadable::damaged(format!("{field} is no plain decimal"))),
     }
 }
 
@@ -64,7 +64,7 @@ pub(crate) fn read(document: &RawDocument) -> Decoded<Money> {
 pub(crate) fn read_decimal(document: &RawDocument, field: &'static str) -> Decoded<(u128, u32)> {
     match document.field(field)? {
         RawBsonRef::Decimal128(decimal) => parts(field, decimal),
-        _ => Err(Damaged(format!("{field} is no decimal"))),
+        _ => Err(Unreadable::damaged(format!("{field} is no decimal"))),
     }
 }
 

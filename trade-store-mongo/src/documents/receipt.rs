@@ -2,7 +2,7 @@
 //! steps. An answer that would come near what a document may hold stands in
 //! pieces beside it, `{_id: {request, piece}, bytes}`.
 
-use super::{Damaged, Decoded, Fields, date, stored};
+use super::{Decoded, Fields, Unreadable, date, stored};
 use mongodb::bson::raw::cstr;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{RawBinaryRef, RawDocument, RawDocumentBuf, rawdoc};
@@ -83,5 +83,5 @@ pub(crate) fn read_piece(document: &RawDocument) -> Decoded<(RequestId, Vec<u8>)
 }
 
 fn id(field: &str, bytes: &[u8]) -> Decoded<[u8; 16]> {
-    bytes.try_into().map_err(|_| Damaged(format!("{field} is not of 16 bytes")))
+    bytes.try_into().map_err(|_| Unreadable::damaged(format!("{field} is not of 16 bytes")))
 }

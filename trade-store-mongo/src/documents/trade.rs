@@ -1,4 +1,4 @@
-//! Trades: `{_id, buyer, seller, items, totals, settlement, status, shipmentId, expiresAt?, createdAt, updatedAt, version,
+//! Trades: `{_id, buyer, seller, items, totals, settlement, status, shipmentId, expiresAt?, metadata?, createdAt, updatedAt, version,
 //! sequence}`.
 
 use super::{Decoded, Fields, date, documents, money, stored};
@@ -8,7 +8,10 @@ use trade_core::resource::{Line, Lines, Sequence, Trade};
 use trade_core::values::Quantity;
 
 /// A new trade.
-pub(crate) fn write(trade: &Trade, sequence: Sequence) -> RawDocumentBuf {
+///
+/// # Errors
+/// As [`super::metadata`].
+pub(crate) fn write(trade: &Trade, sequence: Sequence) -> Decoded<RawDocumentBuf> {
     let mut document = rawdoc! {
         "_id": trade.transaction_id.as_str(),
         "buyer": trade.buyer.as_str(),
@@ -22,11 +25,14 @@ pub(crate) fn write(trade: &Trade, sequence: Sequence) -> RawDocumentBuf {
     if let Some(time) = trade.expires_at {
         document.append(cstr!("expiresAt"), date(time));
     }
+    if let Some(metadata) = &trade.metadata {
+        document.append(cstr!("metadata"), super::metadata(metadata)?);
+    }
     document.append(cstr!("createdAt"), date(trade.created_at));
     document.append(cstr!("updatedAt"), date(trade.updated_at));
     document.append(cstr!("version"), stored(trade.version));
     document.append(cstr!("sequence"), stored(sequence));
-    document
+    Ok(document)
 }
 
 /// What of a trade changes after its creation.
@@ -50,6 +56,7 @@ pub(crate) fn read(document: &RawDocument) -> Decoded<Trade> {
         status: document.text("status")?,
         shipment_id: document.text("shipmentId")?,
         expires_at: document.maybe_time("expiresAt")?,
+        metadata: document.maybe_metadata()?,
         created_at: document.time("createdAt")?,
         updated_at: document.time("updatedAt")?,
         version: document.count("version")?,

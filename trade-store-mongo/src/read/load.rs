@@ -11,7 +11,7 @@ use super::inventory::with_first_items;
 use super::log::no_head;
 use super::{Moment, Query, raw};
 use crate::classify::NAME;
-use crate::documents::{Damaged, Decoded, cargo, head, receipt, station, stock, trade};
+use crate::documents::{Decoded, Unreadable, cargo, head, receipt, station, stock, trade};
 use crate::schema::{CARGO, HEAD, PIECES, RECEIPTS, STATIONS, STOCK, TRADES};
 use crate::store::MongoStore;
 use mongodb::bson::raw::{BindRawBsonRef, CStr, cstr};
@@ -90,9 +90,9 @@ enum Row {
 }
 
 fn row(document: &RawDocument) -> Decoded<Row> {
-    let field = document.iter().next().transpose().map_err(|error| Damaged(error.to_string()))?;
-    let (name, value) = field.ok_or_else(|| Damaged("an empty row".into()))?;
-    let of = value.as_document().ok_or_else(|| Damaged(format!("a row of {name}")))?;
+    let field = document.iter().next().transpose().map_err(|error| Unreadable::damaged(error.to_string()))?;
+    let (name, value) = field.ok_or_else(|| Unreadable::damaged("an empty row"))?;
+    let of = value.as_document().ok_or_else(|| Unreadable::damaged(format!("a row of {name}")))?;
     Ok(match name.as_str() {
         "head" => Row::Head(head::read(of)?),
         "trade" => Row::Trade(Arc::new(trade::read(of)?)),
@@ -103,7 +103,7 @@ fn row(document: &RawDocument) -> Decoded<Row> {
             let (receipt, pieces) = receipt::read(of)?;
             Row::Receipt(receipt, pieces)
         }
-        other => return Err(Damaged(format!("a row nobody asked for: {other}"))),
+        other => return Err(Unreadable::damaged(format!("a row nobody asked for: {other}"))),
     })
 }
 

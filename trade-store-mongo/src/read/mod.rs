@@ -11,7 +11,7 @@ pub(crate) mod trades;
 pub(crate) mod walk;
 
 use crate::classify::{NAME, classify, is_passing};
-use crate::documents::{Decoded, corrupt};
+use crate::documents::{Decoded, failed};
 use crate::store::MongoStore;
 use mongodb::bson::raw::cstr;
 use mongodb::bson::{Document, RawDocument, RawDocumentBuf, Timestamp, rawdoc};
@@ -115,7 +115,7 @@ impl Query {
             let fetched = store.answered(operation, self.attempt(store, &read)).await?;
             attempts_left -= 1;
             match fetched {
-                Ok(rows) => return rows.into_iter().collect::<Decoded<_>>().map_err(corrupt(operation)),
+                Ok(rows) => return rows.into_iter().collect::<Decoded<_>>().map_err(failed(operation)),
                 // The connection was idle while the server restarted, or the primary is another by now.
                 Err(error) if attempts_left > 0 && is_passing(&error) => tokio::time::sleep(PAUSE).await,
                 Err(error) => return Err(classify(operation)(error)),

@@ -6,60 +6,68 @@
 
 -- Where the log ends. Written last in every commit.
 CREATE TABLE tn_head (
-    one INTEGER PRIMARY KEY CHECK (one = 1),
-    sequence INTEGER NOT NULL CHECK (sequence >= 0),
-    time INTEGER NOT NULL
+    one INTEGER CONSTRAINT tn_head_pkey PRIMARY KEY CONSTRAINT tn_head_one_range CHECK (one = 1),
+    sequence INTEGER NOT NULL CONSTRAINT tn_head_sequence_range CHECK (sequence >= 0),
+    time INTEGER NOT NULL,
+    -- The newest version of the program that has brought the schema up to date: an older one writes nothing more.
+    format INTEGER NOT NULL
 ) STRICT;
 
-INSERT INTO tn_head (one, sequence, time) VALUES (1, 0, 0);
+INSERT INTO tn_head (one, sequence, time, format) VALUES (1, 0, 0, 1);
 
 -- One row a step: the sequence of its last event, and the step as `Step::encode` writes it.
 CREATE TABLE tn_log (
-    last INTEGER PRIMARY KEY CHECK (last > 0),
+    last INTEGER CONSTRAINT tn_log_pkey PRIMARY KEY CONSTRAINT tn_log_last_range CHECK (last > 0),
     record BLOB NOT NULL
 ) STRICT;
 
 -- The last sequence of every millisecond in which something was committed. Time never runs backwards along the log, so
 -- a span of time is a span of sequences, and no list needs an index by time.
 CREATE TABLE tn_moment (
-    time INTEGER PRIMARY KEY,
-    last INTEGER NOT NULL CHECK (last > 0)
+    time INTEGER CONSTRAINT tn_moment_pkey PRIMARY KEY,
+    last INTEGER NOT NULL CONSTRAINT tn_moment_last_range CHECK (last > 0)
 ) STRICT;
 
 CREATE TABLE tn_station (
-    sequence INTEGER PRIMARY KEY CHECK (sequence > 0),
-    id TEXT NOT NULL UNIQUE CHECK (length(id) BETWEEN 1 AND 128),
+    sequence INTEGER CONSTRAINT tn_station_pkey PRIMARY KEY CONSTRAINT tn_station_sequence_range CHECK (sequence > 0),
+    id TEXT NOT NULL CONSTRAINT tn_station_id_key UNIQUE
+        CONSTRAINT tn_station_id_range CHECK (length(id) BETWEEN 1 AND 128),
     name TEXT,
     -- Up to 2^53 for each of any number of items: past 64 bits, so decimal digits.
     on_hand_total TEXT NOT NULL,
-    item_count INTEGER NOT NULL CHECK (item_count >= 0),
+    item_count INTEGER NOT NULL CONSTRAINT tn_station_item_count_range CHECK (item_count >= 0),
     updated_at INTEGER NOT NULL,
-    version INTEGER NOT NULL CHECK (version > 0)
+    version INTEGER NOT NULL CONSTRAINT tn_station_version_range CHECK (version > 0)
 ) STRICT;
 
 CREATE TABLE tn_stock (
-    station INTEGER NOT NULL CHECK (station > 0),
-    item TEXT NOT NULL CHECK (length(item) BETWEEN 1 AND 128),
-    on_hand INTEGER NOT NULL CHECK (on_hand >= 0),
-    reserved INTEGER NOT NULL CHECK (reserved BETWEEN 0 AND on_hand),
-    incoming INTEGER NOT NULL CHECK (incoming >= 0),
-    PRIMARY KEY (station, item),
-    CHECK (on_hand <= 9007199254740991 AND incoming <= 9007199254740991 - on_hand)
+    station INTEGER NOT NULL CONSTRAINT tn_stock_station_range CHECK (station > 0),
+    item TEXT NOT NULL CONSTRAINT tn_stock_item_range CHECK (length(item) BETWEEN 1 AND 128),
+    on_hand INTEGER NOT NULL CONSTRAINT tn_stock_on_hand_range CHECK (on_hand >= 0),
+    reserved INTEGER NOT NULL CONSTRAINT tn_stock_reserved_range CHECK (reserved BETWEEN 0 AND on_hand),
+    incoming INTEGER NOT NULL CONSTRAINT tn_stock_incoming_range CHECK (incoming >= 0),
+    CONSTRAINT tn_stock_pkey PRIMARY KEY (station, item),
+    CONSTRAINT tn_stock_sum_range CHECK (on_hand <= 9007199254740991 AND incoming <= 9007199254740991 - on_hand)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE tn_trade (
-    sequence INTEGER PRIMARY KEY CHECK (sequence > 0),
-    id TEXT NOT NULL UNIQUE CHECK (length(id) BETWEEN 1 AND 119),
-    buyer INTEGER NOT NULL CHECK (buyer > 0),
-    seller INTEGER NOT NULL CHECK (seller > 0),
+    sequence INTEGER CONSTRAINT tn_trade_pkey PRIMARY KEY CONSTRAINT tn_trade_sequence_range CHECK (sequence > 0),
+    id TEXT NOT NULL CONSTRAINT tn_trade_id_key UNIQUE
+        CONSTRAINT tn_trade_id_range CHECK (length(id) BETWEEN 1 AND 119),
+    buyer INTEGER NOT NULL CONSTRAINT tn_trade_buyer_range CHECK (buyer > 0),
+    seller INTEGER NOT NULL CONSTRAINT tn_trade_seller_range CHECK (seller > 0),
     item_lines TEXT NOT NULL,
-    settlement INTEGER NOT NULL CHECK (settlement BETWEEN 0 AND 1),
-    status INTEGER NOT NULL CHECK (status BETWEEN 0 AND 3),
+    settlement INTEGER NOT NULL CONSTRAINT tn_trade_settlement_range CHECK (settlement BETWEEN 0 AND 1),
+    status INTEGER NOT NULL CONSTRAINT tn_trade_status_range CHECK (status BETWEEN 0 AND 3),
     expires_at INTEGER,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
-    version INTEGER NOT NULL CHECK (version > 0),
-    CHECK (buyer <> seller)
+    version INTEGER NOT NULL CONSTRAINT tn_trade_version_range CHECK (version > 0),
+    -- The shipment made with it, where that repeats nothing of its trade.
+    cargo INTEGER CONSTRAINT tn_trade_cargo_range CHECK (cargo > 0),
+    -- The event that tells what moved at once, where that repeats neither seller nor buyer.
+    moved INTEGER CONSTRAINT tn_trade_moved_range CHECK (moved > 0),
+    CONSTRAINT tn_trade_ends_differ CHECK (buyer <> seller)
 ) STRICT;
 
 CREATE INDEX tn_trade_by_buyer ON tn_trade (buyer, settlement, sequence);
@@ -68,21 +76,21 @@ CREATE INDEX tn_trade_by_status ON tn_trade (status, sequence);
 
 CREATE TABLE tn_trade_item (
     item TEXT NOT NULL,
-    sequence INTEGER NOT NULL CHECK (sequence > 0),
-    PRIMARY KEY (item, sequence)
+    sequence INTEGER NOT NULL CONSTRAINT tn_trade_item_sequence_range CHECK (sequence > 0),
+    CONSTRAINT tn_trade_item_pkey PRIMARY KEY (item, sequence)
 ) STRICT, WITHOUT ROWID;
 
--- A trade and its shipment are made by one step, as neighbours in the log: the shipment of the trade at sequence N is
--- the row at N + 1. It repeats nothing of its trade (id, origin, destination and lines are null), so its lists by
--- origin and destination are walks of the trade's indexes. A transfer has these four columns, and no trade.
+-- The shipment that is made with a trade is named by it, and repeats nothing of it (id, origin, destination and lines are
+-- null), so its lists by origin and destination are walks of the trade's indexes. Any other has these four columns; a
+-- transfer has no trade.
 CREATE TABLE tn_cargo (
-    sequence INTEGER PRIMARY KEY CHECK (sequence > 0),
-    trade INTEGER CHECK (trade < sequence),
-    id TEXT CHECK (length(id) BETWEEN 1 AND 128),
-    origin INTEGER CHECK (origin > 0),
-    destination INTEGER CHECK (destination > 0),
+    sequence INTEGER CONSTRAINT tn_cargo_pkey PRIMARY KEY CONSTRAINT tn_cargo_sequence_range CHECK (sequence > 0),
+    trade INTEGER CONSTRAINT tn_cargo_trade_range CHECK (trade < sequence),
+    id TEXT CONSTRAINT tn_cargo_id_range CHECK (length(id) BETWEEN 1 AND 128),
+    origin INTEGER CONSTRAINT tn_cargo_origin_range CHECK (origin > 0),
+    destination INTEGER CONSTRAINT tn_cargo_destination_range CHECK (destination > 0),
     item_lines TEXT,
-    status INTEGER NOT NULL CHECK (status BETWEEN 0 AND 5),
+    status INTEGER NOT NULL CONSTRAINT tn_cargo_status_range CHECK (status BETWEEN 0 AND 5),
     eta INTEGER NOT NULL,
     requested_eta INTEGER,
     location TEXT,
@@ -90,10 +98,10 @@ CREATE TABLE tn_cargo (
     expires_at INTEGER,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
-    version INTEGER NOT NULL CHECK (version > 0),
-    CHECK ((id IS NULL) = (origin IS NULL) AND (id IS NULL) = (destination IS NULL)
+    version INTEGER NOT NULL CONSTRAINT tn_cargo_version_range CHECK (version > 0),
+    CONSTRAINT tn_cargo_own_all_or_none CHECK ((id IS NULL) = (origin IS NULL) AND (id IS NULL) = (destination IS NULL)
         AND (id IS NULL) = (item_lines IS NULL)),
-    CHECK (id IS NOT NULL OR (trade IS NOT NULL AND trade = sequence - 1))
+    CONSTRAINT tn_cargo_of_itself_or_trade CHECK (id IS NOT NULL OR trade IS NOT NULL)
 ) STRICT;
 
 CREATE UNIQUE INDEX tn_cargo_by_id ON tn_cargo (id) WHERE id IS NOT NULL;
@@ -104,31 +112,31 @@ CREATE INDEX tn_cargo_by_expiry ON tn_cargo (expires_at) WHERE status = 0 AND ex
 
 -- The events about a shipment after the one that made it.
 CREATE TABLE tn_cargo_history (
-    cargo INTEGER NOT NULL CHECK (cargo > 0),
-    sequence INTEGER NOT NULL CHECK (sequence > cargo),
-    PRIMARY KEY (cargo, sequence)
+    cargo INTEGER NOT NULL CONSTRAINT tn_cargo_history_cargo_range CHECK (cargo > 0),
+    sequence INTEGER NOT NULL CONSTRAINT tn_cargo_history_sequence_range CHECK (sequence > cargo),
+    CONSTRAINT tn_cargo_history_pkey PRIMARY KEY (cargo, sequence)
 ) STRICT, WITHOUT ROWID;
 
 -- Double entry. A place is the sequence of a station; 0 is transit, -1 the world.
--- What a trade of immediate settlement moves is told by the step that makes it, two sequences after the trade. Such a row
--- repeats neither seller nor buyer (both places are null), so its lists by station are walks of the trade's indexes,
--- and no row of a trade needs a page of its own in an index of this table.
+-- What a trade of immediate settlement moves at once is told by an event that the trade names. Such a row repeats neither
+-- seller nor buyer (both places are null), so its lists by station are walks of the trade's indexes, and no row of a
+-- trade needs a page of its own in an index of this table.
 CREATE TABLE tn_ledger (
-    sequence INTEGER NOT NULL CHECK (sequence > 0),
-    place INTEGER NOT NULL CHECK (place >= 0),
+    sequence INTEGER NOT NULL CONSTRAINT tn_ledger_sequence_range CHECK (sequence > 0),
+    place INTEGER NOT NULL CONSTRAINT tn_ledger_place_range CHECK (place >= 0),
     time INTEGER NOT NULL,
     item TEXT NOT NULL,
-    quantity INTEGER NOT NULL CHECK (quantity BETWEEN 1 AND 9007199254740991),
-    from_place INTEGER CHECK (from_place >= -1),
-    to_place INTEGER CHECK (to_place >= -1),
-    reason INTEGER NOT NULL CHECK (reason >= 0),
-    cargo INTEGER CHECK (cargo > 0),
+    quantity INTEGER NOT NULL CONSTRAINT tn_ledger_quantity_range CHECK (quantity BETWEEN 1 AND 9007199254740991),
+    from_place INTEGER CONSTRAINT tn_ledger_from_place_range CHECK (from_place >= -1),
+    to_place INTEGER CONSTRAINT tn_ledger_to_place_range CHECK (to_place >= -1),
+    reason INTEGER NOT NULL CONSTRAINT tn_ledger_reason_range CHECK (reason >= 0),
+    cargo INTEGER CONSTRAINT tn_ledger_cargo_range CHECK (cargo > 0),
     -- The station that lists what leaves and enters none.
-    listed_at INTEGER CHECK (listed_at > 0),
-    PRIMARY KEY (sequence, place),
-    CHECK (from_place <> to_place),
-    CHECK ((from_place IS NULL) = (to_place IS NULL)),
-    CHECK (from_place IS NOT NULL OR (cargo IS NOT NULL AND cargo = sequence - 1))
+    listed_at INTEGER CONSTRAINT tn_ledger_listed_at_range CHECK (listed_at > 0),
+    CONSTRAINT tn_ledger_pkey PRIMARY KEY (sequence, place),
+    CONSTRAINT tn_ledger_places_differ CHECK (from_place <> to_place),
+    CONSTRAINT tn_ledger_places_both_or_none CHECK ((from_place IS NULL) = (to_place IS NULL)),
+    CONSTRAINT tn_ledger_places_or_cargo CHECK (from_place IS NOT NULL OR cargo IS NOT NULL)
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX tn_ledger_by_origin ON tn_ledger (from_place, sequence, place) WHERE from_place > 0;
@@ -138,13 +146,14 @@ CREATE INDEX tn_ledger_by_list ON tn_ledger (listed_at, sequence, place) WHERE l
 -- One row a request that was applied, with where its steps stand in the log. A long answer goes on in
 -- further rows. A table by rowid keeps large answers out of the index that is searched.
 CREATE TABLE tn_receipt (
-    request BLOB NOT NULL UNIQUE CHECK (length(request) = 16),
-    fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 16),
+    request BLOB NOT NULL CONSTRAINT tn_receipt_request_key UNIQUE
+        CONSTRAINT tn_receipt_request_range CHECK (length(request) = 16),
+    fingerprint BLOB NOT NULL CONSTRAINT tn_receipt_fingerprint_range CHECK (length(fingerprint) = 16),
     time INTEGER NOT NULL,
     first INTEGER,
     last INTEGER,
     answer BLOB,
-    CHECK ((first IS NULL) = (last IS NULL) AND (first IS NULL OR first <= last))
+    CONSTRAINT tn_receipt_steps_range CHECK ((first IS NULL) = (last IS NULL) AND (first IS NULL OR first <= last))
 ) STRICT;
 
 CREATE INDEX tn_receipt_by_time ON tn_receipt (time);

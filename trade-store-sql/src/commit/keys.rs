@@ -255,7 +255,7 @@ async fn find<E: Engine>(
         Ok((rows::count(row, 3)?, place, (rows::number(row, 1)?, rows::number(row, 2)?)))
     };
     for row in &found {
-        let (list, place, key) = read(row).map_err(rows::corrupt::<E>(OPERATION))?;
+        let (list, place, key) = read(row).map_err(rows::failed::<E>(OPERATION))?;
         let slots = usize::try_from(list).ok().and_then(|list| slots.get_mut(list));
         let slot = slots.and_then(|slots| slots.get_mut(usize::try_from(place).ok()?));
         if let Some(slot) = slot {

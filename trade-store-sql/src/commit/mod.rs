@@ -3,11 +3,13 @@
 //! How the rows reach the tables is the engine's affair; so is the transaction around them.
 
 pub(crate) mod keys;
+mod new_trades;
 pub(crate) mod tables;
 
 use crate::engine::Engine;
 use crate::rows::stored;
 use keys::RowKeys;
+use new_trades::NewTrades;
 use std::borrow::Cow;
 use std::sync::Arc;
 use trade_core::store::{Commit, Head, StoreError, StoreErrorKind};
@@ -22,6 +24,21 @@ pub(crate) struct CommitRows<'r, 'c> {
     pub(crate) shift: u64,
     /// Where the log ends after it.
     pub(crate) head: Head,
+    /// What it makes of trades.
+    pub(crate) new_trades: NewTrades<'c>,
+}
+
+impl<'r, 'c> CommitRows<'r, 'c> {
+    /// Of a commit that stands behind `stored_head`, which is so far from where it was loaded.
+    pub(crate) fn new(
+        commit: &'c Commit,
+        keys: &'r RowKeys<'c>,
+        shift: u64,
+        stored_head: Head,
+    ) -> Result<Self, Defect> {
+        let new_trades = NewTrades::of(commit, keys, shift)?;
+        Ok(Self { commit, keys, shift, head: commit.head_after(stored_head), new_trades })
+    }
 }
 
 /// Rows of a table that are written in the same way.
@@ -105,20 +122,20 @@ macro_rules! shape {
 }
 
 static SHAPES: [Shape; 15] = [
-    shape!("tn_station", Written::Inserted, sequence Int, id Text, name Text, on_hand_total Text, item_count Int,
-        updated_at Int, version Int),
-    shape!("tn_station", Written::ChangedFrom { version: "version" }, sequence Int, on_hand_total Text, item_count Int,
-        updated_at Int, version Int, expected Int),
+    shape!("tn_station", Written::Inserted, sequence Int, id Text, name Text, metadata Text, on_hand_total Text,
+        item_count Int, updated_at Int, version Int),
+    shape!("tn_station", Written::ChangedFrom { version: "version" }, sequence Int, name Text, metadata Text,
+        on_hand_total Text, item_count Int, updated_at Int, version Int, expected Int),
     shape!("tn_stock", Written::Replaced { key: 2 }, station Int, item Text, on_hand Int, reserved Int, incoming Int),
     shape!("tn_stock", Written::Changed { key: 2 }, station Int, item Text, on_hand Int, reserved Int, incoming Int),
     shape!("tn_trade", Written::Inserted, sequence Int, id Text, buyer Int, seller Int, item_lines Text, settlement Int,
-        status Int, expires_at Int, created_at Int, updated_at Int, version Int),
+        status Int, expires_at Int, metadata Text, created_at Int, updated_at Int, version Int, cargo Int, moved Int),
     shape!("tn_trade", Written::Changed { key: 1 }, sequence Int, status Int, updated_at Int, version Int),
     shape!("tn_cargo", Written::Inserted, sequence Int, trade Int, id Text, origin Int, destination Int, item_lines Text,
-        status Int, eta Int, requested_eta Int, location Text, expires_at Int, created_at Int, updated_at Int,
-        version Int),
-    shape!("tn_cargo", Written::Changed { key: 1 }, sequence Int, status Int, eta Int, location Text, updated_at Int,
-        version Int),
+        status Int, eta Int, requested_eta Int, location Text, metadata Text, expires_at Int, created_at Int,
+        updated_at Int, version Int),
+    shape!("tn_cargo", Written::Changed { key: 1 }, sequence Int, status Int, eta Int, location Text, metadata Text,
+        updated_at Int, version Int),
     shape!("tn_receipt", Written::Inserted, request Bytes, fingerprint Bytes, time Int, first Int, last Int,
         answer Bytes),
     shape!("tn_trade_item", Written::Inserted, item Text, sequence Int),
@@ -170,6 +187,12 @@ impl From<Option<i64>> for Cell<'_> {
 impl<'c> From<Option<&'c str>> for Cell<'c> {
     fn from(text: Option<&'c str>) -> Self {
         Self::Text(text.map(Cow::Borrowed))
+    }
+}
+
+impl From<Option<String>> for Cell<'_> {
+    fn from(text: Option<String>) -> Self {
+        Self::Text(text.map(Cow::Owned))
     }
 }
 

@@ -1,13 +1,12 @@
 //! The rows of a commit, table by table.
 
-use super::keys::RowKeys;
 use super::{Cell, CommitRows, Defect, RowSet, Sink};
 use crate::receipts::{self, Piece};
-use crate::rows::{lines_text, stored};
+use crate::rows::{lines_text, metadata_text, stored};
 use std::collections::HashMap;
-use trade_core::resource::{Cargo, LedgerEntry, Place, Sequence, Settlement, Trade, Version};
-use trade_core::store::{Commit, LedgerWrite, LogRecord, StockRow, Write};
-use trade_core::values::{ItemId, Label, ShipmentId, StationId, Timestamp, TransactionId};
+use trade_core::resource::{Cargo, Sequence, Trade, Version};
+use trade_core::store::{LedgerWrite, LogRecord, StockRow, Write};
+use trade_core::values::{ItemId, Label, Metadata, ShipmentId, StationId, Timestamp};
 
 /// Adds the rows of a table to a sink.
 pub(crate) type WriteTable<S> = fn(&CommitRows<'_, '_>, &mut S) -> Result<(), Defect>;
@@ -45,15 +44,30 @@ fn split<K, T>(
     Ok([new, changed])
 }
 
+type Described<'v, T> = (i64, &'v T, Option<String>);
+
+/// Rows with their metadata as text.
+fn with_metadata<'v, T>(
+    rows: Vec<(i64, &'v T)>,
+    of: impl Fn(&T) -> Option<&Metadata>,
+) -> Result<Vec<Described<'v, T>>, Defect> {
+    rows.into_iter().map(|(key, row)| Ok((key, row, metadata_text(of(row))?))).collect()
+}
+
 fn write_stations<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), Defect> {
     let [new, changed] = split(&rows.commit.stations, |id| rows.keys.station(id))?;
+    let [new, changed] = [
+        with_metadata(new, |station| station.metadata.as_ref())?,
+        with_metadata(changed, |station| station.metadata.as_ref())?,
+    ];
     sink.add(
         RowSet::NewStations,
-        new.into_iter().map(|(sequence, station)| {
+        new.into_iter().map(|(sequence, station, metadata)| {
             [
                 sequence.into(),
                 Cell::id(&station.station_id),
                 station.name.as_ref().map(Label::as_str).into(),
+                metadata.into(),
                 station.on_hand_total.to_string().into(),
                 Cell::number(station.item_count),
                 station.updated_at.millis().into(),
@@ -65,9 +79,11 @@ fn write_stations<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<()
         rows.commit.stations.iter().filter_map(|write| Some((&write.key, write.expected?))).collect();
     sink.add(
         RowSet::ChangedStations,
-        changed.into_iter().map(|(sequence, station)| {
+        changed.into_iter().map(|(sequence, station, metadata)| {
             [
                 sequence.into(),
+                station.name.as_ref().map(Label::as_str).into(),
+                metadata.into(),
                 station.on_hand_total.to_string().into(),
                 Cell::number(station.item_count),
                 station.updated_at.millis().into(),
@@ -110,6 +126,7 @@ struct TradeRow<'c> {
     buyer: i64,
     seller: i64,
     lines: String,
+    metadata: Option<String>,
 }
 
 fn write_trades<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), Defect> {
@@ -120,12 +137,13 @@ fn write_trades<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), 
             return Err(Defect(format!("trade {} has a shipment of another name", trade.transaction_id)));
         }
         let (buyer, seller) = (rows.keys.station(&trade.buyer)?, rows.keys.station(&trade.seller)?);
-        Ok(TradeRow { sequence, trade, buyer, seller, lines: lines_text(&trade.items)? })
+        let (lines, metadata) = (lines_text(&trade.items)?, metadata_text(trade.metadata.as_ref())?);
+        Ok(TradeRow { sequence, trade, buyer, seller, lines, metadata })
     };
     let new = new.into_iter().map(row).collect::<Result<Vec<_>, _>>()?;
     sink.add(
         RowSet::NewTrades,
-        new.into_iter().map(|TradeRow { sequence, trade, buyer, seller, lines }| {
+        new.into_iter().map(|TradeRow { sequence, trade, buyer, seller, lines, metadata }| {
             [
                 sequence.into(),
                 Cell::id(&trade.transaction_id),
@@ -135,9 +153,12 @@ fn write_trades<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), 
                 Cell::number(trade.settlement.code()),
                 Cell::number(trade.status.code()),
                 trade.expires_at.map(Timestamp::millis).into(),
+                metadata.into(),
                 trade.created_at.millis().into(),
                 trade.updated_at.millis().into(),
                 Cell::number(trade.version),
+                rows.new_trades.get(&trade.transaction_id).and_then(|trade| trade.cargo).into(),
+                rows.new_trades.get(&trade.transaction_id).and_then(|trade| trade.moved).into(),
             ]
         }),
     );
@@ -175,6 +196,7 @@ struct CargoRow<'c> {
     cargo: &'c Cargo,
     trade: Option<i64>,
     expires_at: Option<Timestamp>,
+    metadata: Option<String>,
     own: Option<OwnColumns>,
 }
 
@@ -186,15 +208,12 @@ struct OwnColumns {
 
 fn write_cargo<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), Defect> {
     let [new, changed] = split(&rows.commit.cargo, |id| rows.keys.cargo(id))?;
-    let trades: HashMap<&TransactionId, &Trade> = match new.is_empty() {
-        true => HashMap::new(),
-        false => trades_written(rows.commit),
-    };
-    let row = |(sequence, cargo)| cargo_row(rows.keys, &trades, sequence, cargo);
+    let changed = with_metadata(changed, |cargo: &Cargo| cargo.metadata.as_ref())?;
+    let row = |(sequence, cargo)| cargo_row(rows, sequence, cargo);
     let new = new.into_iter().map(row).collect::<Result<Vec<_>, _>>()?;
     sink.add(
         RowSet::NewCargo,
-        new.into_iter().map(|CargoRow { sequence, cargo, trade, expires_at, own }| {
+        new.into_iter().map(|CargoRow { sequence, cargo, trade, expires_at, metadata, own }| {
             let id = own.is_some().then_some(cargo.shipment_id.as_str());
             let (origin, destination) =
                 (own.as_ref().map(|own| own.origin), own.as_ref().map(|own| own.destination));
@@ -209,6 +228,7 @@ fn write_cargo<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), D
                 cargo.eta.millis().into(),
                 cargo.requested_eta.map(Timestamp::millis).into(),
                 cargo.location.as_ref().map(Label::as_str).into(),
+                metadata.into(),
                 expires_at.map(Timestamp::millis).into(),
                 cargo.created_at.millis().into(),
                 cargo.updated_at.millis().into(),
@@ -218,12 +238,13 @@ fn write_cargo<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), D
     );
     sink.add(
         RowSet::ChangedCargo,
-        changed.into_iter().map(|(key, cargo)| {
+        changed.into_iter().map(|(key, cargo, metadata)| {
             [
                 key.into(),
                 Cell::number(cargo.status.code()),
                 cargo.eta.millis().into(),
                 cargo.location.as_ref().map(Label::as_str).into(),
+                metadata.into(),
                 cargo.updated_at.millis().into(),
                 Cell::number(cargo.version),
             ]
@@ -232,26 +253,9 @@ fn write_cargo<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), D
     Ok(())
 }
 
-fn cargo_row<'c>(
-    keys: &RowKeys<'c>,
-    trades: &HashMap<&TransactionId, &'c Trade>,
-    sequence: i64,
-    cargo: &'c Cargo,
-) -> Result<CargoRow<'c>, Defect> {
-    let trade = match &cargo.transaction_id {
-        Some(id) => Some((keys.trade(id)?, trades.get(id))),
-        None => None,
-    };
-    let repeats_nothing = trade.is_some_and(|(key, trade)| {
-        key == sequence - 1
-            && trade.is_some_and(|trade| {
-                cargo.shipment_id == trade.shipment_id
-                    && cargo.origin == trade.seller
-                    && cargo.destination == trade.buyer
-                    && cargo.items == trade.items
-            })
-    });
-    let own = if repeats_nothing {
+fn cargo_row<'c>(rows: &CommitRows<'_, 'c>, sequence: i64, cargo: &'c Cargo) -> Result<CargoRow<'c>, Defect> {
+    let keys = rows.keys;
+    let own = if rows.new_trades.of_cargo(sequence, cargo).is_some() {
         None
     } else {
         Some(OwnColumns {
@@ -260,8 +264,11 @@ fn cargo_row<'c>(
             lines: lines_text(&cargo.items)?,
         })
     };
-    let expires_at = trade.and_then(|(_, trade)| trade?.expires_at);
-    Ok(CargoRow { sequence, cargo, trade: trade.map(|(key, _)| key), expires_at, own })
+    let trade = cargo.transaction_id.as_ref();
+    let expires_at = trade.and_then(|id| rows.new_trades.get(id)?.trade.expires_at);
+    let trade = trade.map(|id| keys.trade(id)).transpose()?;
+    let metadata = metadata_text(cargo.metadata.as_ref())?;
+    Ok(CargoRow { sequence, cargo, trade, expires_at, metadata, own })
 }
 
 fn write_history<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), Defect> {
@@ -277,7 +284,6 @@ fn write_history<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(),
 
 fn write_ledger<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), Defect> {
     let mut entries = Vec::with_capacity(rows.commit.ledger.len());
-    let trades = trades_written(rows.commit);
     let (mut event, mut place): (Sequence, u64) = (0, 0);
     for LedgerWrite { entry, listed_at } in &rows.commit.ledger {
         place = if entry.sequence == event { place + 1 } else { 0 };
@@ -285,7 +291,7 @@ fn write_ledger<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), 
         let sequence = stored(entry.sequence + rows.shift);
         let cargo = entry.shipment_id.as_ref().map(|id| rows.keys.cargo(id)).transpose()?;
         let listed_at = listed_at.as_ref().map(|id| rows.keys.station(id)).transpose()?;
-        let ends = match repeats_its_trade(rows.keys, &trades, sequence, entry)? {
+        let ends = match rows.new_trades.tells(sequence, entry) {
             true => None,
             false => Some((rows.keys.place(&entry.from)?, rows.keys.place(&entry.to)?)),
         };
@@ -309,30 +315,6 @@ fn write_ledger<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), 
         }),
     );
     Ok(())
-}
-
-/// Whether goods went from the seller to the buyer of a trade of immediate settlement that the same step makes, with its
-/// shipment, right before.
-fn repeats_its_trade(
-    keys: &RowKeys<'_>,
-    trades: &HashMap<&TransactionId, &Trade>,
-    sequence: i64,
-    entry: &LedgerEntry,
-) -> Result<bool, Defect> {
-    let (Some(id), Some(shipment)) = (&entry.transaction_id, &entry.shipment_id) else { return Ok(false) };
-    let Some(trade) = trades.get(id).filter(|trade| trade.settlement == Settlement::Immediate) else {
-        return Ok(false);
-    };
-    let is = |place: &Place, station| matches!(place, Place::Station(id) if id == station);
-    Ok(is(&entry.from, &trade.seller)
-        && is(&entry.to, &trade.buyer)
-        && keys.trade(id)? == sequence - 2
-        && keys.cargo(shipment)? == sequence - 1)
-}
-
-/// The trades that a commit writes.
-fn trades_written(commit: &Commit) -> HashMap<&TransactionId, &Trade> {
-    commit.trades.iter().filter_map(|write| Some((&write.key, write.value.as_deref()?))).collect()
 }
 
 fn write_receipts<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), Defect> {
@@ -359,7 +341,10 @@ fn write_receipts<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<()
 fn write_log<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), Defect> {
     let place = |last: Sequence| Cell::number(last + rows.shift);
     let log = &rows.commit.log;
-    sink.add(RowSet::Log, log.iter().map(|record| [place(record.last), record.step.encode().into()]));
+    let records = log.iter().map(|record| record.step.encode()).collect::<Result<Vec<_>, _>>();
+    let records = records.map_err(|error| Defect(error.to_string()))?;
+    let records = log.iter().zip(records);
+    sink.add(RowSet::Log, records.map(|(record, bytes)| [place(record.last), bytes.into()]));
     let same_time = |a: &LogRecord, b: &LogRecord| a.step.time == b.step.time;
     let moments: Vec<_> = log.chunk_by(same_time).filter_map(|steps| steps.last()).collect();
     sink.add(

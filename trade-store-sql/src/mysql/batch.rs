@@ -10,6 +10,7 @@ use super::{MySql, State};
 use crate::commit::{Cell, Kind, OPERATION, RowSet, Shape, Sink, Written, no_conflict, whole};
 use crate::engine::{Engine, classify};
 use crate::lane::Lease;
+use crate::migrations::VERSION;
 use futures::TryStreamExt;
 use sqlx::mysql::MySqlConnection;
 use sqlx::{AssertSqlSafe, Executor};
@@ -92,8 +93,8 @@ impl Script {
     fn move_head(&mut self, does: Does, from: Head, to: Head) {
         // In this order: what is set is seen by what is set after it. The table's check refuses a negative sequence.
         let sql = format!(
-            "UPDATE tn_head SET sequence = CASE WHEN sequence = {} AND time = {} THEN {} ELSE -1 END, time = {} \
-             WHERE one = 1",
+            "UPDATE tn_head SET sequence = CASE WHEN sequence = {} AND time = {} AND format = {VERSION} THEN {} \
+             ELSE -1 END, time = {} WHERE one = 1",
             from.sequence,
             from.time.millis(),
             to.sequence,
@@ -381,9 +382,9 @@ pub(super) async fn change_some(state: &State, lease: &mut Lease<'_, MySql>) {
     let number = |number: i64| Cell::Int(Some(number));
     let place = |text: &'static str| Cell::from(Some(text));
     let mut script = Script::moving(state, Head::EMPTY, Head::EMPTY);
-    let stations = (1..41_i32)
-        .map(i64::from)
-        .map(|n| [n.into(), place("7"), number(40), number(9), number(2), number(1)]);
+    let stations = (1..41_i32).map(i64::from).map(|n| {
+        [n.into(), place("Ceres"), place("{}"), place("7"), number(40), number(9), number(2), number(1)]
+    });
     script.add(RowSet::ChangedStations, stations);
     let trades =
         (0..40_i32).map(i64::from).map(|n| [number(10_000 + 4 * n), number(1), number(9), number(2)]);
@@ -391,7 +392,7 @@ pub(super) async fn change_some(state: &State, lease: &mut Lease<'_, MySql>) {
     let odd = "“dock” \\ 4's \u{1f680}\"";
     let cargo = (0..40_i32).map(i64::from).map(|n| {
         let location = Cell::from((n % 3 > 0).then_some(if n % 3 == 1 { odd } else { "dock 4" }));
-        [number(10_001 + 4 * n), number(1), number(9), location, number(9), number(2)]
+        [number(10_001 + 4 * n), number(1), number(9), location, place("{}"), number(9), number(2)]
     });
     script.add(RowSet::ChangedCargo, cargo);
     let stock =

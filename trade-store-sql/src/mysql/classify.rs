@@ -5,8 +5,9 @@
 
 use crate::server::{NO_TLS, is_tls};
 use sqlx::mysql::MySqlDatabaseError;
-use trade_core::store::StoreErrorKind;
+use trade_core::store::{StoreError, StoreErrorKind};
 
+const DUPLICATE_COLUMN: u16 = 1_060;
 const DUPLICATE_ENTRY: u16 = 1_062;
 /// A `CHECK` is not met: of MySQL, and of MariaDB, which MySQL gives another meaning and another SQLSTATE.
 const CHECK_VIOLATED: u16 = 3_819;
@@ -98,6 +99,12 @@ pub(super) fn is_check(error: &sqlx::Error) -> bool {
 /// Whether the server has no connection left, or none for this user.
 pub(super) fn is_full(error: &sqlx::Error) -> bool {
     number(error).is_some_and(|number| NO_CONNECTION_LEFT.contains(&number))
+}
+
+/// Whether a statement was to add a column that is there.
+pub(super) fn is_added(error: &StoreError) -> bool {
+    let driver = error.source.as_deref().and_then(|source| source.downcast_ref::<sqlx::Error>());
+    driver.and_then(number) == Some(DUPLICATE_COLUMN)
 }
 
 /// Whether a row of the same key stands already.

@@ -22,8 +22,8 @@ use tokio::time::Instant;
 use trade_core::store::{Commit, Head, Held, StoreError, StoreErrorKind};
 
 static BEGIN: Template =
-    Template::new("START TRANSACTION; SELECT sequence, time FROM tn_head WHERE one = 1 FOR UPDATE");
-static LOCK: Template = Template::new("SELECT sequence, time FROM tn_head WHERE one = 1 FOR UPDATE");
+    Template::new("START TRANSACTION; SELECT sequence, time, format FROM tn_head WHERE one = 1 FOR UPDATE");
+static LOCK: Template = Template::new("SELECT sequence, time, format FROM tn_head WHERE one = 1 FOR UPDATE");
 static ROLLBACK: Template = Template::new("ROLLBACK");
 static COMMIT: Template = Template::new("COMMIT");
 
@@ -100,7 +100,10 @@ async fn write_at_once<'s>(
         Ok(keys) => keys,
         Err(error) => return Err(undo(lease, error).await),
     };
-    let rows = CommitRows { commit, keys: &keys, shift: 0, head: commit.head_after(commit.base) };
+    let rows = match CommitRows::new(commit, &keys, 0, commit.base) {
+        Ok(rows) => rows,
+        Err(defect) => return Err(undo(lease, defect.in_store::<MySql>()).await),
+    };
     let script = Script::moving(&store.state, commit.base, rows.head);
     // It stays where it was moved to.
     match write(&mut lease, script, &rows, rows.head).await {
@@ -141,7 +144,7 @@ async fn write_after(
 ) -> Result<Head, StoreError> {
     let shift = shift_to::<MySql>(stored_head, commit)?;
     let keys = keys(store, lease, commit, shift, shift == 0).await?;
-    let rows = CommitRows { commit, keys: &keys, shift, head: commit.head_after(stored_head) };
+    let rows = CommitRows::new(commit, &keys, shift, stored_head).map_err(Defect::in_store::<MySql>)?;
     write(lease, Script::new(&store.state), &rows, stored_head).await?;
     Ok(rows.head)
 }

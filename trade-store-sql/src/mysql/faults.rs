@@ -21,11 +21,8 @@ async fn opening(store: &MySqlStore, id: &str, items: usize) -> Commit {
     keys.stations.insert(id.try_into().unwrap());
     let mut draft = Draft::new(View::new(&keys, store.load(&keys).await.unwrap()));
     let item = |n: usize| (format!("item-{n}").as_str().try_into().unwrap(), Quantity::ONE);
-    let station = CreateStation {
-        station_id: id.try_into().unwrap(),
-        name: None,
-        items: (0..items).map(item).collect(),
-    };
+    let items = (0..items).map(item).collect();
+    let station = CreateStation { items, ..CreateStation::new(id.try_into().unwrap()) };
     let context = Context { now: Timestamp::EPOCH, time: Timestamp::EPOCH, actor: Actor::Anonymous };
     draft.decide(&Command::CreateStation(station), &context).unwrap();
     draft.close(Vec::new()).0
@@ -223,11 +220,11 @@ async fn many_may_make_the_same_schema_at_once_and_a_newer_or_another_one_is_ref
         1
     );
     assert_eq!(store_in(&database).await.head().await.unwrap().sequence, 1);
-    run(&mut connection, "INSERT INTO tn_schema VALUES (2, x'00')".to_owned()).await;
+    run(&mut connection, "INSERT INTO tn_schema VALUES (3, x'00')".to_owned()).await;
     let error = MySqlStore::connect(&url).await.unwrap_err();
-    assert_eq!(error.kind, StoreErrorKind::Unsupported);
-    assert!(error.to_string().contains("version 2"), "{error}");
-    run(&mut connection, "DELETE FROM tn_schema WHERE version = 2".to_owned()).await;
+    assert_eq!(error.kind, StoreErrorKind::NewerVersion);
+    assert!(error.to_string().contains("version 3"), "{error}");
+    run(&mut connection, "DELETE FROM tn_schema WHERE version = 3".to_owned()).await;
     run(&mut connection, "UPDATE tn_schema SET checksum = x'00'".to_owned()).await;
     assert_eq!(MySqlStore::connect(&url).await.unwrap_err().kind, StoreErrorKind::Unsupported);
 }
@@ -239,7 +236,7 @@ async fn a_damaged_row_is_told_as_such() {
     let store = store_in(&database).await;
     store.commit(&opening(&store, "ceres", 1).await).await.unwrap();
     let mut connection = database.connection().await;
-    run(&mut connection, "UPDATE tn_log SET record = x'ff00ff00'".to_owned()).await;
+    run(&mut connection, "UPDATE tn_log SET record = x'0200ff00'".to_owned()).await;
     run(&mut connection, "UPDATE tn_station SET on_hand_total = 'much'".to_owned()).await;
     assert_eq!(store.read(0, 10, usize::MAX).await.unwrap_err().kind, StoreErrorKind::Corrupt);
     let mut keys = Keys::default();

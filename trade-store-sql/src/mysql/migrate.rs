@@ -5,6 +5,7 @@
 //! step may end half-way, and is made so that it can be run again.
 
 use super::MySql;
+use super::classify::is_added;
 use crate::dialect::{Rendered, Template};
 use crate::engine::Engine;
 use crate::lane::Lease;
@@ -14,8 +15,10 @@ use crate::rows::{self, Decoded};
 use std::time::Duration;
 use trade_core::store::{Access, StoreError, StoreErrorKind};
 
-static MIGRATIONS: Migrations<1> =
-    Migrations([include_str!("../../migrations/mysql/0001_trade_network.sql")]);
+static MIGRATIONS: Migrations = Migrations([
+    include_str!("../../migrations/mysql/0001_trade_network.sql"),
+    include_str!("../../migrations/mysql/0002_metadata.sql"),
+]);
 
 /// How often the schema is brought up to date where another process is at it from another node.
 const TRIES: usize = 10;
@@ -80,7 +83,7 @@ async fn lock(lease: &mut Lease<'_, MySql>) -> Result<(), StoreError> {
     for _ in 0..LOCK_TRIES {
         let found = lease.fetch(LOCK.of(MySql::DIALECT), &[]).await?;
         let locked = found.first().map(|row| rows::maybe_count(row, 0)).transpose();
-        if locked.map_err(rows::corrupt::<MySql>(OPERATION))?.flatten() == Some(1) {
+        if locked.map_err(rows::failed::<MySql>(OPERATION))?.flatten() == Some(1) {
             return Ok(());
         }
     }
@@ -90,7 +93,7 @@ async fn lock(lease: &mut Lease<'_, MySql>) -> Result<(), StoreError> {
 
 /// The number of steps applied so far, each the same as ours.
 async fn applied(lease: &mut Lease<'_, MySql>) -> Result<usize, StoreError> {
-    let damaged = rows::corrupt::<MySql>(OPERATION);
+    let damaged = rows::failed::<MySql>(OPERATION);
     let found = lease.fetch(EXISTS.of(MySql::DIALECT), &[]).await?;
     let exists = found.first().map(|row| rows::number(row, 0)).transpose().map_err(damaged)?;
     if exists != Some(1) {
@@ -107,7 +110,10 @@ async fn apply(lease: &mut Lease<'_, MySql>, known: usize) -> Result<(), StoreEr
     for (version, checksum, sql) in MIGRATIONS.missing(known) {
         // Statement by statement, so that each has its own time: making tables takes some.
         for statement in sql.split_inclusive(";\n") {
-            lease.execute(&Rendered { text: statement.into(), order: Vec::new() }, &[]).await?;
+            match lease.execute(&Rendered { text: statement.into(), order: Vec::new() }, &[]).await {
+                Err(error) if !is_added(&error) => return Err(error),
+                _ => {}
+            }
         }
         let checksum: String = checksum.iter().map(|byte| format!("{byte:02x}")).collect();
         let parameters = [version.into(), checksum.as_str().into()];

@@ -26,13 +26,14 @@ const FILL: &str = "\
     CREATE TABLE d (d INT PRIMARY KEY); INSERT INTO d VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9); \
     CREATE TABLE n (n INT PRIMARY KEY); INSERT INTO n SELECT a.d + 10 * b.d + 100 * c.d + 1000 * e.d + 10000 * f.d \
     FROM d a CROSS JOIN d b CROSS JOIN d c CROSS JOIN d e CROSS JOIN d f WHERE f.d < 4; \
-    INSERT INTO tn_station SELECT n + 1, concat('s-', n), NULL, '0', 40, 0, 1 FROM n WHERE n < 1000; \
+    INSERT INTO tn_station SELECT n + 1, concat('s-', n), NULL, '0', 40, 0, 1, NULL FROM n WHERE n < 1000; \
     INSERT INTO tn_stock SELECT n DIV 40 + 1, concat('i-', n % 40), 5, 0, 0 FROM n; \
     INSERT INTO tn_trade SELECT 10000 + 4 * n, concat('T-', n), if(n % 2, 8, n % 1000 + 1), \
-    if(n % 2, (n + 1) % 1000 + 1, 8), '[]', n DIV 2 % 2, n % 4, n % 1000, n, n, 1 FROM n; \
+    if(n % 2, (n + 1) % 1000 + 1, 8), '[]', n DIV 2 % 2, n % 4, n % 1000, n, n, 1, 10001 + 4 * n, \
+    if(n DIV 2 % 2, NULL, 10002 + 4 * n), NULL FROM n; \
     INSERT INTO tn_trade_item SELECT if(n % 2, 'i-1', concat('i-', n % 40)), 10000 + 4 * n FROM n; \
     INSERT INTO tn_cargo SELECT 10001 + 4 * n, 10000 + 4 * n, NULL, NULL, NULL, NULL, n % 6, n, NULL, NULL, n % 1000, \
-    n, n, 1 FROM n; \
+    n, n, 1, NULL FROM n; \
     INSERT INTO tn_cargo_history SELECT 10001, 10003 + 4 * n FROM n; \
     INSERT INTO tn_ledger SELECT 10002 + 4 * n, 0, n, 'i-1', 1, if(n DIV 2 % 2, if(n % 2, 8, n % 1000 + 1), NULL), \
     if(n DIV 2 % 2, if(n % 2, (n + 1) % 1000 + 1, 8), NULL), 1, 10001 + 4 * n, NULL FROM n; \

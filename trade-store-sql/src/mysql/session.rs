@@ -182,7 +182,7 @@ pub(super) async fn examine(
         "SELECT @@max_allowed_packet, @@innodb_flush_log_at_trx_commit, version() FROM (SELECT ?1) prepared";
     let found = lease.fetch(&Rendered::new(MySql::DIALECT, sql), &[1.into()]).await?;
     let refused = |detail| Err(StoreError::new(StoreErrorKind::Unsupported, MySql::NAME, OPERATION, detail));
-    let damaged = rows::corrupt::<MySql>(OPERATION);
+    let damaged = rows::failed::<MySql>(OPERATION);
     let Some(row) = found.first() else { return refused("the server tells nothing of itself".to_owned()) };
     let (packet, flush) = (rows::count(row, 0).map_err(damaged)?, rows::number(row, 1).map_err(damaged)?);
     let version = row.text(2).map_err(classify::<MySql>(OPERATION))?.unwrap_or_default();

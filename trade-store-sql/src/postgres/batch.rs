@@ -7,6 +7,7 @@
 //! take the server too long for one.
 
 use crate::commit::{Cell, Kind, RowSet, Shape, Sink, Written};
+use crate::migrations::VERSION;
 use crate::rows::stored;
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
@@ -266,7 +267,7 @@ pub(super) fn text(sets: &[RowSet], head: Option<usize>) -> String {
         let _ = write!(
             text,
             "head AS (UPDATE tn_head SET sequence = ${sequence}, time = ${time} \
-             WHERE one = 1 AND sequence = ${from} AND time = ${from_time} RETURNING 1), "
+             WHERE one = 1 AND sequence = ${from} AND time = ${from_time} AND format = {VERSION} RETURNING 1), "
         );
     }
     let (mut parameter, mut sum) = (1, String::new());

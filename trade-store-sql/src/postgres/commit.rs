@@ -23,7 +23,7 @@ use tokio::time::timeout;
 use trade_core::store::{Commit, Head, Held, StoreError, StoreErrorKind, Write};
 
 static LOCK: Template = Template::new(
-    "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT sequence, time FROM tn_head WHERE one = 1 FOR UPDATE",
+    "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT sequence, time, format FROM tn_head WHERE one = 1 FOR UPDATE",
 );
 static COMMIT: Template = Template::new("COMMIT");
 static ROLLBACK: Template = Template::new("ROLLBACK");
@@ -149,7 +149,7 @@ async fn write_alone(
         Some(keys) => keys,
         None => RowKeys::resolve(lease, &store.stations, commit, 0, true).await?,
     };
-    let rows = CommitRows { commit, keys: &keys, shift: 0, head };
+    let rows = CommitRows::new(commit, &keys, 0, commit.base).map_err(Defect::in_store::<Postgres>)?;
     let mut statements = statements(store, &rows, guarded().iter().chain(&appended()))?;
     let (Some(statement), []) = (statements.pop(), &statements[..]) else { return Ok(false) };
     let answer_max = lease.answer_max();
@@ -166,7 +166,7 @@ async fn write(
 ) -> Result<Head, StoreError> {
     let shift = shift_to::<Postgres>(stored_head, commit)?;
     let keys = RowKeys::resolve(lease, &store.stations, commit, shift, shift == 0).await?;
-    let rows = CommitRows { commit, keys: &keys, shift, head: commit.head_after(stored_head) };
+    let rows = CommitRows::new(commit, &keys, shift, stored_head).map_err(Defect::in_store::<Postgres>)?;
     for statement in statements(store, &rows, guarded().iter().chain(&appended()).chain(&moved()))? {
         let (expected, answer_max) = (statement.rows(), lease.answer_max());
         let written = timeout(answer_max, statement.run(&mut lease.connection, &store.state.texts)).await;

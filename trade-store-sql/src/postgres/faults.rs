@@ -5,11 +5,12 @@ use super::{Postgres, PostgresStore};
 use crate::dialect::Rendered;
 use crate::engine::Engine;
 use sqlx::Executor;
-use trade_core::command::{AdjustInventory, Adjustment, Command, CreateStation, Precondition};
+use trade_core::command::Command;
 use trade_core::event::Actor;
 use trade_core::rules::{Context, Draft};
 use trade_core::store::{Commit, EventLog, Keys, Store, StoreErrorKind};
-use trade_core::values::{Delta, Quantity, Timestamp};
+use trade_core::testing::fixtures::{adjust, open_station};
+use trade_core::values::Timestamp;
 use trade_core::view::View;
 
 async fn decided(store: &PostgresStore, command: &Command, keys: Keys) -> Commit {
@@ -22,26 +23,14 @@ async fn decided(store: &PostgresStore, command: &Command, keys: Keys) -> Commit
 async fn opening(store: &PostgresStore, id: &str) -> Commit {
     let mut keys = Keys::default();
     keys.stations.insert(id.try_into().unwrap());
-    let items = vec![("tea".try_into().unwrap(), Quantity::ONE)];
-    let station = CreateStation { station_id: id.try_into().unwrap(), name: None, items };
-    decided(store, &Command::CreateStation(station), keys).await
+    decided(store, &open_station(id, &[("tea", 1)]), keys).await
 }
 
 async fn adjusting(store: &PostgresStore, id: &str) -> Commit {
     let mut keys = Keys::default();
     keys.stations.insert(id.try_into().unwrap());
     keys.stock.insert((id.try_into().unwrap(), "tea".try_into().unwrap()));
-    let adjustment = Adjustment {
-        item_id: "tea".try_into().unwrap(),
-        delta: Delta::new(5).unwrap(),
-        reason: "received".try_into().unwrap(),
-    };
-    let adjust = AdjustInventory {
-        station_id: id.try_into().unwrap(),
-        adjustments: vec![adjustment],
-        precondition: Precondition::None,
-    };
-    decided(store, &Command::AdjustInventory(adjust), keys).await
+    decided(store, &adjust(id, &[("tea", 5)]), keys).await
 }
 
 /// Asserts that neither way of a commit takes it, and that nothing of it lands.

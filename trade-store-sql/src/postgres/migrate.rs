@@ -13,8 +13,10 @@ use sqlx::postgres::PgConnection;
 use std::time::Duration;
 use trade_core::store::{Access, StoreError, StoreErrorKind};
 
-static MIGRATIONS: Migrations<1> =
-    Migrations([include_str!("../../migrations/postgres/0001_trade_network.sql")]);
+static MIGRATIONS: Migrations = Migrations([
+    include_str!("../../migrations/postgres/0001_trade_network.sql"),
+    include_str!("../../migrations/postgres/0002_metadata.sql"),
+]);
 
 /// How often, and how far apart, a step is tried that another process is at.
 const TRIES: u32 = 50;

@@ -18,8 +18,10 @@ const FILL: &str = "\
     SELECT n, 1, 0, 1, 'S-' || n, '1' FROM generate_series(1, 3000) n; \
     INSERT INTO tn_stock (station, on_hand, reserved, incoming, item) \
     SELECT s, 1, 0, 0, 'I-' || n FROM generate_series(1, 3) s, generate_series(1, 5000) n; \
-    INSERT INTO tn_trade (sequence, buyer, seller, created_at, updated_at, version, settlement, status, id, item_lines) \
-    SELECT n * 4, 1 + n % 2, 3, 0, 0, 1, n / 2 % 2, CASE WHEN n % 2 = 0 THEN 0 ELSE 2 END, 'T-' || n, '[]' \
+    INSERT INTO tn_trade (sequence, buyer, seller, created_at, updated_at, version, settlement, status, id, item_lines, \
+    cargo, moved) \
+    SELECT n * 4, 1 + n % 2, 3, 0, 0, 1, n / 2 % 2, CASE WHEN n % 2 = 0 THEN 0 ELSE 2 END, 'T-' || n, '[]', \
+    n * 4 + 1, CASE n / 2 % 2 WHEN 0 THEN n * 4 + 2 END \
     FROM generate_series(1, 60000) n; \
     INSERT INTO tn_trade_item (sequence, item) SELECT n * 4, 'I-' || n % 2 FROM generate_series(1, 60000) n; \
     INSERT INTO tn_cargo (sequence, trade, eta, created_at, updated_at, version, status) \

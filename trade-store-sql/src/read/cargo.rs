@@ -1,6 +1,6 @@
 //! Shipments: one, lists, and the history of one.
 
-use super::columns::{cargo_columns, cargo_joins, cargo_of};
+use super::columns::{cargo_joins, cargo_of};
 use super::trades::{examined_by, span, trades_by_side};
 use crate::dialect::{Rendered, Template};
 use crate::engine::{Engine, Param};
@@ -13,13 +13,13 @@ use trade_core::resource::{Cargo, Sequence};
 use trade_core::store::{CargoFilter, CargoQuery, Page, StoreError};
 use trade_core::values::ShipmentId;
 
-/// The walk by one end: the shipments of the trades that have this station on that side, which are their neighbours,
-/// and the transfers.
+/// The walk by one end: the shipments that the trades with this station on that side name, and those with ends of their
+/// own.
 macro_rules! walk_by_end {
     ($side:literal, $trade_index:literal, $end:literal, $cargo_index:literal, $parameter:literal) => {
         concat!(
             "SELECT sequence FROM (",
-            trades_by_side!($side, $trade_index, "sequence + 1", $parameter, "?1 - 1", "?2 - 1"),
+            trades_by_side!($side, $trade_index, "cargo", " AND cargo > ?1 AND cargo < ?2", $parameter),
             " UNION SELECT * FROM (SELECT sequence FROM tn_cargo{index:",
             $cargo_index,
             "} WHERE {span:",
@@ -28,7 +28,7 @@ macro_rules! walk_by_end {
             $parameter,
             ")|?1|?2} ORDER BY {newest:",
             $end,
-            "|sequence} LIMIT ?3) transfers) shipments \
+            "|sequence} LIMIT ?3) others) shipments \
              ORDER BY sequence DESC LIMIT ?3"
         )
     };
@@ -71,20 +71,13 @@ fn check(narrowing: CargoNarrowing) -> &'static str {
     }
 }
 
-/// The template that reads a page; 8 is its limit. A trade whose shipment stands elsewhere than beside it (its own
-/// walk finds it) is passed over.
+/// The template that reads a page; 8 is its limit.
 pub(crate) fn page_sql(plan: &Plan<CargoNarrowing>) -> String {
-    let by_neighbour = match plan.walk {
-        Some(CargoNarrowing::Origin) => " AND o.id = ?4",
-        Some(CargoNarrowing::Destination) => " AND d.id = ?5",
-        _ => "",
-    };
     let checks: String = plan.checks.iter().map(|narrowing| check(*narrowing)).collect();
     [
-        concat!("SELECT ", cargo_columns!(), " FROM ("),
+        concat!("SELECT {row:cargo}", " FROM ("),
         walk(plan.walk),
         concat!(") w {then:tn_cargo|c|c.sequence = w.sequence}", cargo_joins!(), " WHERE 1 = 1"),
-        by_neighbour,
         &checks,
         " ORDER BY w.sequence DESC LIMIT ?8",
     ]
@@ -114,7 +107,7 @@ pub(crate) async fn list<E: Engine>(
     if found.len() <= query.limit {
         examined = examined_by(&mut snapshot, walk(plan.walk), &parameters).await?;
     }
-    let damaged = rows::corrupt::<E>(snapshot.operation());
+    let damaged = rows::failed::<E>(snapshot.operation());
     snapshot.end().await?;
     let keyed = |row: &E::Row| Ok((rows::count(row, 0)?, Arc::new(rows::cargo(row)?)));
     let found: Result<Vec<_>, _> = found.iter().map(keyed).collect();
@@ -123,8 +116,7 @@ pub(crate) async fn list<E: Engine>(
 
 /// One shipment.
 pub(crate) static ONE_SQL: Template = Template::new(concat!(
-    "SELECT ",
-    cargo_columns!(),
+    "SELECT {row:cargo}",
     " FROM tn_cargo c",
     cargo_joins!(),
     " WHERE c.sequence = ",
@@ -150,7 +142,7 @@ pub(crate) async fn one<E: Engine>(
     let parameters: [Param<'_>; 2] = [id.as_str().into(), rows::trade_in_name(id).into()];
     let found = readers.read(OPERATION, ONE_SQL.of(E::DIALECT), &parameters).await?;
     let cargo = found.first().map(|row| rows::cargo(row).map(Arc::new));
-    cargo.transpose().map_err(rows::corrupt::<E>(OPERATION))
+    cargo.transpose().map_err(rows::failed::<E>(OPERATION))
 }
 
 pub(crate) async fn history<E: Engine>(
@@ -165,5 +157,5 @@ pub(crate) async fn history<E: Engine>(
         [id.as_str().into(), rows::trade_in_name(id).into(), rows::stored(after).into(), limit.into()];
     let found = readers.read(OPERATION, HISTORY_SQL.of(E::DIALECT), &parameters).await?;
     let sequences: Result<Vec<_>, _> = found.iter().map(|row| rows::count(row, 0)).collect();
-    sequences.map_err(rows::corrupt::<E>(OPERATION))
+    sequences.map_err(rows::failed::<E>(OPERATION))
 }

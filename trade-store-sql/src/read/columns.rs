@@ -1,29 +1,13 @@
-//! The columns that rows are read from, each in its place (see [`crate::rows`]), and the tables these stand in.
+//! The tables that the columns of a row stand in (see [`crate::layouts`]).
 
-/// The columns of a trade: `t`, of `b` and `s`.
-macro_rules! trade_columns {
-    () => {
-        "t.sequence, t.settlement, t.status, t.expires_at, t.created_at, t.updated_at, t.version, \
-         t.id, b.id, s.id, t.item_lines, {text}, {text}, {bytes}, {bytes}, {bytes}"
-    };
-}
-
-/// The tables of [`trade_columns`], beside `tn_trade t`.
+/// The tables of `{row:trade}`, beside `tn_trade t`.
 macro_rules! trade_joins {
     () => {
         " {then:tn_station|b|b.sequence = t.buyer} {then:tn_station|s|s.sequence = t.seller}"
     };
 }
 
-/// The columns of a shipment: `c` of `t`, from `o` to `d`.
-macro_rules! cargo_columns {
-    () => {
-        "c.sequence, c.status, c.eta, c.requested_eta, c.created_at, c.updated_at, c.version, \
-         c.id, t.id, o.id, d.id, coalesce(c.item_lines, t.item_lines), c.location, {bytes}, {bytes}, {bytes}"
-    };
-}
-
-/// The tables of [`cargo_columns`], beside `tn_cargo c`.
+/// The tables of `{row:cargo}`, beside `tn_cargo c`.
 macro_rules! cargo_joins {
     () => {
         " LEFT JOIN tn_trade t ON t.sequence = c.trade \
@@ -38,8 +22,7 @@ macro_rules! cargo_of {
         concat!(
             "coalesce((SELECT x.sequence FROM tn_cargo x WHERE x.id = ",
             $id,
-            "), (SELECT y.sequence FROM tn_trade x JOIN tn_cargo y ON y.sequence = x.sequence + 1 AND y.id IS NULL \
-             WHERE x.id = ",
+            "), (SELECT y.cargo FROM tn_trade y WHERE y.id = ",
             $trade,
             "))"
         )
@@ -53,35 +36,7 @@ macro_rules! cargo_of_key {
     };
 }
 
-/// The columns of a station: `s`.
-macro_rules! station_columns {
-    () => {
-        "s.sequence, s.item_count, s.updated_at, s.version, {int}, {int}, {int}, \
-         s.id, s.name, s.on_hand_total, {text}, {text}, {text}, {bytes}, {bytes}, {bytes}"
-    };
-}
-
-/// The columns of an item at a station: `i`, after an expression of the caller's.
-macro_rules! item_columns {
-    ($first:literal) => {
-        concat!(
-            $first,
-            ", i.on_hand, i.reserved, i.incoming, {int}, {int}, {int}, \
-             i.item, {text}, {text}, {text}, {text}, {text}, {bytes}, {bytes}, {bytes}"
-        )
-    };
-}
-
-/// The columns of a ledger row: `l`, from `f` to `g`, of the shipment `c` of the trade `t`. A row of a trade's own step
-/// repeats neither place.
-macro_rules! ledger_columns {
-    () => {
-        "l.sequence, l.place, l.time, l.quantity, coalesce(l.from_place, t.seller), coalesce(l.to_place, t.buyer), l.reason, \
-         l.item, f.id, g.id, c.id, t.id"
-    };
-}
-
-/// The tables of [`ledger_columns`], beside `tn_ledger l`.
+/// The tables of `{row:ledger}`, beside `tn_ledger l`.
 macro_rules! ledger_joins {
     () => {
         " LEFT JOIN tn_cargo c ON c.sequence = l.cargo \
@@ -91,7 +46,4 @@ macro_rules! ledger_joins {
     };
 }
 
-pub(crate) use {
-    cargo_columns, cargo_joins, cargo_of, cargo_of_key, item_columns, ledger_columns, ledger_joins,
-    station_columns, trade_columns, trade_joins,
-};
+pub(crate) use {cargo_joins, cargo_of, cargo_of_key, ledger_joins, trade_joins};

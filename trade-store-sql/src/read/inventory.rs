@@ -1,6 +1,5 @@
 //! Stations and their stock.
 
-use super::columns::{item_columns, station_columns};
 use crate::dialect::Template;
 use crate::engine::{Engine, Param};
 use crate::lane::Lane;
@@ -13,26 +12,23 @@ use trade_core::values::{ItemId, StationId};
 
 /// One station.
 pub(crate) static STATION_SQL: Template =
-    Template::new(concat!("SELECT ", station_columns!(), " FROM tn_station s WHERE s.id = ?1"));
+    Template::new(concat!("SELECT {row:station}", " FROM tn_station s WHERE s.id = ?1"));
 
 /// Stations, newest first.
 pub(crate) static STATIONS_SQL: Template = Template::new(concat!(
-    "SELECT ",
-    station_columns!(),
+    "SELECT {row:station}",
     " FROM tn_station s WHERE s.sequence < ?1 ORDER BY s.sequence DESC LIMIT ?2"
 ));
 
 /// Items of one station.
 pub(crate) static ITEMS_SQL: Template = Template::new(concat!(
-    "SELECT ",
-    item_columns!("i.station"),
+    "SELECT {row:item|i.station}",
     " FROM tn_stock i WHERE i.station = ?1 AND i.item > ?2 ORDER BY i.item LIMIT ?3"
 ));
 
 /// Those of a list.
 pub(crate) static NAMED_ITEMS_SQL: Template = Template::new(concat!(
-    "SELECT ",
-    item_columns!("i.station"),
+    "SELECT {row:item|i.station}",
     " FROM tn_stock i WHERE i.station = ?1 AND i.item > ?2 AND i.item IN (SELECT k.value FROM {texts:4}) \
      ORDER BY i.item LIMIT ?3"
 ));
@@ -40,8 +36,7 @@ pub(crate) static NAMED_ITEMS_SQL: Template = Template::new(concat!(
 /// The first items of each of several stations: by its place in the list of their sequences. An item id has no
 /// character past `~`.
 pub(crate) static FIRST_ITEMS_SQL: Template = Template::new(concat!(
-    "SELECT ",
-    item_columns!("k.key"),
+    "SELECT {row:item|k.key}",
     " FROM {integers:1} {then:tn_stock|i|i.station = k.value AND i.item <= coalesce(\
      (SELECT z.item FROM tn_stock z WHERE z.station = k.value ORDER BY z.item LIMIT 1 OFFSET ?2), '~')} \
      ORDER BY k.key, i.item"
@@ -54,7 +49,7 @@ pub(crate) async fn one<E: Engine>(
 ) -> Result<Option<InventoryPage>, StoreError> {
     let mut snapshot = Snapshot::begin(readers, "read a station").await?;
     let stations = snapshot.fetch(STATION_SQL.of(E::DIALECT), &[id.as_str().into()]).await?;
-    let damaged = rows::corrupt::<E>(snapshot.operation());
+    let damaged = rows::failed::<E>(snapshot.operation());
     let Some(station) = stations.first() else {
         snapshot.end().await?;
         return Ok(None);
@@ -86,7 +81,7 @@ pub(crate) async fn list<E: Engine>(
     let mut snapshot = Snapshot::begin(readers, "list stations").await?;
     let parameters: [Param<'_>; 2] = [before.map_or(i64::MAX, rows::stored).into(), one_more(limit).into()];
     let mut found = snapshot.fetch(STATIONS_SQL.of(E::DIALECT), &parameters).await?;
-    let damaged = rows::corrupt::<E>(snapshot.operation());
+    let damaged = rows::failed::<E>(snapshot.operation());
     let more = found.len() > limit;
     found.truncate(limit);
     let items = first_items(&mut snapshot, &found, items_max).await?;
@@ -105,7 +100,7 @@ async fn first_items<E: Engine>(
     stations: &[E::Row],
     items_max: usize,
 ) -> Result<Vec<Vec<StockItem>>, StoreError> {
-    let damaged = rows::corrupt::<E>(snapshot.operation());
+    let damaged = rows::failed::<E>(snapshot.operation());
     let mut lists = vec![Vec::new(); stations.len()];
     if stations.is_empty() || items_max == 0 {
         return Ok(lists);

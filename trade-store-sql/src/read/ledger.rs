@@ -1,6 +1,6 @@
 //! The stock ledger.
 
-use super::columns::{ledger_columns, ledger_joins};
+use super::columns::ledger_joins;
 use crate::dialect::Template;
 use crate::engine::{Engine, Param};
 use crate::lane::Lane;
@@ -29,23 +29,22 @@ macro_rules! part {
     };
 }
 
-/// The part of the trades on one side whose own step moved their goods (0 is immediate settlement); such rows are found by the trade alone. Every
-/// trade of immediate settlement has one at least, also before a position in its midst, so as many trades hold as many
-/// rows.
+/// The part of the trades on one side that name what they moved at once (0 is immediate settlement). Each has one row at
+/// least, also before a position in its midst, so as many trades hold as many rows.
 macro_rules! part_of_trades {
     ($index:literal, $side:literal, $name:literal) => {
         concat!(
-            "SELECT * FROM (SELECT l.sequence, l.place FROM (SELECT sequence FROM tn_trade{index:",
+            "SELECT * FROM (SELECT l.sequence, l.place FROM (SELECT moved FROM tn_trade{index:",
             $index,
             "} WHERE {span:",
             $side,
-            ", settlement|(SELECT sequence FROM tn_station WHERE id = ?1), 0|0|?2 - 1} \
+            ", settlement|(SELECT sequence FROM tn_station WHERE id = ?1), 0|0|?2} AND moved <= ?2 \
              ORDER BY {newest:",
             $side,
             ", settlement|tn_trade.sequence} LIMIT ?4) trades \
-             {then:tn_ledger|l|l.sequence = trades.sequence + 2 AND l.from_place IS NULL \
+             {then:tn_ledger|l|l.sequence = trades.moved AND l.from_place IS NULL \
              AND (l.sequence < ?2 OR l.place < ?3)} \
-             ORDER BY trades.sequence DESC, l.place DESC LIMIT ?4) ",
+             ORDER BY trades.moved DESC, l.place DESC LIMIT ?4) ",
             $name
         )
     };
@@ -74,8 +73,7 @@ macro_rules! walk {
 macro_rules! page {
     ($check:literal) => {
         concat!(
-            "SELECT ",
-            ledger_columns!(),
+            "SELECT {row:ledger}",
             " FROM (",
             walk!(),
             ") w {then:tn_ledger|l|l.sequence = w.sequence AND l.place = w.place}",
@@ -98,8 +96,7 @@ pub(crate) static EXAMINED_SQL: Template = Template::new(concat!(
 ));
 /// A page of the whole ledger.
 pub(crate) static AFTER_SQL: Template = Template::new(concat!(
-    "SELECT ",
-    ledger_columns!(),
+    "SELECT {row:ledger}",
     " FROM (SELECT sequence, place FROM tn_ledger WHERE sequence >= ?1 AND (sequence > ?1 OR place > ?2) \
      ORDER BY sequence, place LIMIT ?3) w {then:tn_ledger|l|l.sequence = w.sequence AND l.place = w.place}",
     ledger_joins!(),
@@ -134,7 +131,7 @@ pub(crate) async fn of_station<E: Engine>(
         parameters.push((examined_max - 1).into());
         examined = snapshot.fetch(EXAMINED_SQL.of(E::DIALECT), &parameters).await?;
     }
-    let damaged = rows::corrupt::<E>(snapshot.operation());
+    let damaged = rows::failed::<E>(snapshot.operation());
     snapshot.end().await?;
     let examined = examined.first().map(rows::ledger_position).transpose().map_err(damaged)?;
     Ok(page(entries::<E>(&found).map_err(damaged)?, query.limit, examined))
@@ -149,7 +146,7 @@ pub(crate) async fn after<E: Engine>(
     let parameters: [Param<'_>; 3] =
         [rows::stored(after.sequence).into(), i64::from(after.index).into(), one_more(limit).into()];
     let found = readers.read(OPERATION, AFTER_SQL.of(E::DIALECT), &parameters).await?;
-    Ok(page(entries::<E>(&found).map_err(rows::corrupt::<E>(OPERATION))?, limit, None))
+    Ok(page(entries::<E>(&found).map_err(rows::failed::<E>(OPERATION))?, limit, None))
 }
 
 fn entries<E: Engine>(found: &[E::Row]) -> Decoded<Vec<(LedgerPosition, LedgerEntry)>> {

@@ -1,15 +1,13 @@
 //! What a group of commands can touch, read as of one moment.
 
-use super::columns::{
-    cargo_columns, cargo_joins, cargo_of, cargo_of_key, item_columns, station_columns, trade_columns,
-    trade_joins,
-};
+use super::columns::{cargo_joins, cargo_of, cargo_of_key, trade_joins};
 use super::receipts;
 use crate::commit::keys::StationKeys;
 use crate::dialect::Template;
 use crate::engine::{Engine, Param};
 use crate::lane::Lane;
-use crate::rows::{self, Columns, DamagedRow, Decoded, KIND, NUMBERS};
+use crate::layouts::{KIND, at};
+use crate::rows::{self, Columns, Decoded, Unreadable};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,25 +19,18 @@ const OPERATION: &str = "load";
 
 macro_rules! head {
     () => {
-        "SELECT sequence, time, {int}, {int}, {int}, {int}, {int}, {text}, {text}, {text}, {text}, {text}, {text}, \
-         {bytes}, {bytes}, {bytes}, 0 FROM tn_head WHERE one = 1"
+        "SELECT {row:head}, 0 FROM tn_head WHERE one = 1"
     };
 }
 macro_rules! trades {
     () => {
-        concat!(
-            "SELECT ",
-            trade_columns!(),
-            ", 1 FROM {texts:1} {then:tn_trade|t|t.id = k.value}",
-            trade_joins!()
-        )
+        concat!("SELECT {row:trade}", ", 1 FROM {texts:1} {then:tn_trade|t|t.id = k.value}", trade_joins!())
     };
 }
 macro_rules! cargo {
     () => {
         concat!(
-            "SELECT ",
-            cargo_columns!(),
+            "SELECT {row:cargo}",
             ", 2 FROM {texts:2} {then:tn_cargo|c|c.sequence = ",
             cargo_of_key!(),
             "}",
@@ -49,14 +40,13 @@ macro_rules! cargo {
 }
 macro_rules! stations {
     () => {
-        concat!("SELECT ", station_columns!(), ", 3 FROM {texts:3} {then:tn_station|s|s.id = k.value}")
+        concat!("SELECT {row:station}", ", 3 FROM {texts:3} {then:tn_station|s|s.id = k.value}")
     };
 }
 macro_rules! stock {
     () => {
         concat!(
-            "SELECT ",
-            item_columns!("k.key"),
+            "SELECT {row:item|k.key}",
             ", 4 FROM {pairs:4} {then:tn_station|s|s.id = k.a} \
              {then:tn_stock|i|i.station = s.sequence AND i.item = k.b}"
         )
@@ -66,8 +56,7 @@ macro_rules! stock {
 macro_rules! first_items {
     () => {
         concat!(
-            "SELECT ",
-            item_columns!("k.key"),
+            "SELECT {row:item|k.key}",
             ", 5 FROM {texts:5} {then:tn_station|s|s.id = k.value} \
              {then:tn_stock|i|i.station = s.sequence AND i.item <= coalesce(\
              (SELECT z.item FROM tn_stock z WHERE z.station = s.sequence ORDER BY z.item LIMIT 1 OFFSET ?6), '~')}"
@@ -76,8 +65,7 @@ macro_rules! first_items {
 }
 macro_rules! receipts {
     () => {
-        "SELECT r.time, r.first, r.last, {int}, {int}, {int}, {int}, {text}, {text}, {text}, {text}, {text}, {text}, \
-         r.request, r.fingerprint, r.answer, 6 FROM {texts:7} {then:tn_receipt|r|r.request = {bytes:k.value}}"
+        "SELECT {row:receipt}, 6 FROM {texts:7} {then:tn_receipt|r|r.request = {bytes:k.value}}"
     };
 }
 
@@ -207,7 +195,7 @@ async fn load_part<E: Engine>(
         Param::Texts(receipts.iter().map(String::as_str).collect()),
     ];
     let found = loader.read(OPERATION, SQL.of(E::DIALECT), &parameters).await?;
-    let (loaded, stations) = loaded(&lists, &found).map_err(rows::corrupt::<E>(OPERATION))?;
+    let (loaded, stations) = loaded(&lists, &found).map_err(rows::failed::<E>(OPERATION))?;
     // What was known before may be of a log that a backup has replaced.
     known.learn_loaded(loaded.stations.iter().map(|station| &station.station_id).zip(stations));
     Ok(loaded)
@@ -231,14 +219,14 @@ fn loaded(lists: &Lists<'_>, found: &[impl Columns]) -> Decoded<(Loaded, Vec<i64
             2 => loaded.cargo.push(Arc::new(rows::cargo(row)?)),
             3 => {
                 loaded.stations.push(rows::station(row)?);
-                keys.push(rows::number(row, NUMBERS)?);
+                keys.push(rows::number(row, at!(STATION.number "sequence"))?);
             }
             4 => loaded.stock.push(level(lists, row)?),
             5 => loaded.stock.push(listed(lists, row)?),
             _ => loaded.receipts.push(rows::receipt(row)?),
         }
     }
-    loaded.head = head.ok_or_else(|| DamagedRow("there is no head of the log".into()))?;
+    loaded.head = head.ok_or_else(|| Unreadable::damaged("there is no head of the log"))?;
     Ok((loaded, keys))
 }
 
@@ -256,9 +244,9 @@ fn listed(lists: &Lists<'_>, row: &impl Columns) -> Decoded<StockRow> {
 impl Lists<'_> {
     /// The key that a row names by its place in a list.
     fn at<'k, T>(&self, list: &[&'k T], row: &impl Columns) -> Decoded<&'k T> {
-        let place = rows::number(row, NUMBERS)? - self.first_place;
+        let place = rows::number(row, at!(ITEM.number "of"))? - self.first_place;
         let key = usize::try_from(place).ok().and_then(|place| list.get(place));
-        key.copied().ok_or_else(|| DamagedRow("a row nobody asked for".into()))
+        key.copied().ok_or_else(|| Unreadable::damaged("a row nobody asked for"))
     }
 }
 

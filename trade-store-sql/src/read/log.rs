@@ -10,7 +10,8 @@ use trade_core::step::Step;
 use trade_core::store::{Head, LogRecord, StoreError, StoreErrorKind};
 use trade_core::values::Timestamp;
 
-pub(crate) static HEAD_SQL: Template = Template::new("SELECT sequence, time FROM tn_head WHERE one = 1");
+pub(crate) static HEAD_SQL: Template =
+    Template::new("SELECT sequence, time, format FROM tn_head WHERE one = 1");
 
 /// Records after a sequence, up to those before which there are fewer bytes than asked for.
 pub(crate) static READ_SQL: Template = Template::new(
@@ -29,7 +30,7 @@ pub(crate) fn head_of<E: Engine>(found: &[E::Row], operation: &'static str) -> R
     let row = found.first().ok_or_else(|| {
         StoreError::new(StoreErrorKind::Corrupt, E::NAME, operation, "there is no head of the log")
     })?;
-    rows::head(row).map_err(rows::corrupt::<E>(operation))
+    rows::head(row).map_err(rows::failed::<E>(operation))
 }
 
 pub(crate) async fn read<E: Engine>(
@@ -43,14 +44,11 @@ pub(crate) async fn read<E: Engine>(
     let parameters: [Param<'_>; 3] =
         [rows::stored(after).into(), limit(records_max).into(), limit(bytes_max).into()];
     let found = lane.read(OPERATION, READ_SQL.of(E::DIALECT), &parameters).await?;
-    let damaged = rows::corrupt::<E>(OPERATION);
+    let damaged = rows::failed::<E>(OPERATION);
     let record = |row: &E::Row| {
         let last = rows::count(row, 0).map_err(damaged)?;
-        let broken = |error| {
-            let detail = format!("the log record that ends at {last} cannot be read");
-            StoreError::new(StoreErrorKind::Corrupt, E::NAME, OPERATION, detail).caused_by(error)
-        };
-        let step = Step::decode(rows::bytes(row, 1).map_err(damaged)?).map_err(broken)?;
+        let step = Step::decode(rows::bytes(row, 1).map_err(damaged)?);
+        let step = step.map_err(|error| error.in_store(E::NAME, OPERATION, last))?;
         Ok(LogRecord { last, step: Arc::new(step) })
     };
     found.iter().map(record).collect()
@@ -59,7 +57,7 @@ pub(crate) async fn read<E: Engine>(
 /// The server's clock, in milliseconds since 1970.
 pub(crate) async fn clock<E: Engine>(lane: &Lane<E>, sql: &str) -> Result<Timestamp, StoreError> {
     const OPERATION: &str = "read the clock";
-    let damaged = rows::corrupt::<E>(OPERATION);
+    let damaged = rows::failed::<E>(OPERATION);
     let found = lane.read(OPERATION, &Rendered::new(E::DIALECT, sql), &[]).await?;
     let millis = found.first().map(|row| rows::number(row, 0)).transpose().map_err(damaged)?;
     let time = millis.and_then(|millis| Timestamp::from_millis(millis).ok());

@@ -9,10 +9,9 @@ use std::collections::HashMap;
 use trade_core::command::RequestId;
 use trade_core::store::{Receipt, StoreError};
 
-/// Receipts that name steps, behind a request, in the columns of [`rows::receipt`].
+/// Receipts that name steps, behind a request, without their answers.
 pub(crate) static LIST_SQL: Template = Template::new(
-    "SELECT r.time, r.first, r.last, {int}, {int}, {int}, {int}, {text}, {text}, {text}, {text}, {text}, {text}, \
-     r.request, r.fingerprint, {bytes} FROM tn_receipt r WHERE r.request > {bytes:?1} AND r.first IS NOT NULL \
+    "SELECT {row:receipt_alone} FROM tn_receipt r WHERE r.request > {bytes:?1} AND r.first IS NOT NULL \
      ORDER BY r.request LIMIT ?2",
 );
 
@@ -28,7 +27,7 @@ pub(crate) async fn list<E: Engine>(
     let parameters = [Param::Text(Some(&after)), limit.into()];
     let found = lane.read(OPERATION, LIST_SQL.of(E::DIALECT), &parameters).await?;
     let receipts = found.iter().map(rows::receipt).collect::<Result<_, _>>();
-    receipts.map_err(rows::corrupt::<E>(OPERATION))
+    receipts.map_err(rows::failed::<E>(OPERATION))
 }
 
 const OPERATION: &str = "load";
@@ -75,7 +74,7 @@ async fn pieces<E: Engine>(
     let ids: Vec<String> = asked.iter().map(hexadecimal).collect();
     let ids = [Param::Texts(ids.iter().map(String::as_str).collect())];
     let found = lane.read(OPERATION, PIECES_SQL.of(E::DIALECT), &ids).await?;
-    let damaged = rows::corrupt::<E>(OPERATION);
+    let damaged = rows::failed::<E>(OPERATION);
     let mut pieces = HashMap::new();
     for row in &found {
         let place = rows::number(row, 0).map_err(damaged)? - E::DIALECT.first_place();

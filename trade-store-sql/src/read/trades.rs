@@ -1,11 +1,12 @@
 //! Trades: one, lists, and those past their time.
 
-use super::columns::{trade_columns, trade_joins};
+use super::columns::trade_joins;
 use crate::dialect::{Rendered, Template};
 use crate::engine::{Engine, Param};
 use crate::lane::Lane;
+use crate::layouts::FIRST;
 use crate::plan::{Plan, Span, TradeNarrowing, one_more, page};
-use crate::rows::{self, TEXTS};
+use crate::rows;
 use crate::snapshot::Snapshot;
 use std::sync::Arc;
 use trade_core::resource::{Sequence, Trade};
@@ -13,17 +14,18 @@ use trade_core::store::{Page, StoreError, TimeRange, TradeFilter, TradeQuery};
 use trade_core::values::{Timestamp, TransactionId};
 
 /// The trades that have a station on one side, newest first: a walk of both settlements (0 is immediate, 1 on delivery),
-/// each of which stands together in the index. Takes the side, its index, the sequence to name, the parameter of the station, and the span's two ends.
+/// each of which stands together in the index. Takes the side, its index, the sequence to name, what else is asked of the
+/// trade, and the parameter of the station.
 macro_rules! trades_by_side {
-    ($side:literal, $index:literal, $sequence:literal, $station:literal, $after:literal, $before:literal) => {
+    ($side:literal, $index:literal, $sequence:literal, $condition:literal, $station:literal) => {
         concat!(
-            trades_by_side!($side, $index, $sequence, $station, $after, $before, "0", "at_once"),
+            trades_by_side!($side, $index, $sequence, $condition, $station, "0", "at_once"),
             " UNION ALL ",
-            trades_by_side!($side, $index, $sequence, $station, $after, $before, "1", "on_delivery")
+            trades_by_side!($side, $index, $sequence, $condition, $station, "1", "on_delivery")
         )
     };
-    ($side:literal, $index:literal, $sequence:literal, $station:literal, $after:literal, $before:literal,
-        $settlement:literal, $name:literal) => {
+    ($side:literal, $index:literal, $sequence:literal, $condition:literal, $station:literal, $settlement:literal,
+        $name:literal) => {
         concat!(
             "{part}SELECT ",
             $sequence,
@@ -35,11 +37,9 @@ macro_rules! trades_by_side {
             $station,
             "), ",
             $settlement,
-            "|",
-            $after,
-            "|",
-            $before,
-            "} ORDER BY {newest:",
+            "|?1|?2}",
+            $condition,
+            " ORDER BY {newest:",
             $side,
             ", settlement|tn_trade.sequence} LIMIT ?3{end:",
             $name,
@@ -58,20 +58,20 @@ pub(crate) fn walk(narrowing: Option<TradeNarrowing>) -> &'static str {
         }
         Some(TradeNarrowing::Seller) => concat!(
             "SELECT sequence FROM (",
-            trades_by_side!("seller", "tn_trade_by_seller", "sequence", "?4", "?1", "?2"),
+            trades_by_side!("seller", "tn_trade_by_seller", "sequence", "", "?4"),
             ") sold ORDER BY sequence DESC LIMIT ?3"
         ),
         Some(TradeNarrowing::Buyer) => concat!(
             "SELECT sequence FROM (",
-            trades_by_side!("buyer", "tn_trade_by_buyer", "sequence", "?5", "?1", "?2"),
+            trades_by_side!("buyer", "tn_trade_by_buyer", "sequence", "", "?5"),
             ") bought ORDER BY sequence DESC LIMIT ?3"
         ),
         // No trade is on both sides: its buyer is not its seller.
         Some(TradeNarrowing::Station) => concat!(
             "SELECT sequence FROM (",
-            trades_by_side!("seller", "tn_trade_by_seller", "sequence", "?6", "?1", "?2"),
+            trades_by_side!("seller", "tn_trade_by_seller", "sequence", "", "?6"),
             " UNION ALL ",
-            trades_by_side!("buyer", "tn_trade_by_buyer", "sequence", "?6", "?1", "?2"),
+            trades_by_side!("buyer", "tn_trade_by_buyer", "sequence", "", "?6"),
             ") both_sides ORDER BY sequence DESC LIMIT ?3"
         ),
         Some(TradeNarrowing::Item) => {
@@ -101,7 +101,7 @@ fn check(narrowing: TradeNarrowing) -> &'static str {
 pub(crate) fn page_sql(plan: &Plan<TradeNarrowing>) -> String {
     let checks: String = plan.checks.iter().map(|narrowing| check(*narrowing)).collect();
     [
-        concat!("SELECT ", trade_columns!(), " FROM ("),
+        concat!("SELECT {row:trade}", " FROM ("),
         walk(plan.walk),
         concat!(") w {then:tn_trade|t|t.sequence = w.sequence}", trade_joins!(), " WHERE 1 = 1"),
         &checks,
@@ -139,7 +139,7 @@ pub(crate) async fn list<E: Engine>(
     if !plan.checks.is_empty() && found.len() <= query.limit {
         examined = examined_by(&mut snapshot, walk(plan.walk), &parameters).await?;
     }
-    let damaged = rows::corrupt::<E>(snapshot.operation());
+    let damaged = rows::failed::<E>(snapshot.operation());
     snapshot.end().await?;
     let keyed = |row: &E::Row| Ok((rows::count(row, 0)?, Arc::new(rows::trade(row)?)));
     let found: Result<Vec<_>, _> = found.iter().map(keyed).collect();
@@ -156,7 +156,7 @@ pub(crate) async fn examined_by<E: Engine>(
     let parameters = &parameters[..parameters.len() - 1];
     let found = snapshot.fetch(&Rendered::new(E::DIALECT, &examined_sql(walk)), parameters).await?;
     let last = found.first().map(|row| rows::maybe_count(row, 0)).transpose();
-    Ok(last.map_err(rows::corrupt::<E>(snapshot.operation()))?.flatten())
+    Ok(last.map_err(rows::failed::<E>(snapshot.operation()))?.flatten())
 }
 
 /// The sequences that a span of creation times stands for.
@@ -170,7 +170,7 @@ pub(crate) async fn span<E: Engine>(
         if let Some(time) = time {
             let found = snapshot.fetch(LAST_BEFORE_SQL.of(E::DIALECT), &[time.millis().into()]).await?;
             let last = found.first().map(|row| rows::number(row, 0)).transpose();
-            *end = Some(last.map_err(rows::corrupt::<E>(snapshot.operation()))?.unwrap_or(0));
+            *end = Some(last.map_err(rows::failed::<E>(snapshot.operation()))?.unwrap_or(0));
         }
     }
     Ok(Span::new(ends[0], ends[1], before))
@@ -181,17 +181,12 @@ pub(crate) static LAST_BEFORE_SQL: Template =
     Template::new("SELECT last FROM tn_moment WHERE time < ?1 ORDER BY time DESC LIMIT 1");
 
 /// One trade.
-pub(crate) static ONE_SQL: Template = Template::new(concat!(
-    "SELECT ",
-    trade_columns!(),
-    " FROM tn_trade t",
-    trade_joins!(),
-    " WHERE t.id = ?1"
-));
+pub(crate) static ONE_SQL: Template =
+    Template::new(concat!("SELECT {row:trade}", " FROM tn_trade t", trade_joins!(), " WHERE t.id = ?1"));
 
-/// Trades past their time whose shipment is pending; the id in the place of a row's first text.
+/// The ids of trades past their time whose shipment is pending.
 pub(crate) static EXPIRED_SQL: Template = Template::new(
-    "SELECT {int}, {int}, {int}, {int}, {int}, {int}, {int}, t.id FROM tn_cargo c{index:tn_cargo_by_expiry} \
+    "SELECT t.id FROM tn_cargo c{index:tn_cargo_by_expiry} \
      {then:tn_trade|t|t.sequence = c.trade} \
      WHERE c.status = 0 AND c.expires_at IS NOT NULL AND c.expires_at <= ?1 AND t.status = 0 \
      ORDER BY c.expires_at LIMIT ?2",
@@ -204,7 +199,7 @@ pub(crate) async fn one<E: Engine>(
     const OPERATION: &str = "read a trade";
     let found = readers.read(OPERATION, ONE_SQL.of(E::DIALECT), &[id.as_str().into()]).await?;
     let trade = found.first().map(|row| rows::trade(row).map(Arc::new));
-    trade.transpose().map_err(rows::corrupt::<E>(OPERATION))
+    trade.transpose().map_err(rows::failed::<E>(OPERATION))
 }
 
 pub(crate) async fn expired<E: Engine>(
@@ -216,6 +211,6 @@ pub(crate) async fn expired<E: Engine>(
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let parameters = [now.millis().into(), limit.into()];
     let found = readers.read(OPERATION, EXPIRED_SQL.of(E::DIALECT), &parameters).await?;
-    let ids: Result<Vec<_>, _> = found.iter().map(|row| rows::named("trade id", row, TEXTS)).collect();
-    ids.map_err(rows::corrupt::<E>(OPERATION))
+    let ids: Result<Vec<_>, _> = found.iter().map(|row| rows::named("trade id", row, FIRST)).collect();
+    ids.map_err(rows::failed::<E>(OPERATION))
 }

@@ -5,6 +5,7 @@
 //! shape stay NULL, and are passed over. Where all rows of a commit are few, their statements go as one text.
 
 use crate::commit::{Cell, RowSet, Shape, Sink, Written};
+use crate::migrations::VERSION;
 use crate::rows::stored;
 use futures::TryStreamExt;
 use sqlx::error::BoxDynError;
@@ -71,7 +72,7 @@ pub(super) fn every_text(set: RowSet) -> impl Iterator<Item = &'static str> {
 
 /// The head, found where a commit expects it: the table's check refuses any other.
 const HEAD_FROM: &str = "UPDATE OR FAIL tn_head SET \
-    sequence = CASE WHEN sequence = ? AND time = ? THEN ? ELSE -1 END, time = ? WHERE one = 1;";
+    sequence = CASE WHEN sequence = ? AND time = ? AND format = ? THEN ? ELSE -1 END, time = ? WHERE one = 1;";
 
 /// Whether the statement before it changed as many rows as it should have: the table's check refuses anything else.
 const WHOLE: &str =
@@ -101,8 +102,10 @@ impl Script {
     /// A script of one text, for few rows: a whole transaction that moves the head, if that is where it is expected, and
     /// looks itself whether every row it changes was found.
     pub(super) fn transaction(from: Head, to: Head) -> Self {
-        let mut values = RowValues::with_capacity(4);
-        for number in [stored(from.sequence), from.time.millis(), stored(to.sequence), to.time.millis()] {
+        let [from, from_time, to, to_time] =
+            [stored(from.sequence), from.time.millis(), stored(to.sequence), to.time.millis()];
+        let mut values = RowValues::with_capacity(5);
+        for number in [from, from_time, stored(VERSION as u64), to, to_time] {
             values.add(Cell::Int(Some(number)));
         }
         Self {

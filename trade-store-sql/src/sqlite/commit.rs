@@ -21,7 +21,8 @@ use futures::future::join;
 use sqlx::sqlite::SqliteConnection;
 use trade_core::store::{Commit, Head, Held, StoreError, StoreErrorKind};
 
-static BEGIN: Template = Template::new("BEGIN IMMEDIATE; SELECT sequence, time FROM tn_head WHERE one = 1");
+static BEGIN: Template =
+    Template::new("BEGIN IMMEDIATE; SELECT sequence, time, format FROM tn_head WHERE one = 1");
 /// A commit of more rows has its own statements prepared more often than it saves.
 const SMALL_ROWS_MAX: usize = 48;
 
@@ -158,7 +159,7 @@ async fn write(
     Sqlite::check(&store.state).await?;
     let shift = shift_to::<Sqlite>(stored_head, commit)?;
     let keys = RowKeys::resolve(lease, &store.stations, commit, shift, shift == 0).await?;
-    let rows = CommitRows { commit, keys: &keys, shift, head: commit.head_after(stored_head) };
+    let rows = CommitRows::new(commit, &keys, shift, stored_head).map_err(Defect::in_store::<Sqlite>)?;
     let connection = &mut lease.connection;
     // A station may be of another version than expected though nobody moved the head, where what the commit was made
     // from was not of one moment.
@@ -175,10 +176,11 @@ pub(super) async fn write_at_once(
     keys: &RowKeys<'_>,
     commit: &Commit,
 ) -> Result<Head, (StoreError, bool)> {
-    let rows = CommitRows { commit, keys, shift: 0, head: commit.head_after(commit.base) };
+    let defect = |defect: Defect| (defect.in_store::<Sqlite>(), false);
+    let rows = CommitRows::new(commit, keys, 0, commit.base).map_err(defect)?;
     let mut script = Script::transaction(commit.base, rows.head);
     for table in guarded().iter().chain(&appended()) {
-        table(&rows, &mut script).map_err(|defect| (defect.in_store::<Sqlite>(), false))?;
+        table(&rows, &mut script).map_err(defect)?;
     }
     let run = script.run_whole(connection).await;
     run.map_err(|(error, begun)| (classify::<Sqlite>(OPERATION)(error), begun))?;

@@ -30,11 +30,8 @@ async fn opening(store: &SqliteStore, id: &str, items: usize) -> Commit {
     keys.stations.insert(id.try_into().unwrap());
     let mut draft = Draft::new(View::new(&keys, store.load(&keys).await.unwrap()));
     let item = |n: usize| (format!("item-{n}").as_str().try_into().unwrap(), Quantity::ONE);
-    let station = CreateStation {
-        station_id: id.try_into().unwrap(),
-        name: None,
-        items: (0..items).map(item).collect(),
-    };
+    let items = (0..items).map(item).collect();
+    let station = CreateStation { items, ..CreateStation::new(id.try_into().unwrap()) };
     let context = Context { now: Timestamp::EPOCH, time: Timestamp::EPOCH, actor: Actor::Anonymous };
     draft.decide(&Command::CreateStation(station), &context).unwrap();
     draft.close(Vec::new()).0

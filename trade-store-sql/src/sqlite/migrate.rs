@@ -9,8 +9,10 @@ use crate::migrations::{Migrations, OPERATION};
 use sqlx::sqlite::SqliteConnection;
 use trade_core::store::{Access, StoreError};
 
-static MIGRATIONS: Migrations<1> =
-    Migrations([include_str!("../../migrations/sqlite/0001_trade_network.sql")]);
+static MIGRATIONS: Migrations = Migrations([
+    include_str!("../../migrations/sqlite/0001_trade_network.sql"),
+    include_str!("../../migrations/sqlite/0002_metadata.sql"),
+]);
 
 /// Refuses a schema of a later program, and an older one that is not to be changed, by reading alone.
 pub(super) async fn refuse_other(

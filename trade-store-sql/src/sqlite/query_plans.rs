@@ -24,7 +24,7 @@ const BOUNDED: [&str; 21] = [
     "bought",
     "both_sides",
     "trades",
-    "transfers",
+    "others",
     "shipments",
     "pending",
     "moving",

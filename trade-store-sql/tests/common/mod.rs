@@ -11,15 +11,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::TempDir;
 use trade_core::clock::{ManualClock, UuidV7};
-use trade_core::command::{
-    AdjustInventory, Adjustment, Command, CreateStation, CreateTransfer, InitiateTrade, Precondition,
-    Request, UpdateCargo,
-};
-use trade_core::resource::{CargoStatus, Line, Lines, Settlement};
+use trade_core::command::{Command, CreateTransfer, InitiateTrade, Request, UpdateCargo};
+use trade_core::resource::{CargoStatus, Line, Lines};
 use trade_core::rules::{Context, Draft};
 use trade_core::service::{ServiceOptions, TradeService};
 use trade_core::store::{Access, Commit, Keys, Store, StoreError};
-use trade_core::values::{Delta, ItemId, Quantity, ShipmentId, StationId, Timestamp, TransactionId};
+use trade_core::testing::fixtures;
+use trade_core::values::{ShipmentId, Timestamp};
 use trade_core::view::View;
 #[cfg(feature = "sqlite")]
 use trade_store_sql::SqliteStore;
@@ -139,77 +137,30 @@ pub(crate) fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(START + millis).unwrap()
 }
 
-pub(crate) fn station(id: &str) -> StationId {
-    StationId::new(id).unwrap()
-}
-
-pub(crate) fn item(id: &str) -> ItemId {
-    ItemId::new(id).unwrap()
-}
-
-pub(crate) fn trade_id(id: &str) -> TransactionId {
-    TransactionId::new(id).unwrap()
-}
+pub(crate) use trade_core::testing::fixtures::{item, open_station, station, trade_id};
 
 pub(crate) fn lines(of: &[(&str, u64)]) -> Lines {
-    let line = |(id, units): &(&str, u64)| Line {
-        item_id: item(id),
-        quantity: Quantity::new(*units).unwrap(),
-        unit_price: Some(trade_core::values::Money {
-            amount: "2.50".try_into().unwrap(),
-            currency: "GBP".try_into().unwrap(),
-        }),
-    };
+    let unit_price = Some(fixtures::money("2.50", "GBP"));
+    let line = |(id, units): &(&str, u64)| Line { unit_price, ..fixtures::line(id, *units) };
     Lines::new(of.iter().map(line).collect()).unwrap()
 }
 
-pub(crate) fn open_station(id: &str, stock: &[(&str, u64)]) -> Command {
-    let items = stock.iter().map(|(id, units)| (item(id), Quantity::new(*units).unwrap())).collect();
-    Command::CreateStation(CreateStation { station_id: station(id), name: None, items })
-}
-
 pub(crate) fn sale(id: &str, seller: &str, buyer: &str, of: &[(&str, u64)]) -> InitiateTrade {
-    InitiateTrade {
-        transaction_id: trade_id(id),
-        buyer: station(buyer),
-        seller: station(seller),
-        items: lines(of),
-        settlement: Settlement::Immediate,
-        expires_at: None,
-        eta: None,
-    }
+    InitiateTrade { items: lines(of), ..fixtures::sale(id, seller, buyer, of) }
 }
 
 pub(crate) fn transfer(id: &str, origin: &str, destination: &str, of: &[(&str, u64)]) -> Command {
-    Command::CreateTransfer(CreateTransfer {
-        shipment_id: ShipmentId::new(id).unwrap(),
-        origin: station(origin),
-        destination: station(destination),
-        items: lines(of),
-        eta: None,
-    })
+    let transfer = fixtures::transfer(id, origin, destination, of);
+    Command::CreateTransfer(CreateTransfer { items: lines(of), ..transfer })
 }
 
 pub(crate) fn move_cargo(id: &ShipmentId, status: CargoStatus) -> Command {
-    Command::UpdateCargo(UpdateCargo {
-        shipment_id: id.clone(),
-        status: Some(status),
-        eta: None,
-        location: Some("dock 4".try_into().unwrap()),
-        precondition: Precondition::None,
-    })
+    let location = Some(fixtures::label("dock 4"));
+    Command::UpdateCargo(UpdateCargo { status: Some(status), location, ..fixtures::track(id.clone()) })
 }
 
 pub(crate) fn adjust(id: &str, item_id: &str, delta: i64) -> Command {
-    Command::AdjustInventory(AdjustInventory {
-        station_id: station(id),
-        adjustments: vec![Adjustment {
-            item_id: item(item_id),
-            delta: Delta::new(delta).unwrap(),
-            reason: "correction".try_into().unwrap(),
-        }],
-        precondition: Precondition::None,
-    })
+    fixtures::adjust(id, &[(item_id, delta)])
 }
 
 /// A service whose clock the test drives.

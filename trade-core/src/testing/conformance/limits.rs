@@ -176,7 +176,7 @@ pub async fn labels_of_any_script_are_kept(h: Harness) {
     taken(&service, Command::CreateTransfer(transfer("X-1", "depot", "port", &[("tea", 1)]))).await;
     for (n, text) in labels.iter().enumerate() {
         let id = station(&format!("s-{n}"));
-        let create = CreateStation { station_id: id.clone(), name: Some(label(text)), items: vec![] };
+        let create = CreateStation { name: Some(label(text)), ..CreateStation::new(id.clone()) };
         taken(&service, Command::CreateStation(create)).await;
         taken(&service, adjust(id.as_str(), &[("tea", 1)])).await;
         let seen = UpdateCargo { location: Some(label(text)), ..track(shipment_id("X-1")) };

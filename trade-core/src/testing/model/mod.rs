@@ -11,9 +11,12 @@ use crate::command::{
     AdjustInventory, Command, CreateStation, CreateTransfer, InitiateTrade, Precondition, UpdateCargo,
     UpdateTrade,
 };
-use crate::resource::{CargoStatus, Lines, Settlement, TradeStatus};
-use crate::values::{ItemId, Money, ShipmentId, StationId, Timestamp, TransactionId, UNITS_MAX};
+use crate::resource::{Cargo, CargoStatus, Lines, Settlement, Trade, TradeStatus};
+use crate::values::{
+    ItemId, Label, Metadata, Money, ShipmentId, StationId, Timestamp, TransactionId, UNITS_MAX,
+};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// On hand, reserved and incoming units of one item at one station.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -25,6 +28,8 @@ pub struct Level {
 
 #[derive(Debug, Clone, Default)]
 struct ModelStation {
+    name: Option<Label>,
+    metadata: Option<Metadata>,
     version: u64,
     items: BTreeMap<ItemId, Level>,
 }
@@ -46,6 +51,7 @@ struct ModelCargo {
     asked_eta: Option<Timestamp>,
     eta: Option<Timestamp>,
     location: Option<String>,
+    metadata: Option<Metadata>,
     status: CargoStatus,
     version: u64,
 }
@@ -137,7 +143,8 @@ impl Model {
         for (item, level) in &items {
             *self.from_world.entry(item.clone()).or_default() += level.on_hand;
         }
-        self.stations.insert(command.station_id.clone(), ModelStation { version: 1, items });
+        let CreateStation { station_id, name, metadata, .. } = command.clone();
+        self.stations.insert(station_id, ModelStation { name, metadata, version: 1, items });
         Ok(())
     }
 
@@ -167,6 +174,7 @@ impl Model {
             asked_eta: command.eta,
             eta: command.eta,
             location: None,
+            metadata: None,
             status: CargoStatus::Pending,
             version: 1,
         };
@@ -185,6 +193,7 @@ impl Model {
             let same = known.origin == command.origin
                 && known.destination == command.destination
                 && known.asked_eta == command.eta
+                && known.metadata == command.metadata
                 && same_lines(&known.items, &command.items);
             return if same { Ok(()) } else { Err(Verdict::Refused("cargo-exists")) };
         }
@@ -198,6 +207,7 @@ impl Model {
             asked_eta: command.eta,
             eta: command.eta,
             location: None,
+            metadata: command.metadata.clone(),
             status: CargoStatus::Pending,
             version: 1,
         };
@@ -236,7 +246,8 @@ impl Model {
     }
 
     fn update_cargo(&mut self, command: &UpdateCargo, now: Timestamp) -> Result<(), Verdict> {
-        if command.status.is_none() && command.eta.is_none() && command.location.is_none() {
+        let UpdateCargo { status, eta, location, metadata, .. } = command;
+        if status.is_none() && eta.is_none() && location.is_none() && metadata.is_none() {
             return Err(Verdict::Refused("invalid-request"));
         }
         let id = &command.shipment_id;
@@ -252,7 +263,8 @@ impl Model {
         let location =
             command.location.as_ref().map(|location| location.as_str().to_owned()).or(cargo.location.clone());
         let eta = command.eta.or(cargo.eta);
-        let retold = location != cargo.location || eta != cargo.eta;
+        let metadata = command.metadata.clone().or(cargo.metadata.clone());
+        let retold = location != cargo.location || eta != cargo.eta || metadata != cargo.metadata;
         if to != cargo.status {
             if !allowed.contains(&to.as_str()) {
                 return Err(Verdict::Illegal(cargo.status.as_str(), to.as_str(), allowed));
@@ -266,17 +278,24 @@ impl Model {
             self.cargo.get_mut(id).expect("known").version += 1;
         }
         let known = self.cargo.get_mut(id).expect("known");
-        (known.location, known.eta) = (location, eta);
+        (known.location, known.eta, known.metadata) = (location, eta, metadata);
         Ok(())
     }
 
     fn adjust(&mut self, command: &AdjustInventory) -> Result<(), Verdict> {
-        if command.adjustments.is_empty() || command.adjustments.len() > 5_000 {
+        let nothing = command.adjustments.is_empty() && command.name.is_none() && command.metadata.is_none();
+        if nothing || command.adjustments.len() > 5_000 {
             return Err(Verdict::Refused("invalid-request"));
         }
         let id = &command.station_id;
-        let station = self.stations.get(id).ok_or(Verdict::Refused("station-not-found"))?;
+        let station = self.stations.get_mut(id).ok_or(Verdict::Refused("station-not-found"))?;
         version_must_fit(&command.precondition, station.version)?;
+        let before = (station.name.clone(), station.metadata.clone());
+        station.name = command.name.clone().or(before.0.clone());
+        station.metadata = command.metadata.clone().or(before.1.clone());
+        if command.adjustments.is_empty() && (&station.name, &station.metadata) == (&before.0, &before.1) {
+            return Ok(());
+        }
         let mut sums: BTreeMap<ItemId, Level> = BTreeMap::new();
         for line in &command.adjustments {
             sums.entry(line.item_id.clone()).or_default().on_hand += i128::from(line.delta.units());
@@ -390,19 +409,24 @@ impl Model {
                 inventory.items.iter().map(|item| (item.item_id.clone(), widen(item.level))).collect();
             assert_eq!(items, model.items, "the levels of station {}", inventory.station_id);
             assert_eq!(inventory.version, model.version, "the version of station {}", inventory.station_id);
+            let told = (&inventory.name, &inventory.metadata);
+            assert_eq!(told, (&model.name, &model.metadata), "what is told of {}", inventory.station_id);
             let total: i128 = model.items.values().map(|level| level.on_hand).sum();
             assert_eq!(i128::from(inventory.quantity), total.min(i128::from(UNITS_MAX)), "its quantity");
             assert_eq!(inventory.item_count, model.items.len() as u64, "its item count");
         }
-        let trades: BTreeMap<_, _> =
-            stored.trades.iter().map(|t| (t.transaction_id.clone(), (t.status, t.version))).collect();
-        let model: BTreeMap<_, _> =
-            self.trades.iter().map(|(id, t)| (id.clone(), (t.status, t.version))).collect();
+        let trade = |t: &Arc<Trade>| (t.transaction_id.clone(), (t.status, t.version, t.metadata.clone()));
+        let trades: BTreeMap<_, _> = stored.trades.iter().map(trade).collect();
+        let trade = |(id, t): (&TransactionId, &ModelTrade)| {
+            (id.clone(), (t.status, t.version, t.asked.metadata.clone()))
+        };
+        let model: BTreeMap<_, _> = self.trades.iter().map(trade).collect();
         assert_eq!(trades, model, "the trades");
-        let cargo: BTreeMap<_, _> =
-            stored.cargo.iter().map(|c| (c.shipment_id.clone(), (c.status, c.version))).collect();
-        let model: BTreeMap<_, _> =
-            self.cargo.iter().map(|(id, c)| (id.clone(), (c.status, c.version))).collect();
+        let shipment = |c: &Arc<Cargo>| (c.shipment_id.clone(), (c.status, c.version, c.metadata.clone()));
+        let cargo: BTreeMap<_, _> = stored.cargo.iter().map(shipment).collect();
+        let shipment =
+            |(id, c): (&ShipmentId, &ModelCargo)| (id.clone(), (c.status, c.version, c.metadata.clone()));
+        let model: BTreeMap<_, _> = self.cargo.iter().map(shipment).collect();
         assert_eq!(cargo, model, "the shipments");
         assert_eq!(stored.ledger.len(), self.rows, "the rows of the ledger");
         self.assert_conserved();
@@ -441,6 +465,7 @@ fn same_trade(a: &InitiateTrade, b: &InitiateTrade) -> bool {
         && a.settlement == b.settlement
         && a.expires_at == b.expires_at
         && a.eta == b.eta
+        && a.metadata == b.metadata
         && same_lines(&a.items, &b.items)
 }
 

@@ -1,13 +1,13 @@
-//! The compact form of a [`Step`] that stores keep in their log.
+//! The first form: one trade, one shipment, any number of stations, and the kinds of their events.
 //!
 //! What the parts of a step share is written once: a trade's shipment repeats neither ids nor lines, a station that is
 //! the shipment's origin or destination is one byte, an item that stands in a line is its index. What follows from the
-//! rest (totals, the shipment's id, `updatedAt`) is not written at all. One immediate trade of one line takes some 150
-//! bytes, a tenth of the JSON of its four events.
+//! rest (totals, the shipment's id, `updatedAt`) is not written at all.
 //!
-//! The first byte is the version of the form; the rest is postcard (<https://postcard.jamesmunns.com/wire-format>).
+//! Released: what is read here was written by servers that run. It is never changed; a later form may contain it.
 
-use crate::event::Actor;
+use super::InvalidRecord;
+use crate::event::{Actor, EventType, Topic};
 use crate::resource::{
     Cargo, CargoStatus, Inventory, Line, Lines, MovementReason, Place, Settlement, StockItem, StockLevel,
     Trade, TradeStatus,
@@ -21,23 +21,12 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-const FORM: u8 = 1;
-
-/// Bytes that are no log record of a known form.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a log record: {0}")]
-pub struct InvalidRecord(String);
-
-impl From<InvalidValue> for InvalidRecord {
-    fn from(error: InvalidValue) -> Self {
-        Self(error.to_string())
-    }
-}
-
 #[derive(Serialize, Deserialize)]
-struct StepRecord<'a> {
+pub(super) struct StepRecord<'a> {
     time: i64,
     actor: String,
+    /// The kinds of the events, by their codes.
+    kinds: Vec<u8>,
     #[serde(borrow)]
     trade: Option<TradeRecord<'a>>,
     cargo: Option<CargoRecord<'a>>,
@@ -146,48 +135,39 @@ enum ItemRecord<'a> {
     Named(&'a str),
 }
 
-impl Step {
-    /// Writes the step as a log record.
-    pub fn encode(&self) -> Vec<u8> {
-        let shared = Shared::of(self.cargo.as_deref());
-        let record = StepRecord {
-            time: self.time.millis(),
-            actor: self.actor.to_string(),
-            trade: self.trade.as_deref().map(|trade| trade_record(trade, self.time)),
-            cargo: self.cargo.as_deref().map(|cargo| cargo_record(cargo, self.trade.is_none(), self.time)),
-            stations: self.stations.iter().map(|station| shared.station_record(station)).collect(),
-            movements: self.movements.iter().map(|movement| shared.movement_record(movement)).collect(),
-        };
-        // Serializing into a growing vector cannot fail: every length is known, and no map or stream is involved.
-        postcard::to_extend(&record, vec![FORM]).unwrap_or_default()
+impl<'a> StepRecord<'a> {
+    pub(super) fn of(step: &'a Step) -> Self {
+        let shared = Shared::of(step.cargo.as_deref());
+        Self {
+            time: step.time.millis(),
+            actor: step.actor.to_string(),
+            kinds: step.kinds.iter().map(|kind| kind.code()).collect(),
+            trade: step.trade.as_deref().map(|trade| trade_record(trade, step.time)),
+            cargo: step.cargo.as_deref().map(|cargo| cargo_record(cargo, step.trade.is_none(), step.time)),
+            stations: step.stations.iter().map(|station| shared.station_record(station)).collect(),
+            movements: step.movements.iter().map(|movement| shared.movement_record(movement)).collect(),
+        }
     }
 
-    /// Reads a log record back.
-    ///
-    /// # Errors
-    /// [`InvalidRecord`] if the bytes are damaged or of a newer form.
-    pub fn decode(bytes: &[u8]) -> Result<Self, InvalidRecord> {
-        let Some((&FORM, body)) = bytes.split_first() else {
-            return Err(InvalidRecord("it is empty or of a form unknown to this version".into()));
-        };
-        let record: StepRecord<'_> =
-            postcard::from_bytes(body).map_err(|error| InvalidRecord(error.to_string()))?;
-        let time = Timestamp::from_millis(record.time)?;
-        let trade = record.trade.map(|trade| trade.read(time)).transpose()?;
-        let cargo = record.cargo.map(|cargo| cargo.read(trade.as_ref(), time)).transpose()?;
-        let stations = record
-            .stations
-            .iter()
-            .map(|station| station.read(cargo.as_ref(), time))
-            .collect::<Result<_, _>>()?;
-        let movements = record
-            .movements
-            .iter()
-            .map(|movement| movement.read(cargo.as_ref()))
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
+    pub(super) fn read(self) -> Result<Step, InvalidRecord> {
+        let time = Timestamp::from_millis(self.time)?;
+        let trade = self.trade.map(|trade| trade.read(time)).transpose()?;
+        let cargo = self.cargo.map(|cargo| cargo.read(trade.as_ref(), time)).transpose()?;
+        let station = |station: &StationRecord<'_>| station.read(cargo.as_ref(), time);
+        let stations = self.stations.iter().map(station).collect::<Result<Vec<_>, _>>()?;
+        let movement = |movement: &MovementRecord<'_>| movement.read(cargo.as_ref());
+        let movements = self.movements.iter().map(movement).collect::<Result<_, _>>()?;
+        let kinds = self.kinds.iter().map(|code| read_code(EventType::from_code(*code)));
+        let kinds = kinds.collect::<Result<Vec<_>, _>>()?;
+        let of = |topic| kinds.iter().filter(|kind| kind.topic() == topic).count();
+        let counts = [of(Topic::Trade), of(Topic::Cargo), of(Topic::Inventory)];
+        if counts != [usize::from(trade.is_some()), usize::from(cargo.is_some()), stations.len()] {
+            return Err(InvalidRecord::damaged("its events are not about what it tells"));
+        }
+        Ok(Step {
             time,
-            actor: Actor::try_from(record.actor.as_str())?,
+            actor: Actor::try_from(self.actor.as_str())?,
+            kinds,
             trade: trade.map(Arc::new),
             cargo: cargo.map(Arc::new),
             stations,
@@ -320,7 +300,7 @@ fn read_lines(records: &[LineRecord<'_>]) -> Result<Lines, InvalidRecord> {
 }
 
 fn read_code<T>(value: Option<T>) -> Result<T, InvalidRecord> {
-    value.ok_or_else(|| InvalidRecord("a code is unknown to this version".into()))
+    value.ok_or_else(|| InvalidRecord::damaged("a code stands for nothing"))
 }
 
 fn read_time(base: Timestamp, offset: i64) -> Result<Timestamp, InvalidRecord> {
@@ -336,11 +316,12 @@ impl TradeRecord<'_> {
             transaction_id,
             buyer: from_stored(self.buyer)?,
             seller: from_stored(self.seller)?,
-            totals: items.totals().map_err(|error| InvalidRecord(error.to_string()))?,
+            totals: items.totals().map_err(InvalidRecord::damaged)?,
             items,
             settlement: read_code(Settlement::from_code(self.settlement))?,
             status: read_code(TradeStatus::from_code(self.status))?,
             expires_at: self.expires_at.map(Timestamp::from_millis).transpose()?,
+            metadata: None,
             created_at: read_time(time, self.age.saturating_neg())?,
             updated_at: time,
             version: self.version,
@@ -365,7 +346,7 @@ impl CargoRecord<'_> {
                 trade.buyer.clone(),
                 trade.items.clone(),
             ),
-            (None, None) => return Err(InvalidRecord("a shipment without ids".into())),
+            (None, None) => return Err(InvalidRecord::damaged("a shipment without ids")),
         };
         Ok(Cargo {
             shipment_id,
@@ -377,6 +358,7 @@ impl CargoRecord<'_> {
             eta: read_time(time, self.eta)?,
             location: self.location.map(Label::try_from).transpose()?,
             requested_eta: self.requested_eta.map(Timestamp::from_millis).transpose()?,
+            metadata: None,
             created_at: read_time(time, self.age.saturating_neg())?,
             updated_at: time,
             version: self.version,
@@ -387,7 +369,7 @@ impl CargoRecord<'_> {
 impl StationRecord<'_> {
     fn read(&self, cargo: Option<&Cargo>, time: Timestamp) -> Result<Inventory, InvalidRecord> {
         let Place::Station(station_id) = self.station.read(cargo)? else {
-            return Err(InvalidRecord("stock of no station".into()));
+            return Err(InvalidRecord::damaged("stock of no station"));
         };
         let item = |level: &LevelRecord<'_>| -> Result<StockItem, InvalidRecord> {
             let LevelRecord { ref item, on_hand, reserved, incoming } = *level;
@@ -397,6 +379,7 @@ impl StationRecord<'_> {
         Ok(Inventory {
             station_id,
             name: self.name.map(Label::try_from).transpose()?,
+            metadata: None,
             quantity: self.quantity,
             item_count: self.item_count,
             items: self.items.iter().map(item).collect::<Result<_, _>>()?,
@@ -427,7 +410,7 @@ impl PlaceRecord<'_> {
             (Self::Origin, Some(cargo)) => cargo.origin.clone(),
             (Self::Destination, Some(cargo)) => cargo.destination.clone(),
             (Self::Origin | Self::Destination, None) => {
-                return Err(InvalidRecord("an end of no shipment".into()));
+                return Err(InvalidRecord::damaged("an end of no shipment"));
             }
         };
         Ok(Place::Station(station))
@@ -441,7 +424,7 @@ impl ItemRecord<'_> {
             Self::Line(index) => cargo
                 .and_then(|cargo| cargo.items.get(*index as usize))
                 .map(|line| line.item_id.clone())
-                .ok_or_else(|| InvalidRecord("a line of no shipment".into())),
+                .ok_or_else(|| InvalidRecord::damaged("a line of no shipment")),
         }
     }
 }
