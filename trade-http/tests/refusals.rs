@@ -13,16 +13,22 @@ use serde_json::{Value, json};
 fn routes() -> Vec<(&'static str, &'static str, Value)> {
     let price = json!({"amount": "1.5", "currency": "GBP"});
     let items = json!([{"itemId": "fuel", "quantity": 1, "unitPrice": price}]);
+    let told = json!({"order": "4711"});
     let trade = json!({
         "transactionId": "T-1", "buyer": "vesta", "seller": "ceres", "items": items, "settlement": "on_delivery",
-        "expiresAt": "2100-01-01T00:00:00Z", "ETA": "2100-01-01T00:00:00Z",
+        "expiresAt": "2100-01-01T00:00:00Z", "ETA": "2100-01-01T00:00:00Z", "metadata": told,
     });
     let transfer = json!({
         "shipmentId": "S-1", "origin": "ceres", "destination": "vesta", "items": items, "ETA": "2100-01-01T00:00:00Z",
+        "metadata": told,
     });
-    let station = json!({"stationId": "pallas", "name": "P", "items": [{"itemId": "fuel", "quantity": 1}]});
+    let station = json!({
+        "stationId": "pallas", "name": "P", "metadata": told, "items": [{"itemId": "fuel", "quantity": 1}],
+    });
+    let rename = json!({"name": "P", "metadata": told});
     let adjustments = json!({"adjustments": [{"itemId": "fuel", "delta": -1, "reason": "damaged"}]});
-    let track = json!({"status": "in_transit", "ETA": "2100-01-01T00:00:00Z", "location": "belt"});
+    let track =
+        json!({"status": "in_transit", "ETA": "2100-01-01T00:00:00Z", "location": "belt", "metadata": told});
     vec![
         ("POST", "/api/trades", trade.clone()),
         ("POST", "/api/trades/batch", json!({"trades": [trade], "atomic": true})),
@@ -32,12 +38,15 @@ fn routes() -> Vec<(&'static str, &'static str, Value)> {
         ("PATCH", "/api/cargo/shipment-T-0", track.clone()),
         ("PUT", "/api/cargo/update/shipment-T-0", track),
         ("POST", "/api/inventory", station),
+        ("PATCH", "/api/inventory/ceres", rename),
         ("PATCH", "/api/inventory/ceres", adjustments.clone()),
         ("PUT", "/api/inventory/update/ceres", adjustments),
     ]
 }
 
-const OPTIONAL: [&str; 10] = [
+const OPTIONAL: [&str; 12] = [
+    "metadata",
+    "order",
     "transactionId",
     "shipmentId",
     "unitPrice",
@@ -86,6 +95,20 @@ fn wrong_values(name: &str) -> Vec<Value> {
             ]
         }
         "unitPrice" => vec![json!("1.50"), json!(1.5), json!([]), json!({})],
+        "metadata" => {
+            let many: serde_json::Map<_, _> = (0..21).map(|n| (format!("n{n}"), json!(""))).collect();
+            let name = "n".repeat(41);
+            vec![
+                json!("x"),
+                json!(1),
+                json!([]),
+                json!(many),
+                json!({"a b": ""}),
+                json!({name: ""}),
+                json!({"": ""}),
+            ]
+        }
+        "order" => vec![json!(1), json!(null), json!([]), never, too_long(501), json!("a\u{7}")],
         "atomic" => vec![json!("true"), json!(1), json!([])],
         "items" => vec![
             json!("fuel"),

@@ -244,3 +244,36 @@ async fn the_events_can_be_polled() {
     let rest = network.get(&format!("/api/updates?after={head}")).await.expect(200);
     assert_eq!(rest, json!({"events": [], "nextAfter": head}));
 }
+
+#[tokio::test]
+async fn metadata_is_given_back_and_takes_the_place_of_what_was_there() {
+    let network = Network::stocked().await;
+    let told = json!({"orderNumber": "4711", "note.de": ""});
+    let station = json!({"stationId": "pallas", "metadata": told});
+    let made = network.post("/api/inventory", station).await.expect(201);
+    assert_eq!(made["inventory"]["metadata"], told);
+    let body = json!({
+        "transactionId": "T-1", "buyer": "vesta", "seller": "ceres", "items": ["fuel"], "metadata": told
+    });
+    let made = network.post("/api/trades", body).await.expect(201);
+    assert_eq!((&made["trade"]["metadata"], made["cargo"].get("metadata")), (&told, None));
+    let body = json!({"shipmentId": "X-1", "origin": "ceres", "destination": "vesta", "items": ["fuel"], "metadata": told});
+    assert_eq!(network.post("/api/cargo", body).await.expect(201)["cargo"]["metadata"], told);
+    let listed = network.get("/api/trades").await.expect(200);
+    assert_eq!(listed["trades"][0]["metadata"], told);
+
+    let other = json!({"a": "b"});
+    let seen = network.patch("/api/cargo/X-1", json!({"metadata": other})).await.expect(200);
+    assert_eq!((&seen["cargo"]["metadata"], &seen["cargo"]["version"]), (&other, &json!(2)));
+    let renamed =
+        network.patch("/api/inventory/pallas", json!({"name": "Pallas", "metadata": {}})).await.expect(200);
+    assert_eq!(renamed["message"], "Inventory updated successfully");
+    let inventory = &renamed["inventory"];
+    assert_eq!((&inventory["name"], &inventory["metadata"]), (&json!("Pallas"), &json!({})));
+    assert_eq!(inventory["version"], 2);
+    let again = network.patch("/api/inventory/pallas", json!({"name": "Pallas"})).await.expect(200);
+    assert_eq!(again["inventory"]["version"], 2, "it has that name already");
+    let events = network.get("/api/updates?station=pallas").await.expect(200);
+    let newest = events["events"].as_array().unwrap().last().unwrap();
+    assert_eq!(newest["data"]["inventory"]["metadata"], json!({}));
+}

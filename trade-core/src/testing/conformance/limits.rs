@@ -1,15 +1,17 @@
 //! The ends of every range, in storage and back.
 
 use super::harness::{Harness, of_trade, refused, taken};
-use crate::command::{Command, CreateStation, Outcome, Request, UpdateCargo};
+use crate::command::{
+    AdjustInventory, Command, CreateStation, CreateTransfer, InitiateTrade, Outcome, Request, UpdateCargo,
+};
 use crate::event::Actor;
 use crate::rejection::Rejection;
-use crate::resource::{CargoStatus, Lines};
+use crate::resource::{CargoStatus, Lines, TradeStatus};
 use crate::store::{CargoFilter, LedgerQuery, TradeFilter};
 use crate::testing::audit::audit;
 use crate::testing::fixtures::*;
 use crate::testing::snapshot::{all_cargo, all_trades};
-use crate::values::{StationId, UNITS_MAX};
+use crate::values::{Metadata, StationId, UNITS_MAX};
 
 /// The largest trade there is, through its whole life.
 pub async fn five_thousand_lines_are_one_trade(h: Harness) {
@@ -187,6 +189,45 @@ pub async fn labels_of_any_script_are_kept(h: Harness) {
     for (n, text) in labels.iter().enumerate() {
         assert_eq!(stored.inventory(&station(&format!("s-{n}"))).unwrap().name, Some(label(text)));
     }
+}
+
+/// As much of it as there may be, on everything that has it, and what takes its place.
+pub async fn metadata_is_kept_and_replaced_as_a_whole(h: Harness) {
+    let service = h.service().await;
+    let names: Vec<String> = (0..20).map(|n| format!("{n:.<40}")).collect();
+    let texts = ["🚀".repeat(500), "quotes ' \" ` \\ and {\"$ne\":1} and $1".into(), String::new()];
+    let members = names.iter().zip(texts.iter().cycle());
+    let much = Some(Metadata::new(members).unwrap());
+    let little = Some(metadata(&[("a.b", "c"), ("-", "")]));
+    let none = Some(Metadata::default());
+    let opened = CreateStation { metadata: much.clone(), ..CreateStation::new(station("a")) };
+    taken(&service, Command::CreateStation(opened)).await;
+    taken(&service, open_station("b", &[])).await;
+    taken(&service, adjust("a", &[("tea", 10)])).await;
+    let trade = InitiateTrade { metadata: much.clone(), ..order("T-1", "a", "b", &[("tea", 1)]) };
+    taken(&service, initiate(trade.clone())).await;
+    let other = InitiateTrade { metadata: little.clone(), ..trade };
+    assert_eq!(refused(&service, initiate(other)).await.code(), "trade-exists");
+    let moved = CreateTransfer { metadata: little.clone(), ..transfer("X-1", "a", "b", &[("tea", 1)]) };
+    taken(&service, Command::CreateTransfer(moved)).await;
+    for told in [&much, &little, &none] {
+        let seen = UpdateCargo { metadata: told.clone(), ..track(shipment_of("T-1")) };
+        taken(&service, Command::UpdateCargo(seen)).await;
+        let renamed = AdjustInventory { metadata: told.clone(), ..adjustment("b", &[]) };
+        taken(&service, Command::AdjustInventory(renamed)).await;
+        let stored = audit(h.store()).await;
+        assert_eq!(&stored.cargo(&shipment_of("T-1")).unwrap().metadata, told);
+        assert_eq!(&stored.inventory(&station("b")).unwrap().metadata, told);
+    }
+    let named = AdjustInventory { name: Some(label("Port")), ..adjustment("b", &[("tea", 1)]) };
+    taken(&service, Command::AdjustInventory(named)).await;
+    taken(&service, end_trade("T-1", TradeStatus::Cancelled)).await;
+    let stored = audit(h.store()).await;
+    assert_eq!(stored.trade(&trade_id("T-1")).unwrap().metadata, much);
+    assert_eq!(stored.cargo(&shipment_id("X-1")).unwrap().metadata, little);
+    assert_eq!(stored.inventory(&station("a")).unwrap().metadata, much);
+    let port = stored.inventory(&station("b")).unwrap();
+    assert_eq!((&port.name, &port.metadata), (&Some(label("Port")), &none));
 }
 
 /// `2.50` is written back as `2.50`, totals are exact, and the largest price and total fit.

@@ -249,6 +249,7 @@ macro_rules! __trade_core_cases {
                 ids_are_ordered_by_bytes
                 the_longest_ids_are_kept
                 labels_of_any_script_are_kept
+                metadata_is_kept_and_replaced_as_a_whole
                 prices_keep_their_scale
                 times_of_any_year_are_kept
                 names_of_actors_are_kept
