@@ -8,7 +8,7 @@
 
 use std::error::Error;
 use std::sync::Arc;
-use trade_core::command::{Command, CreateStation, InitiateTrade, Request, UpdateCargo};
+use trade_core::command::{CreateStation, InitiateTrade, Request, UpdateCargo};
 use trade_core::event::EventFilter;
 use trade_core::memory::MemoryStore;
 use trade_core::resource::{CargoStatus, Line, Lines, Settlement};
@@ -25,7 +25,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let ice = || Ok::<_, Box<dyn Error>>(("water-ice".try_into()?, Quantity::new(500)?));
     for (station_id, items) in [(ceres.clone(), vec![ice()?]), (vesta.clone(), vec![])] {
         let station = CreateStation { items, ..CreateStation::new(station_id) };
-        network.submit(Request::new(Command::CreateStation(station))).await?;
+        network.submit(Request::new(station)).await?;
     }
 
     let price = serde_json::from_str(r#"{"amount":"12.50","currency":"GBP"}"#)?;
@@ -38,12 +38,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
         settlement: Settlement::OnDelivery,
         ..InitiateTrade::new(transaction_id, vesta.clone(), ceres.clone(), items)
     };
-    network.submit(Request::new(Command::InitiateTrade(trade))).await?;
+    network.submit(Request::new(trade)).await?;
     levels(&network, "reserved at the seller, incoming at the buyer", [&ceres, &vesta]).await?;
 
     for (status, told) in [(CargoStatus::InTransit, "on its way"), (CargoStatus::Delivered, "arrived")] {
         let update = UpdateCargo { status: Some(status), ..UpdateCargo::new(shipment_id.clone()) };
-        network.submit(Request::new(Command::UpdateCargo(update))).await?;
+        network.submit(Request::new(update)).await?;
         levels(&network, told, [&ceres, &vesta]).await?;
     }
 

@@ -286,11 +286,56 @@ pub struct Idempotency {
     pub fingerprint: Fingerprint,
 }
 
+/// A command with an outcome of its own form: each of the commands, and [`Command`], which is any of them.
+pub trait TypedCommand: Into<Command> {
+    /// What it did.
+    type Outcome;
+
+    /// Takes the outcome of such a command; none where it is that of another one.
+    fn outcome(outcome: Outcome) -> Option<Self::Outcome>;
+}
+
+impl TypedCommand for Command {
+    type Outcome = Outcome;
+
+    fn outcome(outcome: Outcome) -> Option<Outcome> {
+        Some(outcome)
+    }
+}
+
+macro_rules! typed {
+    ($($command:ident => $kind:ident($outcome:ty),)+) => {
+        $(impl From<$command> for Command {
+            fn from(command: $command) -> Self {
+                Self::$command(command)
+            }
+        }
+
+        impl TypedCommand for $command {
+            type Outcome = $outcome;
+
+            fn outcome(outcome: Outcome) -> Option<$outcome> {
+                if let Outcome::$kind(outcome) = outcome { Some(outcome) } else { None }
+            }
+        })+
+    };
+}
+
+typed! {
+    CreateStation => Inventory(Arc<Inventory>),
+    InitiateTrade => Trade(TradeOutcome),
+    InitiateTrades => Trades(Vec<Result<TradeOutcome, Rejection>>),
+    UpdateTrade => Trade(TradeOutcome),
+    CreateTransfer => Cargo(CargoOutcome),
+    UpdateCargo => Cargo(CargoOutcome),
+    AdjustInventory => Inventory(Arc<Inventory>),
+}
+
 /// A command with who asks for it.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub struct Request<C = Command> {
     /// What is asked for.
-    pub command: Command,
+    pub command: C,
     /// Who asks.
     pub actor: Actor,
     /// Given where a repetition shall be answered with the first answer.
@@ -302,9 +347,9 @@ pub struct Request {
     pub precondition: Precondition,
 }
 
-impl Request {
+impl<C> Request<C> {
     /// A request of nobody in particular, without a key.
-    pub fn new(command: Command) -> Self {
+    pub fn new(command: C) -> Self {
         Self {
             command,
             actor: Actor::Anonymous,
@@ -340,6 +385,15 @@ impl Request {
     pub fn once(mut self, idempotency: Idempotency) -> Self {
         self.idempotency = Some(idempotency);
         self
+    }
+
+    /// The same request, of any command.
+    pub fn of_any(self) -> Request
+    where
+        C: Into<Command>,
+    {
+        let Self { command, actor, idempotency, name, precondition } = self;
+        Request { command: command.into(), actor, idempotency, name, precondition }
     }
 }
 

@@ -8,7 +8,7 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use trade_core::command::{Command, CreateStation, Request};
+//! use trade_core::command::{CreateStation, Request};
 //! use trade_core::{event::EventFilter, memory::MemoryStore, service::TradeService};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -17,7 +17,7 @@
 //! let mut events = service.bus().subscribe(None, EventFilter::default());
 //!
 //! let station = CreateStation::new("ceres".try_into()?);
-//! service.submit(Request::new(Command::CreateStation(station))).await?;
+//! service.submit(Request::new(station)).await?;
 //!
 //! let event = events.next().await?.ok_or("the service is not shut down yet")?;
 //! assert_eq!(event.event().subject(), "inventory/ceres");

@@ -17,7 +17,7 @@ use futures::StreamExt;
 use std::time::Duration;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::timeout;
-use trade_core::command::{Command, Precondition, Request as Submission};
+use trade_core::command::{Precondition, Request as Submission};
 
 /// The most bytes of a body.
 pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
@@ -122,10 +122,10 @@ fn drain(mut rest: BodyDataStream) {
 
 impl<const MAX: usize> Received<MAX> {
     /// As [`Self::command`], where the command makes something.
-    pub(crate) fn creation(
+    pub(crate) fn creation<C>(
         &self,
-        read: impl FnOnce(Node<'_>) -> Option<Command>,
-    ) -> Result<Submission, Problem> {
+        read: impl FnOnce(Node<'_>) -> Option<C>,
+    ) -> Result<Submission<C>, Problem> {
         let mut precondition = Precondition::None;
         let submission = self.command(|input, body| {
             precondition = conditional::precondition(input);
@@ -135,10 +135,10 @@ impl<const MAX: usize> Received<MAX> {
     }
 
     /// Makes a command of the request; every faulty field is told at once.
-    pub(crate) fn command(
+    pub(crate) fn command<C>(
         &self,
-        read: impl FnOnce(&Input<'_>, Node<'_>) -> Option<Command>,
-    ) -> Result<Submission, Problem> {
+        read: impl FnOnce(&Input<'_>, Node<'_>) -> Option<C>,
+    ) -> Result<Submission<C>, Problem> {
         media::check(&self.call.headers)?;
         let is_long = self.content.bytes.len() > BYTES_READ_AT_ONCE_MAX;
         if is_long && Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread {
@@ -148,10 +148,10 @@ impl<const MAX: usize> Received<MAX> {
         }
     }
 
-    fn read(
+    fn read<C>(
         &self,
-        read: impl FnOnce(&Input<'_>, Node<'_>) -> Option<Command>,
-    ) -> Result<Submission, Problem> {
+        read: impl FnOnce(&Input<'_>, Node<'_>) -> Option<C>,
+    ) -> Result<Submission<C>, Problem> {
         let json = self.json()?;
         let input = Input::new(&self.call, &[]);
         let key = idempotency::key(&self.call, &input.faults);

@@ -10,7 +10,7 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::sync::Arc;
 //! use trade_core::{service::TradeService, store::InventoryQuery};
-//! use trade_core::command::{Command, CreateStation, Request};
+//! use trade_core::command::{CreateStation, Request};
 //! use trade_store_sql::SqliteStore;
 //!
 //! # let folder = tempfile::tempdir()?;
@@ -19,7 +19,7 @@
 //! let store = Arc::new(SqliteStore::open(&url).await?);
 //! let service = TradeService::start(store.clone()).await?;
 //! let station = CreateStation::new("ceres".try_into()?);
-//! service.submit(Request::new(Command::CreateStation(station))).await?;
+//! service.submit(Request::new(station)).await?;
 //!
 //! let all = InventoryQuery { items: vec![], after: None, limit: 10 };
 //! assert!(service.store().inventory(&"ceres".try_into()?, &all).await?.is_some());

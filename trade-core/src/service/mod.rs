@@ -15,7 +15,7 @@ pub use options::{ServiceOptions, StartError};
 
 use crate::bus::EventBus;
 use crate::clock::{Clock, IdSource, SystemClock, UuidV7};
-use crate::command::{Outcome, Request, RequestId};
+use crate::command::{Outcome, Request, RequestId, TypedCommand};
 use crate::rejection::Rejection;
 use crate::rules;
 use crate::store::{Store, StoreError, StoreErrorKind};
@@ -36,9 +36,9 @@ pub(crate) const COMMITTER_ENDED: &str = "the committer ended before it answered
 
 /// What a request came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct Answer<O = Outcome> {
     /// What it did.
-    pub outcome: Outcome,
+    pub outcome: O,
     /// Whether this is the first answer to the same request, given again.
     pub replayed: bool,
     /// The name of the request that was answered first: this one's, if it is not a replay.
@@ -80,13 +80,13 @@ pub enum ServiceError {
 ///
 /// ```
 /// use std::sync::Arc;
-/// use trade_core::{command::{Command, CreateStation, Request}, memory::MemoryStore, service::TradeService};
+/// use trade_core::{command::{CreateStation, Request}, memory::MemoryStore, service::TradeService};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let service = TradeService::start(Arc::new(MemoryStore::new())).await?;
 /// let station = CreateStation::new("ceres".try_into()?);
-/// service.submit(Request::new(Command::CreateStation(station))).await?;
+/// service.submit(Request::new(station)).await?;
 /// assert_eq!(service.bus().newest(), 1);
 /// service.shutdown().await;
 /// # Ok(())
@@ -196,7 +196,19 @@ impl TradeService {
     ///
     /// # Errors
     /// [`ServiceError`]; only after [`ServiceError::Unknown`] may anything have changed.
-    pub async fn submit(&self, request: Request) -> Result<Answer, ServiceError> {
+    pub async fn submit<C: TypedCommand>(
+        &self,
+        request: Request<C>,
+    ) -> Result<Answer<C::Outcome>, ServiceError> {
+        let Answer { outcome, replayed, name } = self.submit_any(request.of_any()).await?;
+        let outcome = C::outcome(outcome).ok_or_else(|| {
+            let detail = "a command was answered as another one is";
+            ServiceError::Unknown(Arc::new(self.defect(detail)))
+        })?;
+        Ok(Answer { outcome, replayed, name })
+    }
+
+    async fn submit_any(&self, request: Request) -> Result<Answer, ServiceError> {
         rules::check(&request.command)?;
         if let Some(seconds) = self.inner.timekeeper.off_by_seconds() {
             return Err(ServiceError::ClockOff { seconds });
@@ -220,7 +232,7 @@ impl TradeService {
             }
         }
         // A committer that ends before it answers may have committed before.
-        let told = answer.await.map_err(|_| ServiceError::Unknown(Arc::new(self.committer_ended())))?;
+        let told = answer.await.map_err(|_| ServiceError::Unknown(Arc::new(self.defect(COMMITTER_ENDED))))?;
         let (reply, _guard) = told;
         let answer = match reply? {
             Reply::Answer(answer) => answer,
@@ -243,8 +255,8 @@ impl TradeService {
         room.ok_or(ServiceError::Overloaded)
     }
 
-    fn committer_ended(&self) -> StoreError {
-        StoreError::new(StoreErrorKind::Internal, self.inner.store.name(), "commit", COMMITTER_ENDED)
+    fn defect(&self, detail: &'static str) -> StoreError {
+        StoreError::new(StoreErrorKind::Internal, self.inner.store.name(), "commit", detail)
     }
 
     /// Whether the service does its work: not after [`TradeService::shutdown`], nor after a defect ended one of its tasks.

@@ -13,7 +13,7 @@ use crate::reply::{self, Reply};
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
-use trade_core::command::{CargoOutcome, Command, CreateTransfer, Outcome, UpdateCargo};
+use trade_core::command::{CargoOutcome, CreateTransfer, UpdateCargo};
 use trade_core::event::Event;
 use trade_core::rejection::Rejection;
 use trade_core::resource::{Cargo, Sequence, Trade};
@@ -32,16 +32,14 @@ struct Changed<'a> {
 pub(crate) async fn create(State(app): State<App>, received: Received<BODY_BYTES_MAX>) -> Reply {
     let request = received.creation(|body| new_transfer(body, &app.service))?;
     let answer = app.service.submit(request).await?;
-    let Outcome::Cargo(CargoOutcome { created, cargo, .. }) = &answer.outcome else {
-        return Err(super::unexpected(&answer.outcome));
-    };
+    let CargoOutcome { created, cargo, .. } = &answer.outcome;
     let status = if *created { StatusCode::CREATED } else { StatusCode::OK };
     let reply = reply::json(status, &Changed { message: "Cargo created successfully", cargo, trade: None });
     let reply = reply::located(reply, &received.call, &cargo.shipment_id);
     reply::replayed(reply::tagged(reply, cargo.version), answer.replayed)
 }
 
-fn new_transfer(body: Node<'_>, service: &TradeService) -> Option<Command> {
+fn new_transfer(body: Node<'_>, service: &TradeService) -> Option<CreateTransfer> {
     let object = body.object(&["shipmentId", "origin", "destination", "items", "ETA", "metadata"])?;
     let given = object.optional("shipmentId", |node| Some(text::<ShipmentId>(node)));
     let origin = object.required("origin", text);
@@ -51,7 +49,7 @@ fn new_transfer(body: Node<'_>, service: &TradeService) -> Option<Command> {
     let metadata = object.optional("metadata", metadata);
     let shipment_id = given.unwrap_or_else(|| ShipmentId::new(service.new_id().to_string()).ok())?;
     let transfer = CreateTransfer::new(shipment_id, origin?, destination?, items?);
-    Some(Command::CreateTransfer(CreateTransfer { eta, metadata, ..transfer }))
+    Some(CreateTransfer { eta, metadata, ..transfer })
 }
 
 pub(crate) async fn update(State(app): State<App>, received: Received<BODY_BYTES_MAX>) -> Reply {
@@ -64,12 +62,10 @@ pub(crate) async fn update(State(app): State<App>, received: Received<BODY_BYTES
         let metadata = object.optional("metadata", metadata);
         let precondition = conditional::precondition(input);
         let update = UpdateCargo::new(shipment_id?);
-        Some(Command::UpdateCargo(UpdateCargo { status, eta, location, metadata, precondition, ..update }))
+        Some(UpdateCargo { status, eta, location, metadata, precondition, ..update })
     })?;
     let answer = app.service.submit(request).await?;
-    let Outcome::Cargo(CargoOutcome { cargo, trade, .. }) = &answer.outcome else {
-        return Err(super::unexpected(&answer.outcome));
-    };
+    let CargoOutcome { cargo, trade, .. } = &answer.outcome;
     let changed = Changed { message: "Cargo updated successfully", cargo, trade: trade.as_deref() };
     let reply = reply::json(StatusCode::OK, &changed);
     reply::replayed(reply::tagged(reply, cargo.version), answer.replayed)

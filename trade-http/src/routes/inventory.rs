@@ -13,7 +13,7 @@ use crate::reply::{self, Reply};
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
-use trade_core::command::{AdjustInventory, Adjustment, Command, CreateStation, Outcome};
+use trade_core::command::{AdjustInventory, Adjustment, CreateStation};
 use trade_core::rejection::Rejection;
 use trade_core::resource::{Inventory, Lines};
 use trade_core::store::{InventoryQuery, LedgerQuery};
@@ -35,17 +35,10 @@ pub(crate) async fn create(State(app): State<App>, received: Received<BODY_BYTES
         let name = object.optional("name", text);
         let metadata = object.optional("metadata", metadata);
         let items = object.optional("items", opening_lines).unwrap_or_default();
-        Some(Command::CreateStation(CreateStation {
-            name,
-            metadata,
-            items,
-            ..CreateStation::new(station_id?)
-        }))
+        Some(CreateStation { name, metadata, items, ..CreateStation::new(station_id?) })
     })?;
     let answer = app.service.submit(request).await?;
-    let Outcome::Inventory(inventory) = &answer.outcome else {
-        return Err(super::unexpected(&answer.outcome));
-    };
+    let inventory = &answer.outcome;
     let changed = Changed { message: "Inventory created successfully", inventory };
     let reply = reply::json(StatusCode::CREATED, &changed);
     let reply = reply::located(reply, &received.call, &inventory.station_id);
@@ -62,12 +55,10 @@ pub(crate) async fn adjust(State(app): State<App>, received: Received<BODY_BYTES
         let metadata = object.optional("metadata", metadata);
         let precondition = conditional::precondition(input);
         let adjust = AdjustInventory::new(station_id?, adjustments.unwrap_or_default());
-        Some(Command::AdjustInventory(AdjustInventory { name, metadata, precondition, ..adjust }))
+        Some(AdjustInventory { name, metadata, precondition, ..adjust })
     })?;
     let answer = app.service.submit(request).await?;
-    let Outcome::Inventory(inventory) = &answer.outcome else {
-        return Err(super::unexpected(&answer.outcome));
-    };
+    let inventory = &answer.outcome;
     let changed = Changed { message: "Inventory updated successfully", inventory };
     let reply = reply::json(StatusCode::OK, &changed);
     reply::replayed(reply::tagged(reply, inventory.version), answer.replayed)

@@ -10,7 +10,6 @@ use crate::app::App;
 use crate::problem::Problem;
 use axum::Router;
 use axum::routing::{MethodRouter, get, post, put};
-use trade_core::command::Outcome;
 
 /// Every route, with and without trailing slash.
 ///
@@ -54,16 +53,4 @@ async fn unknown_method() -> Problem {
         "method-not-allowed",
         "the resource does not know this method; the Allow header lists those it knows",
     )
-}
-
-/// An answer to another command than the one that was submitted: a defect of the service.
-fn unexpected(outcome: &Outcome) -> Problem {
-    let kind = match outcome {
-        Outcome::Trade(_) => "trade",
-        Outcome::Trades(_) => "trades",
-        Outcome::Cargo(_) => "cargo",
-        Outcome::Inventory(_) => "inventory",
-    };
-    tracing::error!(kind, "the service answered another question");
-    Problem::internal()
 }

@@ -13,7 +13,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 use std::cell::{Cell, RefCell};
-use trade_core::command::{Command, InitiateTrade, InitiateTrades, Outcome, TradeOutcome, UpdateTrade};
+use trade_core::command::{InitiateTrade, InitiateTrades, TradeOutcome, UpdateTrade};
 use trade_core::rejection::Rejection;
 use trade_core::resource::{Cargo, Settlement, Trade};
 use trade_core::service::TradeService;
@@ -28,11 +28,9 @@ struct Changed<'a> {
 }
 
 pub(crate) async fn initiate(State(app): State<App>, received: Received<BODY_BYTES_MAX>) -> Reply {
-    let request = received.creation(|body| Some(Command::InitiateTrade(new_trade(body, &app.service)?)))?;
+    let request = received.creation(|body| new_trade(body, &app.service))?;
     let answer = app.service.submit(request).await?;
-    let Outcome::Trade(TradeOutcome { created, trade, cargo }) = &answer.outcome else {
-        return Err(super::unexpected(&answer.outcome));
-    };
+    let TradeOutcome { created, trade, cargo } = &answer.outcome;
     let status = if *created { StatusCode::CREATED } else { StatusCode::OK };
     let reply = reply::json(status, &Changed { message: "Trade initiated successfully", trade, cargo });
     let reply = reply::located(reply, &received.call, &trade.transaction_id);
@@ -92,20 +90,17 @@ pub(crate) async fn batch(State(app): State<App>, received: Received<BATCH_BYTES
             })
         });
         let trades = trades?.into_iter().filter_map(Result::ok).collect();
-        Some(Command::InitiateTrades(InitiateTrades { trades, atomic }))
+        Some(InitiateTrades { trades, atomic })
     });
     let request = request.map_err(|problem| match first_offender.get() {
         Some(index) => problem.with("index", index),
         None => problem,
     })?;
-    let (decided, replayed, name) = if is_empty(&request.command) {
+    let (decided, replayed, name) = if request.command.trades.is_empty() {
         (Vec::new(), false, None)
     } else {
         let answer = app.service.submit(request).await?;
-        match answer.outcome {
-            Outcome::Trades(results) => (results, answer.replayed, answer.name),
-            other => return Err(super::unexpected(&other)),
-        }
+        (answer.outcome, answer.replayed, answer.name)
     };
     let context = received.call.context_of(name);
     let mut results: Vec<_> = decided.iter().map(|result| BatchResult::of(result, &context)).collect();
@@ -121,10 +116,6 @@ fn alone(node: Node<'_>, service: &TradeService) -> Result<InitiateTrade, Proble
     let faults = Faults::default();
     let trade = new_trade(Node::trade(node.json, &faults), service);
     faults.settle(trade)
-}
-
-fn is_empty(command: &Command) -> bool {
-    matches!(command, Command::InitiateTrades(batch) if batch.trades.is_empty())
 }
 
 #[derive(Serialize)]
@@ -162,12 +153,10 @@ pub(crate) async fn update(State(app): State<App>, received: Received<BODY_BYTES
         let status = object.and_then(|object| object.required("status", text));
         let precondition = conditional::precondition(input);
         let command = UpdateTrade { transaction_id: transaction_id?, status: status?, precondition };
-        Some(Command::UpdateTrade(command))
+        Some(command)
     })?;
     let answer = app.service.submit(request).await?;
-    let Outcome::Trade(TradeOutcome { trade, cargo, .. }) = &answer.outcome else {
-        return Err(super::unexpected(&answer.outcome));
-    };
+    let TradeOutcome { trade, cargo, .. } = &answer.outcome;
     let reply = reply::json(StatusCode::OK, &Changed { message: "Trade updated successfully", trade, cargo });
     reply::replayed(reply::tagged(reply, trade.version), answer.replayed)
 }
