@@ -1,10 +1,9 @@
 //! Stores around other stores.
 
-use async_trait::async_trait;
 use std::sync::{Arc, Mutex};
 use trade_core::memory::MemoryStore;
 use trade_core::store::{Store, StoreError, StoreWrapper};
-use trade_core::testing::conformance::StoreFactory;
+use trade_core::testing::conformance::InProcess;
 use trade_core::values::Timestamp;
 use trade_core::view::View;
 
@@ -51,18 +50,4 @@ async fn a_wrapper_sees_every_call_and_the_commit_of_a_held_head() {
     assert_eq!(store.name(), "memory");
 }
 
-#[derive(Debug)]
-struct Wrapped;
-
-#[async_trait]
-impl StoreFactory for Wrapped {
-    async fn open(&self) -> Arc<dyn Store> {
-        Arc::new(Noting::new())
-    }
-
-    async fn reopen(&self) -> Option<Arc<dyn Store>> {
-        None
-    }
-}
-
-trade_core::conformance_suite!(wrapped, Wrapped);
+trade_core::conformance_suite!(wrapped, InProcess(Noting::new));
