@@ -2,6 +2,8 @@
 
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
 use trade_core::bus::{EventBus, Subscription};
 use trade_core::event::{EventFilter, EventType, Topic};
 use trade_core::memory::MemoryStore;
@@ -171,7 +173,8 @@ async fn a_stream_that_is_left_while_it_waits_loses_nothing() {
     assert_eq!(event.event().sequence, newest + 2);
     assert!(StreamExt::next(&mut feed).now_or_never().is_none(), "that was all");
     feed.seek(newest);
-    let event = StreamExt::next(&mut feed).await.expect("an event").expect("the log can be read");
+    let again = timeout(Duration::from_secs(10), StreamExt::next(&mut feed)).await.expect("it is there");
+    let event = again.expect("an event").expect("the log can be read");
     assert_eq!(event.event().sequence, newest + 1);
 
     // The log cannot be read, and then it can.
