@@ -21,15 +21,14 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 use trade_core::command::{Command, CreateStation, Fingerprint, Request, RequestId};
 use trade_core::memory::MemoryStore;
-use trade_core::resource::{Cargo, Inventory, LedgerEntry, Sequence, Trade, Version};
+use trade_core::resource::{Sequence, Version};
 use trade_core::service::TradeService;
 use trade_core::step::Step;
 use trade_core::store::{
-    CargoQuery, CargoRepository, Commit, EventLog, Head, Held, InventoryPage, InventoryQuery,
-    InventoryRepository, Keys, LedgerPosition, LedgerQuery, Loaded, LogRecord, Page, Receipt, Span, Store,
-    StoreError, StoreErrorKind, TradeQuery, TradeRepository, Write,
+    Commit, EventLog, Head, Held, Keys, LogRecord, Receipt, Span, Store, StoreError, StoreErrorKind,
+    StoreWrapper, Write,
 };
-use trade_core::values::{Quantity, ShipmentId, StationId, Timestamp, TransactionId};
+use trade_core::values::{Quantity, Timestamp};
 use trade_core::view::View;
 
 /// A line of the journal: one commit.
@@ -215,35 +214,23 @@ fn corrupt(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreE
     error(StoreErrorKind::Corrupt, "a line of the journal cannot be read").caused_by(cause)
 }
 
-#[async_trait]
-impl Store for JournalStore {
+/// What is not written here is the memory's. Receipts that it prunes stay in the journal, and are pruned again after it is
+/// opened.
+impl StoreWrapper for JournalStore {
+    fn inner(&self) -> &dyn Store {
+        &self.memory
+    }
+
     fn name(&self) -> &'static str {
         "journal"
     }
 
-    async fn load(&self, keys: &Keys) -> Result<Loaded, StoreError> {
-        self.memory.load(keys).await
-    }
-
     async fn commit(&self, commit: &Commit) -> Result<Head, StoreError> {
-        self.hold().await?.commit(commit).await
+        StoreWrapper::hold(self).await?.commit(commit).await
     }
 
     async fn hold(&self) -> Result<Box<dyn Held + '_>, StoreError> {
         Ok(Box::new(HeldJournal { store: self, journal: self.journal.lock().await }))
-    }
-
-    async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
-        Ok(None)
-    }
-
-    async fn receipts(&self, after: Option<RequestId>, limit: usize) -> Result<Vec<Receipt>, StoreError> {
-        self.memory.receipts(after, limit).await
-    }
-
-    async fn prune_receipts(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
-        // They stay in the journal, and are pruned again after it is opened.
-        self.memory.prune_receipts(before, limit).await
     }
 }
 
@@ -267,97 +254,6 @@ impl Held for HeldJournal<'_> {
         // A commit waits for the disk; the other tasks of this thread need not.
         tokio::task::block_in_place(|| self.journal.append(&line))?;
         self.store.memory.commit(commit).await
-    }
-}
-
-#[async_trait]
-impl EventLog for JournalStore {
-    async fn head(&self) -> Result<Head, StoreError> {
-        self.memory.head().await
-    }
-
-    async fn read(
-        &self,
-        after: Sequence,
-        records_max: usize,
-        bytes_max: usize,
-    ) -> Result<Vec<LogRecord>, StoreError> {
-        self.memory.read(after, records_max, bytes_max).await
-    }
-
-    async fn changed(&self, after: Sequence) -> Result<(), StoreError> {
-        self.memory.changed(after).await
-    }
-}
-
-#[async_trait]
-impl TradeRepository for JournalStore {
-    async fn trade(&self, id: &TransactionId) -> Result<Option<Arc<Trade>>, StoreError> {
-        self.memory.trade(id).await
-    }
-
-    async fn trades(&self, query: &TradeQuery) -> Result<Page<Arc<Trade>, Sequence>, StoreError> {
-        self.memory.trades(query).await
-    }
-
-    async fn expired_trades(&self, now: Timestamp, limit: usize) -> Result<Vec<TransactionId>, StoreError> {
-        self.memory.expired_trades(now, limit).await
-    }
-}
-
-#[async_trait]
-impl CargoRepository for JournalStore {
-    async fn cargo(&self, id: &ShipmentId) -> Result<Option<Arc<Cargo>>, StoreError> {
-        self.memory.cargo(id).await
-    }
-
-    async fn cargo_list(&self, query: &CargoQuery) -> Result<Page<Arc<Cargo>, Sequence>, StoreError> {
-        self.memory.cargo_list(query).await
-    }
-
-    async fn cargo_history(
-        &self,
-        id: &ShipmentId,
-        after: Sequence,
-        limit: usize,
-    ) -> Result<Vec<Sequence>, StoreError> {
-        self.memory.cargo_history(id, after, limit).await
-    }
-}
-
-#[async_trait]
-impl InventoryRepository for JournalStore {
-    async fn inventory(
-        &self,
-        id: &StationId,
-        query: &InventoryQuery,
-    ) -> Result<Option<InventoryPage>, StoreError> {
-        self.memory.inventory(id, query).await
-    }
-
-    async fn inventory_list(
-        &self,
-        before: Option<Sequence>,
-        limit: usize,
-        items_max: usize,
-    ) -> Result<Page<Inventory, Sequence>, StoreError> {
-        self.memory.inventory_list(before, limit, items_max).await
-    }
-
-    async fn ledger(
-        &self,
-        id: &StationId,
-        query: &LedgerQuery,
-    ) -> Result<Page<LedgerEntry, LedgerPosition>, StoreError> {
-        self.memory.ledger(id, query).await
-    }
-
-    async fn ledger_after(
-        &self,
-        after: LedgerPosition,
-        limit: usize,
-    ) -> Result<Page<LedgerEntry, LedgerPosition>, StoreError> {
-        self.memory.ledger_after(after, limit).await
     }
 }
 

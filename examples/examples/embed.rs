@@ -14,7 +14,7 @@ use trade_core::memory::MemoryStore;
 use trade_core::resource::{CargoStatus, Line, Lines, Settlement};
 use trade_core::service::TradeService;
 use trade_core::store::InventoryQuery;
-use trade_core::values::{Quantity, ShipmentId, StationId, TransactionId};
+use trade_core::values::{Money, Quantity, ShipmentId, StationId, TransactionId};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         network.submit(Request::new(station)).await?;
     }
 
-    let price = serde_json::from_str(r#"{"amount":"12.50","currency":"GBP"}"#)?;
+    let price = Money::parse("12.50", "GBP")?;
     let line =
         Line { item_id: "water-ice".try_into()?, quantity: Quantity::new(120)?, unit_price: Some(price) };
     let transaction_id = TransactionId::new("T-1")?;

@@ -1,5 +1,6 @@
 //! A database server of a test's own, to be killed.
 
+use crate::replica_set;
 use crate::server::root;
 use std::ffi::OsStr;
 use std::hash::BuildHasher;
@@ -40,15 +41,15 @@ impl Product {
         }
     }
 
-    /// Whether a server that wrote this takes connections: two products say so, and `tests/servers` says so for the
-    /// third.
-    fn is_ready(self, log: &str) -> bool {
+    /// Whether a server that wrote this takes connections.
+    fn takes_connections(self, log: &str) -> bool {
         match self {
             Self::Postgres | Self::Postgres18 => {
                 log.contains("ready to accept connections")
                     || log.contains("ready to accept read-only connections")
             }
-            Self::Mariadb | Self::Mongodb => log.contains("ready for connections"),
+            Self::Mariadb => log.contains("ready for connections"),
+            Self::Mongodb => log.contains("Waiting for connections"),
             Self::Galera => {
                 log.contains("mariadbd: ready for connections") && log.contains("Synchronized with group")
             }
@@ -62,7 +63,8 @@ pub struct DatabaseServer {
     product: Product,
     folder: TempDir,
     port: u16,
-    /// What `tests/servers run` is told behind its port: for MongoDB, the ports of all members of its replica set.
+    /// For MongoDB, the ports of all members of its replica set, if it is not one of itself alone; for Galera, what
+    /// `tests/servers run` is told behind its port.
     others: Vec<u16>,
     /// Variables that `tests/servers` reads.
     settings: Vec<(&'static str, &'static str)>,
@@ -275,13 +277,30 @@ impl DatabaseServer {
             if process.try_wait().expect("its state can be read").is_some() {
                 break;
             }
-            if self.product.is_ready(&self.log()) {
+            if self.is_ready() {
                 return true;
             }
             std::thread::sleep(Duration::from_millis(20));
         }
         self.end();
         false
+    }
+
+    /// Whether it can be used. A MongoDB has to be made a member of its replica set first.
+    fn is_ready(&self) -> bool {
+        if !self.product.takes_connections(&self.log()) {
+            return false;
+        }
+        if self.product != Product::Mongodb {
+            return true;
+        }
+        let (url, port) = (self.url(), self.port);
+        // Whoever calls this may be on a runtime.
+        let asking = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime").block_on(replica_set::is_ready(&url, port))
+        });
+        asking.join().expect("no panic")
     }
 
     /// Ends it, if it is running.

@@ -99,10 +99,7 @@ impl Shape {
     /// A trade of one priced line.
     pub fn trade(self, number: u64) -> InitiateTrade {
         let Ends { seller, buyer, item } = self.ends(number);
-        let price = Money {
-            amount: AMOUNT.try_into().expect("an amount"),
-            currency: CURRENCY.try_into().expect("a currency"),
-        };
+        let price = Money::parse(AMOUNT, CURRENCY).expect("a price");
         let item_id = ItemId::new(Self::item_name(item)).expect("an id");
         let line = Line { item_id, quantity: Quantity::ONE, unit_price: Some(price) };
         let station = |number| StationId::new(self.station_name(number)).expect("an id");

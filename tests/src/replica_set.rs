@@ -1,9 +1,9 @@
-//! A replica set of MongoDB of a test's own, whose members are killed.
+//! Replica sets of MongoDB: how one is made, and one of a test's own, whose members are killed.
 
 use crate::database_server::DatabaseServer;
 use mongodb::Client;
 use mongodb::bson::{Document, doc};
-use mongodb::options::{ClientOptions, ServerAddress};
+use mongodb::options::{ClientOptions, Credential, ServerAddress};
 use std::time::{Duration, Instant};
 
 /// How long a set may be without a primary.
@@ -12,6 +12,64 @@ const ELECTION_MAX: Duration = Duration::from_secs(60);
 pub const STEP_DOWN: Duration = Duration::from_secs(3);
 /// How long a member may take to answer while it looks for others.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
+
+/// Makes the replica set of a URL, and the user that it names, where they are not there yet. Answers whether it has a
+/// primary.
+pub async fn make(url: &str) -> bool {
+    let options = ClientOptions::parse(url).await.expect("the URL of a replica set");
+    let member = |(number, host): (i32, &ServerAddress)| doc! {"_id": number, "host": host.to_string()};
+    let members: Vec<_> = (0..).zip(&options.hosts).map(member).collect();
+    // An election does not take longer in a test than it has to.
+    let settings = doc! {"electionTimeoutMillis": 1_000, "heartbeatIntervalMillis": 250};
+    let set = doc! {"_id": &options.repl_set_name, "members": members, "settings": settings};
+    // One member makes the set of all, and once the set is made it makes no other.
+    let _ = ask(&options, &options.hosts[0], None, doc! {"replSetInitiate": set}).await;
+    for host in &options.hosts {
+        if state(&options, host).await == Some("isWritablePrimary") {
+            // Who has no user yet may make the first one, from the same machine; later this is refused.
+            let user = options.credential.as_ref().expect("the URL names a user");
+            let user = doc! {"createUser": &user.username, "pwd": &user.password, "roles": ["root"]};
+            let _ = ask(&options, host, None, user).await;
+            return true;
+        }
+    }
+    false
+}
+
+/// Makes the set of a URL as [`make`] does. Answers whether the member at a port can be used.
+pub(crate) async fn is_ready(url: &str, port: u16) -> bool {
+    let options = ClientOptions::parse(url).await.expect("the URL of a replica set");
+    make(url).await && state(&options, &address(port)).await.is_some()
+}
+
+/// What a member says that it is: the primary, or a secondary.
+async fn state(options: &ClientOptions, host: &ServerAddress) -> Option<&'static str> {
+    let hello = ask(options, host, None, doc! {"hello": 1}).await.ok()?;
+    ["isWritablePrimary", "secondary"].into_iter().find(|state| hello.get_bool(state).unwrap_or(false))
+}
+
+fn address(port: u16) -> ServerAddress {
+    ServerAddress::Tcp { host: "127.0.0.1".into(), port: Some(port) }
+}
+
+/// Sends a command to one member, whatever it is; without a user as anybody on the same machine.
+async fn ask(
+    set: &ClientOptions,
+    host: &ServerAddress,
+    user: Option<Credential>,
+    command: Document,
+) -> Result<Document, mongodb::error::Error> {
+    let mut options = set.clone();
+    options.hosts = vec![host.clone()];
+    options.direct_connection = Some(true);
+    options.repl_set_name = None;
+    options.credential = user;
+    options.server_selection_timeout = Some(ANSWER_MAX);
+    let client = Client::with_options(options)?;
+    let answer = client.database("admin").run_command(command).await;
+    client.shutdown().await;
+    answer
+}
 
 /// Members on one machine, which elect a primary among them.
 #[derive(Debug)]
@@ -114,15 +172,7 @@ impl ReplicaSet {
 
     /// Sends a command to one member, whatever it is.
     async fn ask(&self, member: usize, command: Document) -> Result<Document, mongodb::error::Error> {
-        let mut options = ClientOptions::parse(&self.url).await?;
-        let port = self.members[member].port();
-        options.hosts = vec![ServerAddress::Tcp { host: "127.0.0.1".into(), port: Some(port) }];
-        options.direct_connection = Some(true);
-        options.repl_set_name = None;
-        options.server_selection_timeout = Some(ANSWER_MAX);
-        let client = Client::with_options(options)?;
-        let answer = client.database("admin").run_command(command).await;
-        client.shutdown().await;
-        answer
+        let options = ClientOptions::parse(&self.url).await?;
+        ask(&options, &address(self.members[member].port()), options.credential.clone(), command).await
     }
 }

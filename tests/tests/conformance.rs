@@ -1,13 +1,11 @@
 //! The stores that need a server keep the whole contract, and the suite notices every saboteur on them.
 
-use async_trait::async_trait;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tests::database_server::{DatabaseServer, Product};
 use tests::engine::{Engine, Factory};
 use trade_core::memory::MemoryStore;
-use trade_core::store::Store;
-use trade_core::testing::conformance::{CASE_TIMEOUT, CASES, Case, StoreFactory};
+use trade_core::testing::conformance::{CASE_TIMEOUT, CASES, Case, InProcess};
 use trade_core::testing::saboteurs::{Sabotage, SabotagedFactory};
 
 trade_core::conformance_suite!(postgres, Factory::new(Engine::Postgres), needs = "TRADE_TEST_POSTGRES_URL");
@@ -40,25 +38,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const CASES_AT_ONCE: usize = 12;
 const PATIENCE_IN_MEMORY: Duration = Duration::from_secs(5);
 
-#[derive(Debug)]
-struct Memory;
-
-#[async_trait]
-impl StoreFactory for Memory {
-    async fn open(&self) -> Arc<dyn Store> {
-        Arc::new(MemoryStore::new())
-    }
-
-    async fn reopen(&self) -> Option<Arc<dyn Store>> {
-        None
-    }
-}
-
 /// Whether no case of the suite notices a sabotage of an engine's store. The case that is likely to is found in memory,
 /// where stores cost nothing; where it was another handle that noticed, all are asked.
 fn is_unnoticed(engine: Engine, sabotage: Sabotage) -> bool {
     let notices_in_memory = |case: &&Case| {
-        case.check(Arc::new(SabotagedFactory::new(Memory, sabotage)), PATIENCE_IN_MEMORY).is_err()
+        case.check(Arc::new(SabotagedFactory::new(InProcess(MemoryStore::new), sabotage)), PATIENCE_IN_MEMORY)
+            .is_err()
     };
     let notices = |case: &Case| {
         let factory = SabotagedFactory::new(Factory::new(engine), sabotage);

@@ -26,6 +26,8 @@
 //! # }
 //! ```
 //!
+//! A [`Subscription`](bus::Subscription) is also a `Stream`, for the combinators of the `futures` crate.
+//!
 //! The crate knows no database, no HTTP, no environment variable and no clock of its own. The
 //! [`memory`] store keeps the whole contract but durability.
 

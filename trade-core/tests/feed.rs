@@ -1,6 +1,9 @@
 //! Readers of the feed: each sees every event once and in order, and what many want is read once.
 
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
 use trade_core::bus::{EventBus, Subscription};
 use trade_core::event::{EventFilter, EventType, Topic};
 use trade_core::memory::MemoryStore;
@@ -134,4 +137,51 @@ async fn a_reader_that_is_sent_back_is_given_the_same_again() {
     }
     reader.seek(newest);
     assert!(reader.next_stored().await.expect("the log can be read").is_none());
+}
+
+#[tokio::test]
+async fn a_subscription_is_a_stream_that_ends_with_the_service() {
+    let (_, service, newest) = restarted().await;
+    let live = tokio::spawn({
+        let feed = from(service.bus(), newest, &EventFilter::default()).await;
+        feed.map_ok(|event| event.event().sequence).try_collect::<Vec<_>>()
+    });
+    let stored = from(service.bus(), 0, &EventFilter::default()).await;
+    let stored: Vec<_> = stored
+        .take(1_000)
+        .map_ok(|event| event.event().sequence)
+        .try_collect()
+        .await
+        .expect("the log can be read");
+    assert_eq!(stored, (1..=1_000).collect::<Vec<_>>());
+    let end = write(&service, "live", 3).await;
+    service.shutdown().await;
+    let live = live.await.expect("no panic").expect("the log can be read");
+    assert_eq!(live, (newest + 1..=end).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_stream_that_is_left_while_it_waits_loses_nothing() {
+    let (store, service, newest) = restarted().await;
+    let mut feed = from(service.bus(), newest, &EventFilter::default()).await;
+    assert!(StreamExt::next(&mut feed).now_or_never().is_none(), "there is nothing yet");
+    taken(&service, adjust("s-0", &[("tea", 1)])).await;
+    taken(&service, adjust("s-1", &[("tea", 1)])).await;
+    let event = feed.next().await.expect("the log can be read").expect("an event");
+    assert_eq!((event.event().sequence, feed.position()), (newest + 1, newest + 1));
+    let event = StreamExt::next(&mut feed).await.expect("an event").expect("the log can be read");
+    assert_eq!(event.event().sequence, newest + 2);
+    assert!(StreamExt::next(&mut feed).now_or_never().is_none(), "that was all");
+    feed.seek(newest);
+    let again = timeout(Duration::from_secs(10), StreamExt::next(&mut feed)).await.expect("it is there");
+    let event = again.expect("an event").expect("the log can be read");
+    assert_eq!(event.event().sequence, newest + 1);
+
+    // The log cannot be read, and then it can.
+    let mut feed = from(service.bus(), 0, &EventFilter::default()).await;
+    store.set_offline(true);
+    StreamExt::next(&mut feed).await.expect("the stream goes on").expect_err("the store is away");
+    store.heal();
+    let event = StreamExt::next(&mut feed).await.expect("an event").expect("the log can be read");
+    assert_eq!(event.event().sequence, 1);
 }

@@ -1,34 +1,18 @@
 //! The conformance suite notices every saboteur, and the memory store without one passes it.
 
-use async_trait::async_trait;
 use std::sync::Arc;
 use std::time::Duration;
 use trade_core::memory::MemoryStore;
-use trade_core::store::Store;
-use trade_core::testing::conformance::{CASES, StoreFactory};
+use trade_core::testing::conformance::{CASES, InProcess};
 use trade_core::testing::saboteurs::{Sabotage, SabotagedFactory};
 
 /// A case that hangs has noticed something as well.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-#[derive(Debug)]
-struct Memory;
-
-#[async_trait]
-impl StoreFactory for Memory {
-    async fn open(&self) -> Arc<dyn Store> {
-        Arc::new(MemoryStore::new())
-    }
-
-    async fn reopen(&self) -> Option<Arc<dyn Store>> {
-        None
-    }
-}
-
 /// The first case that notices a sabotage.
 fn noticed(sabotage: Sabotage) -> Option<&'static str> {
     for case in CASES {
-        let factory = Arc::new(SabotagedFactory::new(Memory, sabotage));
+        let factory = Arc::new(SabotagedFactory::new(InProcess(MemoryStore::new), sabotage));
         if case.check(factory, PATIENCE).is_err() {
             return Some(case.name);
         }

@@ -5,7 +5,7 @@ use super::ids;
 use examples::number;
 use std::borrow::Cow;
 use trade_core::command::AdjustmentReason;
-use trade_core::values::{Amount, Currency, Delta, ItemId, Money, Quantity, StationId};
+use trade_core::values::{Delta, ItemId, Money, Quantity, StationId};
 
 /// More units than any line of a wholesaler holds. So far below the network's own bound, nothing adds up past that.
 const UNITS_MAX: u64 = 1_000_000_000;
@@ -157,9 +157,7 @@ fn price(text: &str) -> Result<Money, Reason> {
     if text.contains(',') {
         return Err("a UnitPrice with a comma".into());
     }
-    let amount = Amount::try_from(text).map_err(|_| "an unreadable UnitPrice")?;
-    let currency = Currency::try_from("GBP").map_err(|_| "an unreadable UnitPrice")?;
-    Ok(Money { amount, currency })
+    Ok(Money::parse(text, "GBP").map_err(|_| "an unreadable UnitPrice")?)
 }
 
 /// Whether a description is a clerk's remark: articles are named in capitals, remarks are not, and many are left out.

@@ -157,5 +157,5 @@ fn money(value: &Bson) -> Option<Money> {
         _ => return None,
     };
     let currency = given(price, "currency")?.as_str()?;
-    Some(Money { amount: amount.as_str().try_into().ok()?, currency: currency.try_into().ok()? })
+    Money::parse(&amount, currency).ok()
 }

@@ -6,7 +6,11 @@ use super::{EventBus, SharedEvent};
 use crate::event::EventFilter;
 use crate::resource::Sequence;
 use crate::store::StoreError;
-use std::sync::Arc;
+use futures_core::Stream;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use tokio::sync::watch;
 
 /// A position beyond the end of the log was asked for.
@@ -19,6 +23,9 @@ pub struct Resync {
 }
 
 /// Reads the feed at its own pace. It holds a bounded number of events, however far it is behind.
+///
+/// It is a [`Stream`] of what [`next`](Self::next) answers, which ends once the bus is closed. An error does not end it: polled
+/// again, it tries again from the same position. Whoever stops polling it for another method loses no event.
 #[derive(Debug)]
 pub struct Subscription {
     bus: EventBus,
@@ -30,6 +37,27 @@ pub struct Subscription {
     /// Since when it is to be found out whether the position is in the log; none where it is.
     undecided_since: Option<Moment>,
     resync: Option<Resync>,
+    waiting: Waiting,
+}
+
+/// What [`Subscription::next`] answers, and the subscription after it.
+type Next = Pin<Box<dyn Future<Output = (Answer, Subscription)> + Send>>;
+type Answer = Result<Option<Arc<SharedEvent>>, StoreError>;
+
+/// What a stream waits for. Nobody waits for the mutex: it is there for a subscription to be [`Sync`].
+#[derive(Default)]
+struct Waiting(Mutex<Option<Next>>);
+
+impl Waiting {
+    fn take(&mut self) -> Option<Next> {
+        self.0.get_mut().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Waiting")
+    }
 }
 
 impl Subscription {
@@ -40,7 +68,16 @@ impl Subscription {
         undecided_since: Option<Moment>,
     ) -> Self {
         let head = bus.head();
-        Self { bus, position, filter, head, chunk: None, undecided_since, resync: None }
+        Self {
+            bus,
+            position,
+            filter,
+            head,
+            chunk: None,
+            undecided_since,
+            resync: None,
+            waiting: Waiting::default(),
+        }
     }
 
     /// Makes sure that the log reaches as far as the position asked for, and otherwise goes to its end and says so.
@@ -50,6 +87,7 @@ impl Subscription {
     /// # Errors
     /// [`StoreError`] if the end of the log cannot be read; a call after a quarter of a second tries again.
     pub async fn begin(&mut self) -> Result<Option<Resync>, StoreError> {
+        self.waiting.take();
         // Of a bus that is closed nothing is read, and nothing is known.
         if let Some(moment) = self.undecided_since
             && !self.bus.is_closed()
@@ -81,6 +119,7 @@ impl Subscription {
         self.position = position;
         self.chunk = None;
         self.undecided_since = None;
+        self.waiting.take();
     }
 
     /// The next event that passes the filter, as soon as there is one; none once the bus is closed
@@ -129,6 +168,7 @@ impl Subscription {
 
     /// The next event if it is at hand already, without waiting for a writer or the log.
     pub fn next_ready(&mut self) -> Option<Arc<SharedEvent>> {
+        self.waiting.take();
         let chunk = self.chunk.as_ref()?;
         if let Some(event) = chunk.next(self.position, &self.filter) {
             self.position = event.event().sequence;
@@ -137,5 +177,44 @@ impl Subscription {
         self.position = self.position.max(chunk.last());
         self.chunk = None;
         None
+    }
+
+    /// Waits for the next event on a copy of itself, which takes its place then.
+    fn wait(&self) -> Next {
+        let mut next = Self {
+            bus: self.bus.clone(),
+            position: self.position,
+            filter: self.filter.clone(),
+            head: self.head.clone(),
+            chunk: self.chunk.clone(),
+            undecided_since: self.undecided_since,
+            resync: self.resync,
+            waiting: Waiting::default(),
+        };
+        Box::pin(async move { (next.next().await, next) })
+    }
+}
+
+impl Stream for Subscription {
+    type Item = Result<Arc<SharedEvent>, StoreError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let mut waiting = match self.waiting.take() {
+            Some(waiting) => waiting,
+            None => match self.next_ready() {
+                Some(event) => return Poll::Ready(Some(Ok(event))),
+                None => self.wait(),
+            },
+        };
+        match waiting.as_mut().poll(context) {
+            Poll::Ready((answer, subscription)) => {
+                *self = subscription;
+                Poll::Ready(answer.transpose())
+            }
+            Poll::Pending => {
+                self.waiting = Waiting(Mutex::new(Some(waiting)));
+                Poll::Pending
+            }
+        }
     }
 }

@@ -132,8 +132,7 @@ mod tests {
         Line {
             item_id: item.try_into().unwrap(),
             quantity: Quantity::new(quantity).unwrap(),
-            unit_price: price
-                .map(|p| Money { amount: p.try_into().unwrap(), currency: "GBP".try_into().unwrap() }),
+            unit_price: price.map(|amount| Money::parse(amount, "GBP").unwrap()),
         }
     }
 

@@ -4,13 +4,7 @@
 //! not end a task of the service, nor keep everyone waiting behind it. So each call has a bound in time, and a panic in it
 //! becomes an error. After either, what became of a commit is unknown, and is found out as after any other such failure.
 
-use crate::command::RequestId;
-use crate::resource::Sequence;
-use crate::store::{
-    Commit, EventLog, Head, Held, Keys, Loaded, LogRecord, Receipt, Store, StoreError, StoreErrorKind,
-    delegate_repositories,
-};
-use crate::values::Timestamp;
+use crate::store::{Commit, Head, Held, Store, StoreError, StoreErrorKind, StoreWrapper};
 use async_trait::async_trait;
 use std::any::Any;
 use std::future::poll_fn;
@@ -32,25 +26,6 @@ impl Guarded {
     /// A store, no call of which takes longer than `call_max`.
     pub(super) fn new(inner: Arc<dyn Store>, call_max: Duration) -> Self {
         Self { name: inner.name(), inner, call_max }
-    }
-
-    /// A call after which the store is as before, where it ends too early.
-    async fn pass_on<T>(
-        &self,
-        operation: &'static str,
-        call: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
-        let call = self.caught(operation, StoreErrorKind::Internal, call);
-        self.bounded(operation, StoreErrorKind::Unavailable, call).await
-    }
-
-    /// A call of which nobody knows what it did, where it ends too early.
-    async fn pass_commit_on(
-        &self,
-        call: impl Future<Output = Result<Head, StoreError>>,
-    ) -> Result<Head, StoreError> {
-        let call = self.caught("commit", StoreErrorKind::OutcomeUnknown, call);
-        self.bounded("commit", StoreErrorKind::OutcomeUnknown, call).await
     }
 
     async fn bounded<T>(
@@ -122,61 +97,41 @@ impl Held for GuardedHead<'_> {
 
     async fn commit(self: Box<Self>, commit: &Commit) -> Result<Head, StoreError> {
         let Self { store, held } = *self;
-        store.pass_commit_on(async { held.commit(commit).await }).await
+        store.pass_on("commit", async { held.commit(commit).await }).await
     }
 }
 
-delegate_repositories!(Guarded);
-
-#[async_trait]
-impl EventLog for Guarded {
-    async fn head(&self) -> Result<Head, StoreError> {
-        self.pass_on("head", async { self.inner.head().await }).await
+impl StoreWrapper for Guarded {
+    fn inner(&self) -> &dyn Store {
+        &*self.inner
     }
 
-    async fn read(
+    async fn pass_on<T: Send>(
         &self,
-        after: Sequence,
-        records_max: usize,
-        bytes_max: usize,
-    ) -> Result<Vec<LogRecord>, StoreError> {
-        self.pass_on("read", async { self.inner.read(after, records_max, bytes_max).await }).await
+        operation: &'static str,
+        call: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        match operation {
+            // Nobody knows what it did, where it ends too early.
+            "commit" => {
+                let call = self.caught(operation, StoreErrorKind::OutcomeUnknown, call);
+                self.bounded(operation, StoreErrorKind::OutcomeUnknown, call).await
+            }
+            // It may wait for ever.
+            "changed" => self.caught(operation, StoreErrorKind::Internal, call).await,
+            _ => {
+                let call = self.caught(operation, StoreErrorKind::Internal, call);
+                self.bounded(operation, StoreErrorKind::Unavailable, call).await
+            }
+        }
     }
 
-    async fn changed(&self, after: Sequence) -> Result<(), StoreError> {
-        // It may wait for ever.
-        self.caught("changed", StoreErrorKind::Internal, async { self.inner.changed(after).await }).await
-    }
-}
-
-#[async_trait]
-impl Store for Guarded {
     fn name(&self) -> &'static str {
         self.name
-    }
-
-    async fn load(&self, keys: &Keys) -> Result<Loaded, StoreError> {
-        self.pass_on("load", async { self.inner.load(keys).await }).await
-    }
-
-    async fn commit(&self, commit: &Commit) -> Result<Head, StoreError> {
-        self.pass_commit_on(async { self.inner.commit(commit).await }).await
     }
 
     async fn hold(&self) -> Result<Box<dyn Held + '_>, StoreError> {
         let held = self.pass_on("hold", async { self.inner.hold().await }).await?;
         Ok(Box::new(GuardedHead { store: self, held }))
-    }
-
-    async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.pass_on("clock", async { self.inner.clock().await }).await
-    }
-
-    async fn receipts(&self, after: Option<RequestId>, limit: usize) -> Result<Vec<Receipt>, StoreError> {
-        self.pass_on("receipts", async { self.inner.receipts(after, limit).await }).await
-    }
-
-    async fn prune_receipts(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
-        self.pass_on("prune_receipts", async { self.inner.prune_receipts(before, limit).await }).await
     }
 }

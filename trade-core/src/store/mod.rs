@@ -1,5 +1,5 @@
 //! What a store must do. The text of these traits is the contract; the conformance suite
-//! (`testing::conformance`, feature `testing`) proves it.
+//! (`testing::conformance`, feature `testing`) proves it. A store around another is a [`StoreWrapper`].
 //!
 //! # Calls that are given up
 //!
@@ -16,9 +16,10 @@
 
 mod access;
 mod commit;
-mod delegate;
+
 mod error;
 mod query;
+mod wrapper;
 
 pub use access::Access;
 pub use commit::{
@@ -30,7 +31,7 @@ pub use query::{
     TradeFilter, TradeQuery,
 };
 
-pub(crate) use delegate::delegate_repositories;
+pub use wrapper::StoreWrapper;
 
 use crate::command::RequestId;
 use crate::resource::{Cargo, Inventory, LedgerEntry, Sequence, Trade};

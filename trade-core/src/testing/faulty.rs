@@ -2,11 +2,9 @@
 
 use super::chance::Chance;
 use super::held::{HeldBy, Lands};
-use crate::command::RequestId;
 use crate::resource::Sequence;
 use crate::store::{
-    Commit, EventLog, Head, Held, Keys, Loaded, LogRecord, Receipt, Store, StoreError, StoreErrorKind,
-    delegate_repositories,
+    Commit, Head, Held, Keys, Loaded, LogRecord, Store, StoreError, StoreErrorKind, StoreWrapper,
 };
 use crate::values::Timestamp;
 use async_trait::async_trait;
@@ -286,15 +284,6 @@ impl FaultyStore {
         }
     }
 
-    async fn pass_on<T>(
-        &self,
-        operation: &'static str,
-        call: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
-        self.before(operation).await?;
-        call.await
-    }
-
     async fn before(&self, operation: &'static str) -> Result<(), StoreError> {
         self.struck(operation).await;
         if operation.starts_with("read") {
@@ -350,12 +339,22 @@ fn error(kind: StoreErrorKind, operation: &'static str) -> StoreError {
     StoreError::new(kind, "faulty", operation, "it fails by plan")
 }
 
-delegate_repositories!(FaultyStore);
+impl StoreWrapper for FaultyStore {
+    fn inner(&self) -> &dyn Store {
+        &*self.inner
+    }
 
-#[async_trait]
-impl EventLog for FaultyStore {
-    async fn head(&self) -> Result<Head, StoreError> {
-        self.pass_on("head", self.inner.head()).await
+    async fn pass_on<T: Send>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        self.before(operation).await?;
+        call.await
+    }
+
+    fn name(&self) -> &'static str {
+        "faulty"
     }
 
     async fn read(
@@ -366,17 +365,6 @@ impl EventLog for FaultyStore {
     ) -> Result<Vec<LogRecord>, StoreError> {
         let records = self.pass_on("read", self.inner.read(after, records_max, bytes_max)).await?;
         self.as_damaged(records)
-    }
-
-    async fn changed(&self, after: Sequence) -> Result<(), StoreError> {
-        self.pass_on("changed", self.inner.changed(after)).await
-    }
-}
-
-#[async_trait]
-impl Store for FaultyStore {
-    fn name(&self) -> &'static str {
-        "faulty"
     }
 
     async fn load(&self, keys: &Keys) -> Result<Loaded, StoreError> {
@@ -398,7 +386,7 @@ impl Store for FaultyStore {
 
     async fn commit(&self, commit: &Commit) -> Result<Head, StoreError> {
         self.heard("commit", StoreErrorKind::OutcomeUnknown).await?;
-        self.hold().await?.commit(commit).await
+        StoreWrapper::hold(self).await?.commit(commit).await
     }
 
     async fn hold(&self) -> Result<Box<dyn Held + '_>, StoreError> {
@@ -410,16 +398,6 @@ impl Store for FaultyStore {
     async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
         self.struck("clock").await;
         self.inner.clock().await
-    }
-
-    async fn receipts(&self, after: Option<RequestId>, limit: usize) -> Result<Vec<Receipt>, StoreError> {
-        self.before("receipts").await?;
-        self.inner.receipts(after, limit).await
-    }
-
-    async fn prune_receipts(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
-        self.before("prune_receipts").await?;
-        self.inner.prune_receipts(before, limit).await
     }
 }
 

@@ -34,6 +34,8 @@
 //! # fn main() {}
 //! ```
 //!
+//! For stores of one process there is also [`InProcess`](conformance::InProcess), which makes them by a function.
+//!
 //! A store that needs a server names the variable that holds its address. Its cases are then reported as ignored by a
 //! plain `cargo test`, and run by `cargo test -- --include-ignored`, where a missing address is a failure; so it is
 //! everywhere where `TRADE_TEST_REQUIRE=1` is set. See [`conformance_suite!`](crate::conformance_suite).

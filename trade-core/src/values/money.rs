@@ -163,6 +163,26 @@ pub struct Money {
 pub(crate) struct Worth(Currency, Decimal);
 
 impl Money {
+    /// So much of a currency.
+    pub fn new(amount: Amount, currency: Currency) -> Self {
+        Self { amount, currency }
+    }
+
+    /// A price from text.
+    ///
+    /// ```
+    /// # use trade_core::values::Money;
+    /// let price = Money::parse("12.50", "GBP")?;
+    /// assert_eq!(price.amount.to_string(), "12.50");
+    /// # Ok::<(), trade_core::values::InvalidValue>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`InvalidValue`] if one of them is of another form.
+    pub fn parse(amount: &str, currency: &str) -> Result<Self, InvalidValue> {
+        Ok(Self::new(amount.try_into()?, currency.try_into()?))
+    }
+
     pub(crate) fn worth(&self) -> Worth {
         Worth(self.currency, self.amount.0)
     }
@@ -232,7 +252,7 @@ impl MoneySum {
                 return Err(TotalOutOfRange(*currency));
             }
             let amount = Amount::from_parts(mantissa, *scale).map_err(|_| TotalOutOfRange(*currency))?;
-            Ok(Money { amount, currency: *currency })
+            Ok(Money::new(amount, *currency))
         };
         self.by_currency.iter().map(total).collect()
     }
@@ -243,7 +263,7 @@ mod tests {
     use super::*;
 
     fn money(amount: &str, currency: &str) -> Money {
-        Money { amount: amount.try_into().unwrap(), currency: currency.try_into().unwrap() }
+        Money::parse(amount, currency).unwrap()
     }
 
     #[test]

@@ -9,7 +9,6 @@ use crate::store::Keys;
 use crate::testing::audit::audit;
 use crate::testing::fixtures::*;
 use crate::testing::snapshot::Snapshot;
-use crate::values::Money;
 use std::time::Duration;
 
 async fn start(h: &Harness) -> TradeService {
@@ -228,7 +227,7 @@ pub async fn only_old_receipts_are_pruned(h: Harness) {
 pub async fn a_total_past_the_range_of_a_price_is_answered_again(h: Harness) {
     let service = start(&h).await;
     let mut trade = order("T-1", "a", "b", &[("tea", 10)]);
-    let price = Money { amount: "999999999999.99".try_into().unwrap(), currency: "GBP".try_into().unwrap() };
+    let price = money("999999999999.99", "GBP");
     let line = Line { item_id: item("tea"), quantity: quantity(10), unit_price: Some(price) };
     trade.items = Lines::new(vec![line]).unwrap();
     let first = submit(&service, initiate(trade.clone()), 1).await;

@@ -48,6 +48,21 @@ pub trait StoreFactory: Send + Sync + std::fmt::Debug {
     async fn close(&self) {}
 }
 
+/// Makes stores that live in one process, by a function: `InProcess(MemoryStore::new)`.
+#[derive(Debug)]
+pub struct InProcess<S>(pub fn() -> S);
+
+#[async_trait]
+impl<S: Store + 'static> StoreFactory for InProcess<S> {
+    async fn open(&self) -> Arc<dyn Store> {
+        Arc::new(self.0())
+    }
+
+    async fn reopen(&self) -> Option<Arc<dyn Store>> {
+        None
+    }
+}
+
 /// How long a case may take before it counts as failed.
 pub const CASE_TIMEOUT: Duration = Duration::from_secs(120);
 

@@ -1,13 +1,12 @@
 use super::Sabotage;
 use crate::command::RequestId;
-use crate::resource::{Cargo, Inventory, LedgerEntry, Sequence, StockLevel, Trade};
+use crate::resource::{Cargo, Sequence, StockLevel, Trade};
 use crate::store::{
-    CargoQuery, CargoRepository, Commit, EventLog, Head, Held, InventoryPage, InventoryQuery,
-    InventoryRepository, Keys, LedgerPosition, LedgerQuery, Loaded, LogRecord, Page, Receipt, Store,
-    StoreError, StoreErrorKind, TradeQuery, TradeRepository, Write,
+    CargoQuery, Commit, Head, Held, InventoryPage, InventoryQuery, Keys, Loaded, LogRecord, Page, Receipt,
+    Store, StoreError, StoreErrorKind, StoreWrapper, TradeQuery, Write,
 };
 use crate::testing::held::{HeldBy, Lands};
-use crate::values::{ItemId, Label, ShipmentId, StationId, Timestamp, TransactionId};
+use crate::values::{ItemId, Label, StationId, Timestamp, TransactionId};
 use async_trait::async_trait;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -179,8 +178,15 @@ fn expect<K: std::hash::Hash + Eq, T>(writes: &mut [Write<K, T>], found: &HashMa
     writes.iter_mut().for_each(|write| write.expected = found.get(&write.key).copied());
 }
 
-#[async_trait]
-impl TradeRepository for Saboteur {
+impl StoreWrapper for Saboteur {
+    fn inner(&self) -> &dyn Store {
+        &*self.inner
+    }
+
+    fn name(&self) -> &'static str {
+        "saboteur"
+    }
+
     async fn trade(&self, id: &TransactionId) -> Result<Option<Arc<Trade>>, StoreError> {
         if self.is(Sabotage::IgnoresCase) {
             let other = TransactionId::new(id.as_str().to_lowercase());
@@ -234,13 +240,6 @@ impl TradeRepository for Saboteur {
             _ => self.inner.expired_trades(now, limit).await,
         }
     }
-}
-
-#[async_trait]
-impl CargoRepository for Saboteur {
-    async fn cargo(&self, id: &ShipmentId) -> Result<Option<Arc<Cargo>>, StoreError> {
-        self.inner.cargo(id).await
-    }
 
     async fn cargo_list(&self, query: &CargoQuery) -> Result<Page<Arc<Cargo>, Sequence>, StoreError> {
         let mut query = query.clone();
@@ -250,18 +249,6 @@ impl CargoRepository for Saboteur {
         self.inner.cargo_list(&query).await
     }
 
-    async fn cargo_history(
-        &self,
-        id: &ShipmentId,
-        after: Sequence,
-        limit: usize,
-    ) -> Result<Vec<Sequence>, StoreError> {
-        self.inner.cargo_history(id, after, limit).await
-    }
-}
-
-#[async_trait]
-impl InventoryRepository for Saboteur {
     async fn inventory(
         &self,
         id: &StationId,
@@ -276,34 +263,6 @@ impl InventoryRepository for Saboteur {
         self.inner.inventory(id, &query).await
     }
 
-    async fn inventory_list(
-        &self,
-        before: Option<Sequence>,
-        limit: usize,
-        items_max: usize,
-    ) -> Result<Page<Inventory, Sequence>, StoreError> {
-        self.inner.inventory_list(before, limit, items_max).await
-    }
-
-    async fn ledger(
-        &self,
-        station: &StationId,
-        query: &LedgerQuery,
-    ) -> Result<Page<LedgerEntry, LedgerPosition>, StoreError> {
-        self.inner.ledger(station, query).await
-    }
-
-    async fn ledger_after(
-        &self,
-        after: LedgerPosition,
-        limit: usize,
-    ) -> Result<Page<LedgerEntry, LedgerPosition>, StoreError> {
-        self.inner.ledger_after(after, limit).await
-    }
-}
-
-#[async_trait]
-impl EventLog for Saboteur {
     async fn head(&self) -> Result<Head, StoreError> {
         let head = self.inner.head().await?;
         if !self.is(Sabotage::ShowsAnOldHead) {
@@ -332,17 +291,6 @@ impl EventLog for Saboteur {
         Ok(records)
     }
 
-    async fn changed(&self, after: Sequence) -> Result<(), StoreError> {
-        self.inner.changed(after).await
-    }
-}
-
-#[async_trait]
-impl Store for Saboteur {
-    fn name(&self) -> &'static str {
-        "saboteur"
-    }
-
     async fn load(&self, keys: &Keys) -> Result<Loaded, StoreError> {
         let mut keys = keys.clone();
         if self.is(Sabotage::LoadsNoInventories) {
@@ -365,15 +313,11 @@ impl Store for Saboteur {
     }
 
     async fn commit(&self, commit: &Commit) -> Result<Head, StoreError> {
-        self.hold().await?.commit(commit).await
+        StoreWrapper::hold(self).await?.commit(commit).await
     }
 
     async fn hold(&self) -> Result<Box<dyn Held + '_>, StoreError> {
         Ok(Box::new(HeldBy { store: self, _head: self.head.clone().lock_owned().await }))
-    }
-
-    async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.inner.clock().await
     }
 
     async fn receipts(&self, after: Option<RequestId>, limit: usize) -> Result<Vec<Receipt>, StoreError> {

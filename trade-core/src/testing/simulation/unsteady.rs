@@ -5,12 +5,8 @@ use super::super::faulty::{Fault, Mishap};
 use super::super::held::{HeldBy, Lands};
 use super::Troubles;
 use super::trace::Trace;
-use crate::command::RequestId;
 use crate::resource::Sequence;
-use crate::store::{
-    Commit, EventLog, Head, Held, Keys, Loaded, LogRecord, Receipt, Store, StoreError, StoreErrorKind,
-    delegate_repositories,
-};
+use crate::store::{Commit, Head, Held, Keys, Loaded, Store, StoreError, StoreErrorKind, StoreWrapper};
 use crate::values::Timestamp;
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -125,15 +121,6 @@ impl Unsteady {
         }
     }
 
-    async fn pass_on<T>(
-        &self,
-        operation: &'static str,
-        call: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
-        self.before(operation).await?;
-        call.await
-    }
-
     /// What becomes of a commit that fails.
     async fn fail(&self, fault: Fault, commit: &Commit) -> StoreError {
         self.sea.trace.note(format_args!("store: {} is to commit, {fault:?}", self.process));
@@ -165,30 +152,20 @@ fn failed(kind: StoreErrorKind, operation: &'static str) -> StoreError {
     StoreError::new(kind, "simulated", operation, "the seed has it so")
 }
 
-delegate_repositories!(Unsteady);
-
-#[async_trait]
-impl EventLog for Unsteady {
-    async fn head(&self) -> Result<Head, StoreError> {
-        self.pass_on("head", self.inner.head()).await
+impl StoreWrapper for Unsteady {
+    fn inner(&self) -> &dyn Store {
+        &*self.inner
     }
 
-    async fn read(
+    async fn pass_on<T: Send>(
         &self,
-        after: Sequence,
-        records_max: usize,
-        bytes_max: usize,
-    ) -> Result<Vec<LogRecord>, StoreError> {
-        self.pass_on("read", self.inner.read(after, records_max, bytes_max)).await
+        operation: &'static str,
+        call: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        self.before(operation).await?;
+        call.await
     }
 
-    async fn changed(&self, after: Sequence) -> Result<(), StoreError> {
-        self.pass_on("changed", self.inner.changed(after)).await
-    }
-}
-
-#[async_trait]
-impl Store for Unsteady {
     fn name(&self) -> &'static str {
         "simulated"
     }
@@ -201,7 +178,7 @@ impl Store for Unsteady {
     }
 
     async fn commit(&self, commit: &Commit) -> Result<Head, StoreError> {
-        self.hold().await?.commit(commit).await
+        StoreWrapper::hold(self).await?.commit(commit).await
     }
 
     async fn hold(&self) -> Result<Box<dyn Held + '_>, StoreError> {
@@ -212,16 +189,6 @@ impl Store for Unsteady {
 
     async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
         Ok(None)
-    }
-
-    async fn receipts(&self, after: Option<RequestId>, limit: usize) -> Result<Vec<Receipt>, StoreError> {
-        self.before("receipts").await?;
-        self.inner.receipts(after, limit).await
-    }
-
-    async fn prune_receipts(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
-        self.before("prune receipts").await?;
-        self.inner.prune_receipts(before, limit).await
     }
 }
 
