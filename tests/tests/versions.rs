@@ -92,6 +92,7 @@ async fn what_a_newer_version_has_brought_up_to_date_is_written_no_more(site: Si
     for _ in 0..2 {
         let reply = api.post("/api/trades", &one_unit("T-1", "ceres", "luna", "tea")).await;
         assert_eq!(reply.status, 503, "{:?}", reply.body);
+        assert_eq!(reply.code(), "newer-version");
         assert!(reply.headers.contains_key("retry-after"));
         let detail = reply.body["detail"].as_str().expect("a detail");
         assert!(detail.contains("written by a newer version"), "{detail}");

@@ -192,7 +192,7 @@ impl Rejection {
 
 fn cargo_transition(from: CargoStatus, to: CargoStatus, allowed: &[CargoStatus]) -> String {
     if from == to {
-        return format!("is {from}, which is final: its ETA and location cannot change");
+        return format!("is {from}, which is final: its ETA, location and metadata cannot change");
     }
     format!("is {from}: it cannot become {to}, only {}", words(allowed))
 }

@@ -71,9 +71,9 @@ impl Step {
 
     /// The lines of all its events.
     pub(crate) fn lines(&self) -> usize {
-        let trade = self.trade.as_ref().map_or(0, |trade| trade.items.len());
-        let cargo = self.cargo.as_ref().map_or(0, |cargo| cargo.items.len());
-        let stations = self.stations.iter().map(|station| station.items.len());
+        let trade = self.trade.as_ref().map_or(0, |trade| trade.lines());
+        let cargo = self.cargo.as_ref().map_or(0, |cargo| cargo.lines());
+        let stations = self.stations.iter().map(Inventory::lines);
         trade + cargo + stations.sum::<usize>() + self.movements.len()
     }
 

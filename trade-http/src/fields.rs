@@ -109,9 +109,16 @@ impl<'n> Node<'n> {
         Some(Object { members, path: self.path, faults: self.faults })
     }
 
-    /// An object with members of any names, each of which is read.
-    pub(crate) fn members<T>(self, read: impl Fn(&str, Node<'_>) -> Option<T>) -> Option<Vec<T>> {
+    /// An object of at most so many members, of any names, each of which is read.
+    pub(crate) fn members<T>(
+        self,
+        count_max: usize,
+        read: impl Fn(&str, Node<'_>) -> Option<T>,
+    ) -> Option<Vec<T>> {
         let Json::Object(members) = self.json else { return self.fault("must be an object") };
+        if members.len() > count_max {
+            return self.fault(format!("must hold at most {count_max} members"));
+        }
         let read_member = |(name, json): &(std::borrow::Cow<'_, str>, Json<'_>)| {
             let path = Path::Member(self.path, &shown(name));
             read(name, Node { json, path: &path, faults: self.faults })

@@ -27,7 +27,7 @@ pub(crate) fn metadata(node: Node<'_>) -> Option<Metadata> {
         }
         (node.faults.count() == faults).then(|| (name.to_owned(), text.to_owned()))
     };
-    match Metadata::new(node.members(read)?) {
+    match Metadata::new(node.members(Metadata::MEMBERS_MAX, read)?) {
         Ok(metadata) => Some(metadata),
         Err(InvalidValue(detail)) => node.fault(detail),
     }

@@ -51,6 +51,7 @@ static CODES: &[Code] = &[
     ),
     ("internal", StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong here"),
     ("store-unavailable", StatusCode::SERVICE_UNAVAILABLE, "The store cannot be reached"),
+    ("newer-version", StatusCode::SERVICE_UNAVAILABLE, "A newer version has written to the store"),
     ("overloaded", StatusCode::SERVICE_UNAVAILABLE, "There is too much to do"),
     ("shutdown", StatusCode::SERVICE_UNAVAILABLE, "The server is shutting down"),
 ];
@@ -318,8 +319,8 @@ fn of_store(error: &StoreError) -> Problem {
             "the store does not serve this server at present: try again later",
         ),
         StoreErrorKind::NewerVersion => Problem::new(
-            "store-unavailable",
-            "the store was written by a newer version of this server, which serves it no longer",
+            "newer-version",
+            "the store was written by a newer version of this server, and this one serves it no longer",
         ),
         StoreErrorKind::Conflict | StoreErrorKind::OutcomeUnknown => {
             Problem::new("overloaded", "others were faster too often: try again")

@@ -44,6 +44,11 @@ pub(crate) async fn run(database: &Database, access: Access) -> Result<(), Store
                     "the database has version {older}, this program needs {VERSION}, and is not to change it"
                 )));
             }
+            1.. if !has_format(database).await.map_err(classified)? => {
+                return Err(refused(
+                    "the database is of before version 1, which this program cannot bring up to date",
+                ));
+            }
             1.. => return apply(database, known).await.map_err(classified),
             _ => {}
         }
@@ -103,8 +108,6 @@ async fn foreign(database: &Database) -> Result<Option<&'static str>, Error> {
 async fn apply(database: &Database, known: i32) -> Result<(), Error> {
     create(database, doc! { "create": MIGRATIONS }).await?;
     for (version, step) in (1..).zip(schema::steps()).skip_while(|(version, _)| *version <= known) {
-        // First of all, older versions of the program write nothing more.
-        raise_format(database, version).await?;
         for Collection { name, validator, indexes } in step.made {
             // At once with what later versions give it, which takes no right that users seldom have.
             let validator = schema::newest_validator(name).unwrap_or(validator);
@@ -124,6 +127,8 @@ async fn apply(database: &Database, known: i32) -> Result<(), Error> {
             let empty = doc! { "_id": head::ID, "sequence": 0_i64, "time": time, "commits": 0_i64, "format": version };
             insert(&database.collection(HEAD), empty).await?;
         }
+        // From here on older versions of the program write nothing more; what a step changes does not disturb them.
+        raise_format(database, version).await?;
         let note = doc! {
             "_id": version,
             "program": "trade-network",
@@ -138,6 +143,12 @@ async fn apply(database: &Database, known: i32) -> Result<(), Error> {
 async fn validator_of(database: &Database, name: &str) -> Result<Option<Document>, Error> {
     let mut found = database.list_collections().filter(doc! { "name": name }).await?;
     Ok(found.try_next().await?.and_then(|collection| collection.options.validator))
+}
+
+/// Whether the head names a format, as it does from version 1 on.
+async fn has_format(database: &Database) -> Result<bool, Error> {
+    let named = doc! { "_id": head::ID, "format": { "$exists": true } };
+    Ok(database.collection::<Document>(HEAD).find_one(named).await?.is_some())
 }
 
 async fn raise_format(database: &Database, version: i32) -> Result<(), Error> {

@@ -16,7 +16,7 @@ pub(crate) struct Layout {
 }
 
 const NUMBERS: usize = 7;
-const TEXTS: usize = 7;
+const TEXTS: usize = 8;
 const BYTES: usize = 3;
 /// The place of the number that tells what a row is, where there are several kinds.
 pub(crate) const KIND: usize = NUMBERS + TEXTS + BYTES;
@@ -70,6 +70,7 @@ pub(crate) const CARGO: Layout = Layout {
         ("lines", "coalesce(c.item_lines, t.item_lines)"),
         ("location", "c.location"),
         ("metadata", "c.metadata"),
+        ("requested_metadata", "c.requested_metadata"),
     ],
     bytes: &[],
 };

@@ -14,9 +14,7 @@ use trade_core::resource::{
     StockLevel, Trade, TradeStatus,
 };
 use trade_core::store::{Head, LedgerPosition, Receipt, Span, StoreError, StoreErrorKind};
-use trade_core::values::{
-    Label, Metadata, Quantity, ShipmentId, StationId, Timestamp, TransactionId, from_stored,
-};
+use trade_core::values::{Label, Quantity, ShipmentId, StationId, Timestamp, TransactionId, from_stored};
 
 /// Why a row cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,13 +155,13 @@ pub(crate) fn lines_text(lines: &Lines) -> Result<String, Defect> {
     serde_json::to_string(lines).map_err(|error| Defect(format!("lines cannot be written: {error}")))
 }
 
-/// Metadata as a row keeps it.
-pub(crate) fn metadata_text(metadata: Option<&Metadata>) -> Result<Option<String>, Defect> {
+/// Metadata as a row keeps it, or that which was asked for, which may be none.
+pub(crate) fn metadata_text<T: serde::Serialize>(metadata: Option<&T>) -> Result<Option<String>, Defect> {
     let text = metadata.map(serde_json::to_string).transpose();
     text.map_err(|error| Defect(format!("metadata cannot be written: {error}")))
 }
 
-fn metadata(row: &impl Columns, at: usize) -> Decoded<Option<Metadata>> {
+fn metadata<T: serde::de::DeserializeOwned>(row: &impl Columns, at: usize) -> Decoded<Option<T>> {
     maybe_string(row, at)?.map(serde_json::from_str).transpose().map_err(damaged("metadata"))
 }
 
@@ -217,6 +215,7 @@ pub(crate) fn cargo(row: &impl Columns) -> Decoded<Cargo> {
         location: maybe_label("location", row, at!(CARGO.text "location"))?,
         requested_eta: maybe_moment(row, at!(CARGO.number "requested_eta"))?,
         metadata: metadata(row, at!(CARGO.text "metadata"))?,
+        requested_metadata: metadata(row, at!(CARGO.text "requested_metadata"))?,
         created_at: moment(row, at!(CARGO.number "created_at"))?,
         updated_at: moment(row, at!(CARGO.number "updated_at"))?,
         version: count(row, at!(CARGO.number "version"))?,

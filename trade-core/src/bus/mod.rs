@@ -94,9 +94,9 @@ impl SharedEvent {
     fn lines(&self) -> usize {
         use crate::event::EventData::{Cargo, Inventory, Trade};
         match &self.event.data {
-            Trade(trade) => trade.items.len(),
-            Cargo(cargo) => cargo.items.len(),
-            Inventory(update) => update.inventory.items.len() + update.movements.len(),
+            Trade(trade) => trade.lines(),
+            Cargo(cargo) => cargo.lines(),
+            Inventory(update) => update.inventory.lines() + update.movements.len(),
         }
     }
 }

@@ -282,8 +282,8 @@ fn leave<S: Eq + Hash>(by_status: &mut HashMap<S, BTreeSet<usize>>, status: S, p
 /// Some measure of a record's size: what it would be, roughly, were it encoded.
 fn size(record: &LogRecord) -> usize {
     const BYTES_PER_LINE: usize = 40;
-    let cargo_lines = record.step.cargo.as_ref().map_or(0, |cargo| cargo.items.len());
-    let stock_lines: usize = record.step.stations.iter().map(|station| station.items.len()).sum();
+    let cargo_lines = record.step.cargo.as_ref().map_or(0, |cargo| cargo.lines());
+    let stock_lines: usize = record.step.stations.iter().map(Inventory::lines).sum();
     BYTES_PER_LINE * (1 + cargo_lines + stock_lines)
 }
 

@@ -358,6 +358,7 @@ impl CargoRecord<'_> {
             eta: read_time(time, self.eta)?,
             location: self.location.map(Label::try_from).transpose()?,
             requested_eta: self.requested_eta.map(Timestamp::from_millis).transpose()?,
+            requested_metadata: None,
             metadata: None,
             created_at: read_time(time, self.age.saturating_neg())?,
             updated_at: time,

@@ -12,6 +12,8 @@ pub(super) struct StepRecord<'a> {
     first: v1::StepRecord<'a>,
     trade: MetadataRecord<'a>,
     cargo: MetadataRecord<'a>,
+    /// Where that is something else by now.
+    requested: Option<MetadataRecord<'a>>,
     /// In the order of the stations; none at all where none of them has any.
     stations: Vec<MetadataRecord<'a>>,
 }
@@ -27,6 +29,9 @@ impl<'a> StepRecord<'a> {
             first: v1::StepRecord::of(step),
             trade: step.trade.as_ref().and_then(|trade| record(trade.metadata.as_ref())),
             cargo: step.cargo.as_ref().and_then(|cargo| record(cargo.metadata.as_ref())),
+            requested: step.cargo.as_ref().and_then(|cargo| {
+                cargo.requested_metadata.as_ref().map(|requested| record(requested.as_ref()))
+            }),
             stations: stations.map(|station| record(station.metadata.as_ref())).collect(),
         }
     }
@@ -38,10 +43,14 @@ impl<'a> StepRecord<'a> {
             (None, None) => {}
             (Some(_), None) => return Err(InvalidRecord::damaged("metadata of no trade")),
         }
-        match (read(self.cargo)?, &mut step.cargo) {
-            (metadata, Some(cargo)) => Arc::make_mut(cargo).metadata = metadata,
-            (None, None) => {}
-            (Some(_), None) => return Err(InvalidRecord::damaged("metadata of no shipment")),
+        let requested = self.requested.map(read).transpose()?;
+        match (read(self.cargo)?, requested, &mut step.cargo) {
+            (metadata, requested, Some(cargo)) => {
+                let cargo = Arc::make_mut(cargo);
+                (cargo.metadata, cargo.requested_metadata) = (metadata, requested);
+            }
+            (None, None, None) => {}
+            _ => return Err(InvalidRecord::damaged("metadata of no shipment")),
         }
         if ![0, step.stations.len()].contains(&self.stations.len()) {
             return Err(InvalidRecord::damaged("metadata of other stations"));

@@ -54,6 +54,10 @@ pub struct Cargo {
     /// absent from JSON.
     #[serde(skip)]
     pub requested_eta: Option<Timestamp>,
+    /// The metadata, or none, that was asked for when it was made, where it is something else by now; to compare a repeated
+    /// request with; kept by stores, absent from JSON.
+    #[serde(skip)]
+    pub requested_metadata: Option<Option<Metadata>>,
     /// What an application keeps with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Metadata>,
@@ -63,4 +67,11 @@ pub struct Cargo {
     pub updated_at: Timestamp,
     /// How often it changed, from 1.
     pub version: Version,
+}
+
+impl Cargo {
+    /// Its lines, and what takes as much memory.
+    pub(crate) fn lines(&self) -> usize {
+        self.items.len() + Metadata::lines(self.metadata.as_ref())
+    }
 }

@@ -101,6 +101,11 @@ impl Inventory {
     /// The most items one answer lists.
     pub const ITEMS_MAX: usize = 5_000;
 
+    /// Its items, and what takes as much memory.
+    pub(crate) fn lines(&self) -> usize {
+        self.items.len() + Metadata::lines(self.metadata.as_ref())
+    }
+
     /// A sum as it is shown.
     pub(crate) fn capped(sum: u128) -> u64 {
         u64::try_from(sum).unwrap_or(u64::MAX).min(UNITS_MAX)

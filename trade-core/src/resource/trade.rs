@@ -66,3 +66,10 @@ pub struct Trade {
     /// How often it changed, from 1.
     pub version: Version,
 }
+
+impl Trade {
+    /// Its lines, and what takes as much memory.
+    pub(crate) fn lines(&self) -> usize {
+        self.items.len() + Metadata::lines(self.metadata.as_ref())
+    }
+}

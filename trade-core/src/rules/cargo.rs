@@ -4,6 +4,7 @@ use crate::command::{CargoOutcome, CreateTransfer, UpdateCargo};
 use crate::rejection::Rejection;
 use crate::resource::{Cargo, Settlement};
 use crate::step::Step;
+use crate::values::Metadata;
 use crate::view::View;
 use std::sync::Arc;
 
@@ -35,7 +36,7 @@ pub(super) fn transfer(
         let same = *origin == cargo.origin
             && *destination == cargo.destination
             && *eta == cargo.requested_eta
-            && *metadata == cargo.metadata
+            && *metadata == *cargo.requested_metadata.as_ref().unwrap_or(&cargo.metadata)
             && items.same_content(&cargo.items);
         return if same { Ok(unchanged(cargo)) } else { Err(Rejection::CargoExists(shipment_id.clone())) };
     }
@@ -71,6 +72,7 @@ pub(super) fn update(
         eta: eta.unwrap_or(cargo.eta),
         location: location.clone().or_else(|| cargo.location.clone()),
         metadata: metadata.clone().or_else(|| cargo.metadata.clone()),
+        requested_metadata: requested_metadata(cargo, metadata.as_ref()),
         ..Cargo::clone(cargo)
     };
     let allowed = next_states(cargo, trade.map(|trade| &**trade), context.now);
@@ -93,6 +95,17 @@ pub(super) fn update(
         return Err(illegal());
     }
     Ok(stepped(shipment::tracked(changed, context), cargo))
+}
+
+/// What was asked for when a shipment was made, where its metadata is to be something else.
+fn requested_metadata(cargo: &Cargo, to: Option<&Metadata>) -> Option<Option<Metadata>> {
+    if cargo.transaction_id.is_some() {
+        // The trade is what is asked for again.
+        return None;
+    }
+    let requested = cargo.requested_metadata.as_ref().unwrap_or(&cargo.metadata);
+    let after = to.or(cargo.metadata.as_ref());
+    (after != requested.as_ref()).then(|| requested.clone())
 }
 
 fn stepped(step: Step, before: &Arc<Cargo>) -> Decision<CargoOutcome> {

@@ -43,6 +43,7 @@ pub(super) fn create(
         eta: new.eta.unwrap_or_else(|| context.time.plus(DEFAULT_LEAD_TIME)),
         location: None,
         requested_eta: new.eta,
+        requested_metadata: None,
         metadata: new.metadata,
         created_at: context.time,
         updated_at: context.time,

@@ -1,8 +1,8 @@
 //! How much work a command is.
 
-use crate::command::{Command, InitiateTrades, Outcome};
+use crate::command::{Command, InitiateTrade, InitiateTrades, Outcome};
 use crate::hash::HashMap;
-use crate::values::StationId;
+use crate::values::{Metadata, StationId};
 use std::sync::{Mutex, PoisonError};
 
 /// A group reads and writes what its commands have in common once: an answer that lists a station's items costs it as much
@@ -31,13 +31,16 @@ pub(super) struct Weights(Mutex<HashMap<StationId, u32>>);
 
 impl Weights {
     pub(super) fn of(&self, command: &Command) -> Weight {
+        let told = |metadata: &Option<Metadata>| Metadata::lines(metadata.as_ref());
+        let of_trade = |trade: &InitiateTrade| trade.items.len() + told(&trade.metadata);
         let lines = match command {
-            Command::CreateStation(command) => command.items.len(),
-            Command::InitiateTrade(command) => command.items.len(),
-            Command::InitiateTrades(command) => command.trades.iter().map(|trade| trade.items.len()).sum(),
-            Command::CreateTransfer(command) => command.items.len(),
-            Command::AdjustInventory(command) => command.adjustments.len(),
-            Command::UpdateTrade(_) | Command::ExpireTrade(_) | Command::UpdateCargo(_) => 1,
+            Command::CreateStation(command) => command.items.len() + told(&command.metadata),
+            Command::InitiateTrade(command) => of_trade(command),
+            Command::InitiateTrades(command) => command.trades.iter().map(of_trade).sum(),
+            Command::CreateTransfer(command) => command.items.len() + told(&command.metadata),
+            Command::AdjustInventory(command) => command.adjustments.len() + told(&command.metadata),
+            Command::UpdateCargo(command) => told(&command.metadata),
+            Command::UpdateTrade(_) | Command::ExpireTrade(_) => 1,
         };
         let lines = u32::try_from(lines.clamp(1, COMMAND_LINES_MAX)).unwrap_or(u32::MAX);
         let listed = match command {

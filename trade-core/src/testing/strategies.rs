@@ -165,9 +165,16 @@ pub fn trade() -> impl Strategy<Value = Trade> {
 pub fn transfer_cargo() -> impl Strategy<Value = Cargo> {
     let ends = (station_id(), station_id()).prop_filter("the same station", |(from, to)| from != to);
     let times = (timestamp(), timestamp(), timestamp(), of(timestamp()));
-    let states = (select(CargoStatus::ALL), of(label()), of(metadata()), 1..u64::MAX >> 1);
+    let told = (of(label()), of(metadata()), of(of(metadata())));
+    let states = (select(CargoStatus::ALL), told, 1..u64::MAX >> 1);
     (transfer_id(), ends, lines(), states, times).prop_map(
-        |(shipment_id, (origin, destination), items, (status, location, metadata, version), times)| Cargo {
+        |(
+            shipment_id,
+            (origin, destination),
+            items,
+            (status, (location, metadata, requested_metadata), version),
+            times,
+        )| Cargo {
             shipment_id,
             transaction_id: None,
             origin,
@@ -177,6 +184,7 @@ pub fn transfer_cargo() -> impl Strategy<Value = Cargo> {
             eta: times.2,
             location,
             requested_eta: times.3,
+            requested_metadata,
             metadata,
             created_at: times.0.min(times.1),
             updated_at: times.0.max(times.1),

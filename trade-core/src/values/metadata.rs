@@ -88,6 +88,14 @@ impl Metadata {
         self.0.iter().map(|(name, text)| (&**name, &**text))
     }
 
+    /// How many lines of goods take as much memory.
+    pub(crate) fn lines(metadata: Option<&Self>) -> usize {
+        const BYTES_OF_A_LINE: usize = 64;
+        let bytes =
+            metadata.map_or(0, |metadata| metadata.iter().map(|(name, text)| name.len() + text.len()).sum());
+        usize::div_ceil(bytes, BYTES_OF_A_LINE)
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.0.len()

@@ -1,13 +1,13 @@
-//! Shipments: `{_id, transactionId?, origin, destination, items, status, ETA, location?, metadata?, createdAt, updatedAt, version,
-//! sequence}`, and beside the wire's fields `requestedETA?`, the arrival that was asked for, and `expiresAt?`, that of its
-//! trade, by which expired trades are found.
+//! Shipments: `{_id, transactionId?, origin, destination, items, status, ETA, location?, metadata?, createdAt, updatedAt,
+//! version, sequence}`, and beside the wire's fields `requestedETA?`, the arrival that was asked for, `requestedMetadata?`,
+//! what was asked for where that is something else by now, and `expiresAt?`, that of its trade, by which expired trades are found.
 
 use super::trade::{read_lines, write_lines};
 use super::{Decoded, Fields, date, stored};
 use mongodb::bson::raw::cstr;
-use mongodb::bson::{RawDocument, RawDocumentBuf, rawdoc};
+use mongodb::bson::{RawBsonRef, RawDocument, RawDocumentBuf, rawdoc};
 use trade_core::resource::{Cargo, Sequence};
-use trade_core::values::Timestamp;
+use trade_core::values::{Metadata, Timestamp};
 
 /// A new shipment.
 ///
@@ -33,6 +33,7 @@ pub(crate) fn write(
     if let Some(metadata) = &cargo.metadata {
         document.append(cstr!("metadata"), super::metadata(metadata)?);
     }
+    append_requested(cargo, &mut document)?;
     document.append(cstr!("createdAt"), date(cargo.created_at));
     document.append(cstr!("updatedAt"), date(cargo.updated_at));
     document.append(cstr!("version"), stored(cargo.version));
@@ -64,6 +65,10 @@ pub(crate) fn change(cargo: &Cargo) -> Decoded<RawDocumentBuf> {
     if let Some(metadata) = &cargo.metadata {
         set.append(cstr!("metadata"), super::metadata(metadata)?);
     }
+    append_requested(cargo, &mut set)?;
+    if cargo.requested_metadata.is_none() {
+        return Ok(rawdoc! { "$set": set, "$unset": { "requestedMetadata": true } });
+    }
     Ok(rawdoc! { "$set": set })
 }
 
@@ -79,9 +84,29 @@ pub(crate) fn read(document: &RawDocument) -> Decoded<Cargo> {
         eta: document.time("ETA")?,
         location: document.maybe_text("location")?,
         requested_eta: document.maybe_time("requestedETA")?,
-        metadata: document.maybe_metadata()?,
+        metadata: document.maybe_metadata("metadata")?,
+        requested_metadata: requested(document)?,
         created_at: document.time("createdAt")?,
         updated_at: document.time("updatedAt")?,
         version: document.count("version")?,
     })
+}
+
+fn append_requested(cargo: &Cargo, to: &mut RawDocumentBuf) -> Decoded<()> {
+    match &cargo.requested_metadata {
+        Some(Some(requested)) => to.append(cstr!("requestedMetadata"), super::metadata(requested)?),
+        Some(None) => to.append(cstr!("requestedMetadata"), RawBsonRef::Null),
+        None => {}
+    }
+    Ok(())
+}
+
+/// What was asked for where that is something else by now: null where it was none.
+fn requested(document: &RawDocument) -> Decoded<Option<Option<Metadata>>> {
+    const FIELD: &str = "requestedMetadata";
+    match document.maybe(FIELD)? {
+        None => Ok(None),
+        Some(RawBsonRef::Null) => Ok(Some(None)),
+        Some(_) => document.maybe_metadata(FIELD).map(Some),
+    }
 }

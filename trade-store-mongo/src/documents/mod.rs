@@ -158,18 +158,17 @@ pub(crate) trait Fields {
     }
 
     /// Metadata, where there is any.
-    fn maybe_metadata(&self) -> Decoded<Option<Metadata>> {
-        const FIELD: &str = "metadata";
-        if self.maybe(FIELD)?.is_none() {
+    fn maybe_metadata(&self, field: &'static str) -> Decoded<Option<Metadata>> {
+        if self.maybe(field)?.is_none() {
             return Ok(None);
         }
         let mut members = Vec::new();
-        for member in self.document(FIELD)?.iter() {
+        for member in self.document(field)?.iter() {
             let (name, value) = member.map_err(|error| Unreadable::damaged(error.to_string()))?;
-            let text = value.as_str().ok_or_else(|| other_type(FIELD, &value))?;
+            let text = value.as_str().ok_or_else(|| other_type(field, &value))?;
             members.push((name.to_string(), text.to_owned()));
         }
-        Metadata::new(members).map(Some).map_err(damaged(FIELD))
+        Metadata::new(members).map(Some).map_err(damaged(field))
     }
 
     /// A list.

@@ -61,7 +61,7 @@ pub(crate) fn read(document: &RawDocument) -> Decoded<Station> {
     Ok(Station {
         station_id: document.text("_id")?,
         name: document.maybe_text("name")?,
-        metadata: document.maybe_metadata()?,
+        metadata: document.maybe_metadata("metadata")?,
         on_hand_total,
         item_count: document.count("itemCount")?,
         version: document.count("version")?,

@@ -56,7 +56,7 @@ pub(crate) fn read(document: &RawDocument) -> Decoded<Trade> {
         status: document.text("status")?,
         shipment_id: document.text("shipmentId")?,
         expires_at: document.maybe_time("expiresAt")?,
-        metadata: document.maybe_metadata()?,
+        metadata: document.maybe_metadata("metadata")?,
         created_at: document.time("createdAt")?,
         updated_at: document.time("updatedAt")?,
         version: document.count("version")?,

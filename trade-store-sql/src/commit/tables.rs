@@ -197,6 +197,7 @@ struct CargoRow<'c> {
     trade: Option<i64>,
     expires_at: Option<Timestamp>,
     metadata: Option<String>,
+    requested_metadata: Option<String>,
     own: Option<OwnColumns>,
 }
 
@@ -209,11 +210,16 @@ struct OwnColumns {
 fn write_cargo<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), Defect> {
     let [new, changed] = split(&rows.commit.cargo, |id| rows.keys.cargo(id))?;
     let changed = with_metadata(changed, |cargo: &Cargo| cargo.metadata.as_ref())?;
+    let changed = changed.into_iter().map(|(key, cargo, metadata)| {
+        Ok((key, cargo, metadata, metadata_text(cargo.requested_metadata.as_ref())?))
+    });
+    let changed = changed.collect::<Result<Vec<_>, Defect>>()?;
     let row = |(sequence, cargo)| cargo_row(rows, sequence, cargo);
     let new = new.into_iter().map(row).collect::<Result<Vec<_>, _>>()?;
     sink.add(
         RowSet::NewCargo,
-        new.into_iter().map(|CargoRow { sequence, cargo, trade, expires_at, metadata, own }| {
+        new.into_iter().map(|row| {
+            let CargoRow { sequence, cargo, trade, expires_at, metadata, requested_metadata, own } = row;
             let id = own.is_some().then_some(cargo.shipment_id.as_str());
             let (origin, destination) =
                 (own.as_ref().map(|own| own.origin), own.as_ref().map(|own| own.destination));
@@ -229,6 +235,7 @@ fn write_cargo<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), D
                 cargo.requested_eta.map(Timestamp::millis).into(),
                 cargo.location.as_ref().map(Label::as_str).into(),
                 metadata.into(),
+                requested_metadata.into(),
                 expires_at.map(Timestamp::millis).into(),
                 cargo.created_at.millis().into(),
                 cargo.updated_at.millis().into(),
@@ -238,13 +245,14 @@ fn write_cargo<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), D
     );
     sink.add(
         RowSet::ChangedCargo,
-        changed.into_iter().map(|(key, cargo, metadata)| {
+        changed.into_iter().map(|(key, cargo, metadata, requested)| {
             [
                 key.into(),
                 Cell::number(cargo.status.code()),
                 cargo.eta.millis().into(),
                 cargo.location.as_ref().map(Label::as_str).into(),
                 metadata.into(),
+                requested.into(),
                 cargo.updated_at.millis().into(),
                 Cell::number(cargo.version),
             ]
@@ -268,7 +276,8 @@ fn cargo_row<'c>(rows: &CommitRows<'_, 'c>, sequence: i64, cargo: &'c Cargo) -> 
     let expires_at = trade.and_then(|id| rows.new_trades.get(id)?.trade.expires_at);
     let trade = trade.map(|id| keys.trade(id)).transpose()?;
     let metadata = metadata_text(cargo.metadata.as_ref())?;
-    Ok(CargoRow { sequence, cargo, trade, expires_at, metadata, own })
+    let requested_metadata = metadata_text(cargo.requested_metadata.as_ref())?;
+    Ok(CargoRow { sequence, cargo, trade, expires_at, metadata, requested_metadata, own })
 }
 
 fn write_history<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), Defect> {

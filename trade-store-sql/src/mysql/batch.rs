@@ -204,6 +204,7 @@ impl Sink for Script {
     const CHANGES_STOCK: bool = false;
 
     fn add<'r, const N: usize>(&mut self, set: RowSet, rows: impl ExactSizeIterator<Item = [Cell<'r>; N]>) {
+        debug_assert_eq!(N, set.shape().columns.len(), "{set:?}");
         match set.shape().written {
             Written::Inserted | Written::Replaced { .. } => self.insert(set, rows),
             Written::Changed { .. } | Written::ChangedFrom { .. } => self.change(set, rows),
@@ -392,7 +393,16 @@ pub(super) async fn change_some(state: &State, lease: &mut Lease<'_, MySql>) {
     let odd = "“dock” \\ 4's \u{1f680}\"";
     let cargo = (0..40_i32).map(i64::from).map(|n| {
         let location = Cell::from((n % 3 > 0).then_some(if n % 3 == 1 { odd } else { "dock 4" }));
-        [number(10_001 + 4 * n), number(1), number(9), location, place("{}"), number(9), number(2)]
+        [
+            number(10_001 + 4 * n),
+            number(1),
+            number(9),
+            location,
+            place("{}"),
+            place("null"),
+            number(9),
+            number(2),
+        ]
     });
     script.add(RowSet::ChangedCargo, cargo);
     let stock =

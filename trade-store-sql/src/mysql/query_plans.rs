@@ -33,7 +33,7 @@ const FILL: &str = "\
     if(n DIV 2 % 2, NULL, 10002 + 4 * n), NULL FROM n; \
     INSERT INTO tn_trade_item SELECT if(n % 2, 'i-1', concat('i-', n % 40)), 10000 + 4 * n FROM n; \
     INSERT INTO tn_cargo SELECT 10001 + 4 * n, 10000 + 4 * n, NULL, NULL, NULL, NULL, n % 6, n, NULL, NULL, n % 1000, \
-    n, n, 1, NULL FROM n; \
+    n, n, 1, NULL, NULL FROM n; \
     INSERT INTO tn_cargo_history SELECT 10001, 10003 + 4 * n FROM n; \
     INSERT INTO tn_ledger SELECT 10002 + 4 * n, 0, n, 'i-1', 1, if(n DIV 2 % 2, if(n % 2, 8, n % 1000 + 1), NULL), \
     if(n DIV 2 % 2, if(n % 2, (n + 1) % 1000 + 1, 8), NULL), 1, 10001 + 4 * n, NULL FROM n; \

@@ -56,6 +56,7 @@ impl Sink for Batch {
     const CHANGES_STOCK: bool = true;
 
     fn add<'r, const N: usize>(&mut self, set: RowSet, rows: impl ExactSizeIterator<Item = [Cell<'r>; N]>) {
+        debug_assert_eq!(N, set.shape().columns.len(), "{set:?}");
         if rows.len() == 0 {
             return;
         }

@@ -107,6 +107,10 @@ async fn apply(
     checksum: &[u8],
     sql: &'static str,
 ) -> Result<(), sqlx::Error> {
+    if server == Server::Cockroach {
+        // It would end the transaction before each change of a table; of before 25.1 it does not, nor knows this.
+        let _ = sqlx::raw_sql("SET autocommit_before_ddl = off").execute(&mut *connection).await;
+    }
     sqlx::raw_sql("BEGIN").execute(&mut *connection).await?;
     sqlx::raw_sql(
         "CREATE TABLE IF NOT EXISTS tn_schema (version BIGINT PRIMARY KEY, checksum BYTEA NOT NULL)",

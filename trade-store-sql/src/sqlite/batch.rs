@@ -152,6 +152,7 @@ impl Sink for Script {
         set: RowSet,
         mut rows: impl ExactSizeIterator<Item = [Cell<'r>; N]>,
     ) {
+        debug_assert_eq!(N, set.shape().columns.len(), "{set:?}");
         self.rows += rows.len() as u64;
         let found = if let Written::Inserted | Written::Replaced { .. } = set.shape().written {
             0

@@ -4,6 +4,7 @@ use super::super::replay::Bases;
 use super::super::{Answer, ServiceError, keys};
 use super::pending::{Pending, Reply};
 use crate::command::{Fingerprint, Outcome, Request, RequestId};
+use crate::resource::Inventory;
 use crate::resource::Sequence;
 use crate::rules::{self, Context, Draft};
 use crate::store::{Commit, Head, LogRecord, Receipt, Span};
@@ -279,7 +280,6 @@ fn span(steps: &[LogRecord]) -> Option<Span> {
 /// Lines of steps: a shipment that moves on has as many as it carries.
 fn lines(steps: &[LogRecord]) -> u32 {
     let stations = steps.iter().map(|record| &record.step.stations);
-    let lines =
-        stations.map(|stations| stations.iter().map(|station| station.items.len()).max().unwrap_or(1));
+    let lines = stations.map(|stations| stations.iter().map(Inventory::lines).max().unwrap_or(1));
     u32::try_from(lines.sum::<usize>()).unwrap_or(u32::MAX)
 }

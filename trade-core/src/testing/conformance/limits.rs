@@ -210,6 +210,24 @@ pub async fn metadata_is_kept_and_replaced_as_a_whole(h: Harness) {
     assert_eq!(refused(&service, initiate(other)).await.code(), "trade-exists");
     let moved = CreateTransfer { metadata: little.clone(), ..transfer("X-1", "a", "b", &[("tea", 1)]) };
     taken(&service, Command::CreateTransfer(moved)).await;
+    let made = CreateTransfer { metadata: little.clone(), ..transfer("X-1", "a", "b", &[("tea", 1)]) };
+    let bare = transfer("X-2", "a", "b", &[("tea", 1)]);
+    taken(&service, Command::CreateTransfer(bare.clone())).await;
+    for told in [&much, &little, &much] {
+        for id in ["X-1", "X-2"] {
+            let seen = UpdateCargo { metadata: told.clone(), ..track(shipment_id(id)) };
+            taken(&service, Command::UpdateCargo(seen)).await;
+        }
+        // What was asked for when it was made counts, not what it became.
+        for again in [&made, &bare] {
+            let Outcome::Cargo(again) = taken(&service, Command::CreateTransfer(again.clone())).await else {
+                panic!("a shipment is answered")
+            };
+            assert_eq!((again.created, &again.cargo.metadata), (false, told));
+        }
+        let other = CreateTransfer { metadata: much.clone(), ..bare.clone() };
+        assert_eq!(refused(&service, Command::CreateTransfer(other)).await.code(), "cargo-exists");
+    }
     for told in [&much, &little, &none] {
         let seen = UpdateCargo { metadata: told.clone(), ..track(shipment_of("T-1")) };
         taken(&service, Command::UpdateCargo(seen)).await;
@@ -224,7 +242,7 @@ pub async fn metadata_is_kept_and_replaced_as_a_whole(h: Harness) {
     taken(&service, end_trade("T-1", TradeStatus::Cancelled)).await;
     let stored = audit(h.store()).await;
     assert_eq!(stored.trade(&trade_id("T-1")).unwrap().metadata, much);
-    assert_eq!(stored.cargo(&shipment_id("X-1")).unwrap().metadata, little);
+    assert_eq!(stored.cargo(&shipment_id("X-1")).unwrap().metadata, much);
     assert_eq!(stored.inventory(&station("a")).unwrap().metadata, much);
     let port = stored.inventory(&station("b")).unwrap();
     assert_eq!((&port.name, &port.metadata), (&Some(label("Port")), &none));

@@ -51,6 +51,7 @@ struct ModelCargo {
     asked_eta: Option<Timestamp>,
     eta: Option<Timestamp>,
     location: Option<String>,
+    asked_metadata: Option<Metadata>,
     metadata: Option<Metadata>,
     status: CargoStatus,
     version: u64,
@@ -174,6 +175,7 @@ impl Model {
             asked_eta: command.eta,
             eta: command.eta,
             location: None,
+            asked_metadata: None,
             metadata: None,
             status: CargoStatus::Pending,
             version: 1,
@@ -193,7 +195,7 @@ impl Model {
             let same = known.origin == command.origin
                 && known.destination == command.destination
                 && known.asked_eta == command.eta
-                && known.metadata == command.metadata
+                && known.asked_metadata == command.metadata
                 && same_lines(&known.items, &command.items);
             return if same { Ok(()) } else { Err(Verdict::Refused("cargo-exists")) };
         }
@@ -207,6 +209,7 @@ impl Model {
             asked_eta: command.eta,
             eta: command.eta,
             location: None,
+            asked_metadata: command.metadata.clone(),
             metadata: command.metadata.clone(),
             status: CargoStatus::Pending,
             version: 1,
