@@ -1,12 +1,12 @@
 //! `clock`: tells of a log that a wrong clock dated ahead, and copies it into one that is right.
 
 use crate::{Ended, Failure, open, say};
-use examples::store::{Opened, StoreOptions, causes};
 use trade_core::clock::{Clock, SystemClock};
 use trade_core::copy::{CopyError, copy};
 use trade_core::store::{Access, Store, StoreError};
 use trade_core::values::Timestamp;
 use trade_core::verify::verify;
+use trade_network::store::{Opened, StoreOptions, causes};
 
 /// How far apart two times may be, as the server has it.
 const APART_MAX_SECONDS: i64 = 60;

@@ -8,12 +8,12 @@ mod serve;
 mod settings;
 mod verify;
 
-use examples::store::{OpenError, Opened, StoreOptions};
 use settings::Task;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 use trade_core::store::Access;
+use trade_network::store::{OpenError, Opened, StoreOptions};
 
 /// What became of the program: its exit code, and for a failure the one line that says why.
 type Ended = Result<(), Failure>;
@@ -55,8 +55,8 @@ fn main() -> ExitCode {
         Ok(Task::Import(import)) => run(import::run(*import)),
         #[cfg(not(feature = "mongodb"))]
         Ok(Task::Import(import)) => Err(Failure::Usage(format!(
-            "import-legacy from {}: this build knows no MongoDB",
-            examples::store::without_password(&import.from)
+            "import-legacy from {}: this build has no MongoDB: that is a feature of cargo",
+            trade_network::store::without_password(&import.from)
         ))),
     };
     let (line, code) = match ended {

@@ -7,7 +7,6 @@ use crate::log::Log;
 use crate::settings::Settings;
 use crate::{Ended, Failure, open, say};
 use axum::Router;
-use examples::store::{Opened, not_started};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -21,6 +20,7 @@ use trade_core::clock::{SystemClock, UuidV7};
 use trade_core::service::{ServiceOptions, TradeService};
 use trade_core::store::Access;
 use trade_http::HttpOptions;
+use trade_network::store::{Opened, not_started};
 
 /// Connections the system may hold for us while we are busy.
 const BACKLOG: u32 = 4_096;

@@ -1,12 +1,12 @@
 //! What the server is told: flag, then environment variable, then default.
 
-use examples::store::{StoreOptions, names_no_file, names_no_server, why_no_replica};
 use std::ffi::{OsStr, OsString};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use trade_http::AllowedHosts;
+use trade_network::store::{StoreOptions, names_no_file, names_no_server, why_no_replica};
 
 #[cfg(test)]
 mod tests;

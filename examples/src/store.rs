@@ -199,7 +199,11 @@ impl Opened {
                 opened.map(|store| Self::Mongo(Arc::new(store)))
             }
             #[cfg(not(all(feature = "postgres", feature = "mysql", feature = "mongodb")))]
-            _ => return Err(OpenError::Address(format!("{address}: this build has no store of this kind"))),
+            _ => {
+                return Err(OpenError::Address(format!(
+                    "{address}: this build has no store of this kind: they are features of cargo (postgres, mysql, mongodb)"
+                )));
+            }
         };
         opened.map_err(|error| {
             OpenError::Store(format!("the store {address} cannot be opened: {}", causes(&error)))

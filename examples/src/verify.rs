@@ -1,9 +1,9 @@
 //! `verify`: proves that the log and the tables of a store agree.
 
 use crate::{Ended, Failure, open, say};
-use examples::store::{StoreOptions, causes};
 use trade_core::store::Access;
 use trade_core::verify::{Report, VerifyError, verify};
+use trade_network::store::{StoreOptions, causes};
 
 /// Checks the store, which is only read, and prints what was looked at.
 pub(crate) async fn run(url: String) -> Ended {

@@ -3,10 +3,10 @@
 use crate::database::Database;
 use crate::world::World;
 use async_trait::async_trait;
-use examples::store::{Opened, StoreOptions};
 use std::sync::{Arc, Mutex, PoisonError};
 use trade_core::store::{Access, Store};
 use trade_core::testing::conformance::{StoreFactory, server_url};
+use trade_network::store::{Opened, StoreOptions};
 
 /// What keeps a network, and can be opened by several processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

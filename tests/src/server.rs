@@ -18,7 +18,10 @@ pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| match std::env::var_os("TRADE_TEST_SERVER") {
         Some(path) => path.into(),
-        None => build(&["--package", "examples", "--bin", "trade-network"], "trade-network"),
+        None => build(
+            &["--package", "trade-network", "--all-features", "--bin", "trade-network"],
+            "trade-network",
+        ),
     })
 }
 
@@ -27,7 +30,7 @@ pub fn replay_binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| match std::env::var_os("TRADE_TEST_REPLAY") {
         Some(path) => path.into(),
-        None => build(&["--package", "examples", "--example", "replay"], "replay"),
+        None => build(&["--package", "trade-network", "--all-features", "--example", "replay"], "replay"),
     })
 }
 

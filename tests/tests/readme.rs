@@ -1,4 +1,4 @@
-//! What the README shows works as it stands there.
+//! What the pages show works as it stands there.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -14,14 +14,17 @@ const ADDRESS: &str = "127.0.0.1:8080";
 /// A client that was cut off connects again after two seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The block of code with a line that begins so, at another address.
-fn code(language: &str, begin: &str, address: &str) -> String {
-    let page = std::fs::read_to_string(root().join("README.md")).expect("there is a README");
+const README: &str = "README.md";
+const INTERFACE: &str = "trade-http/INTERFACE.md";
+
+/// The block of code of a page with a line that begins so, at another address.
+fn code(page: &str, language: &str, begin: &str, address: &str) -> String {
+    let text = std::fs::read_to_string(root().join(page)).unwrap_or_else(|error| panic!("{page}: {error}"));
     let fence = format!("```{language}\n");
-    let blocks = page.split(&fence).skip(1);
+    let blocks = text.split(&fence).skip(1);
     let mut blocks = blocks.map(|rest| rest.split("```").next().expect("a block ends"));
     let block = blocks.find(|block| block.lines().any(|line| line.starts_with(begin)));
-    block.unwrap_or_else(|| panic!("README has no {language} with {begin:?}")).replace(ADDRESS, address)
+    block.unwrap_or_else(|| panic!("{page} has no {language} with {begin:?}")).replace(ADDRESS, address)
 }
 
 async fn paste(script: &str) -> Vec<String> {
@@ -59,7 +62,7 @@ fn a_sample_is_told_from_another() {
 async fn the_walk_through_answers_as_printed_and_a_second_paste_changes_nothing() {
     let world = World::new();
     let server = Server::start(&world.sqlite()).await;
-    let script = code("sh", "api=", server.url().trim_start_matches("http://"));
+    let script = code(README, "sh", "api=", server.url().trim_start_matches("http://"));
     let samples: Vec<_> = script.lines().filter_map(|line| line.strip_prefix("#> ")).collect();
     let answers = paste(&script).await;
     assert_eq!(answers.len(), samples.len(), "{answers:#?}");
@@ -78,7 +81,7 @@ async fn follows_without_a_gap(program: &str, arguments: &[&str], language: &str
     let server = Server::start(&world.sqlite()).await;
     let port = server.url().rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
     let proxy = Proxy::start(("127.0.0.1".to_owned(), port)).await;
-    let snippet = code(language, begin, &format!("127.0.0.1:{}", proxy.port()));
+    let snippet = code(INTERFACE, language, begin, &format!("127.0.0.1:{}", proxy.port()));
     let snippet = snippet.replace("\"127.0.0.1\", 8080", &format!("\"127.0.0.1\", {}", proxy.port()));
     let api = Api::new(server.url());
     api.station("a", "fuel", 10).await;

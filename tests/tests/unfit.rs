@@ -1,6 +1,5 @@
 //! Databases that would fail lawful requests: they are refused at the start, or set right where a session can do that.
 
-use examples::store::{Opened, StoreOptions};
 use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection, PgConnection};
 use tests::address::Address;
 use tests::database::Database;
@@ -15,6 +14,7 @@ use trade_core::testing::conformance::taken;
 use trade_core::testing::fixtures::{open_station, start_time, station};
 use trade_core::verify::verify;
 use trade_core::view::View;
+use trade_network::store::{Opened, StoreOptions};
 
 async fn open(url: &str) -> Result<Opened, String> {
     let opened = Opened::open(url, Access::Migrate, &StoreOptions::default()).await;

@@ -1,5 +1,7 @@
 //! `verify` only reads: what is there, as it is, wherever it lies.
 
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, Executor};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -23,9 +25,10 @@ async fn what_holds_no_network_is_told_so_and_stays_without(site: Site) {
     if site.engine() == Engine::Sqlite {
         // Somebody else's file.
         let file = site.url().trim_start_matches("sqlite://");
-        rusqlite::Connection::open(file)
-            .and_then(|file| file.execute("CREATE TABLE x (y)", []))
-            .expect("a file");
+        let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
+        let mut file = options.connect().await.expect("a file");
+        file.execute("CREATE TABLE x (y)").await.expect("a table");
+        file.close().await.expect("it is closed");
     }
     assert_refused(site.url(), "holds no trade network").await;
     assert_refused(site.url(), "holds no trade network").await;

@@ -3,7 +3,6 @@
 use super::plan::Opening;
 use super::target::{Failure, Made, Reply, Target};
 use async_trait::async_trait;
-use examples::store::{OpenError, Opened, StoreOptions, causes, not_started};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +15,7 @@ use trade_core::resource::{Inventory, LedgerEntry, Place};
 use trade_core::service::{Answer, ServiceError, TradeService};
 use trade_core::store::{Access, InventoryQuery, LedgerQuery, Store, StoreError, StoreErrorKind};
 use trade_core::values::{ItemId, StationId, TransactionId};
+use trade_network::store::{OpenError, Opened, StoreOptions, causes, not_started};
 
 const LEDGER_PAGE: usize = 5_000;
 

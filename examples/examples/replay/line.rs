@@ -2,10 +2,10 @@
 
 use super::dates::Moment;
 use super::ids;
-use examples::number;
 use std::borrow::Cow;
 use trade_core::command::AdjustmentReason;
 use trade_core::values::{Delta, ItemId, Money, Quantity, StationId};
+use trade_network::number;
 
 /// More units than any line of a wholesaler holds. So far below the network's own bound, nothing adds up past that.
 const UNITS_MAX: u64 = 1_000_000_000;

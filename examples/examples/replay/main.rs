@@ -38,7 +38,6 @@ mod summary;
 mod target;
 
 use arguments::{Into, Task};
-use examples::store::{OpenError, without_password};
 use http::Server;
 use library::Library;
 use plan::Plan;
@@ -49,6 +48,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use summary::Summary;
 use target::Target;
+use trade_network::store::{OpenError, without_password};
 
 /// Why there is no summary.
 enum Failure {

@@ -1,11 +1,11 @@
 //! The `items` of a document: plain values, each one unit, or objects that say how many.
 
 use super::finding::{Odd, Oddity, Refusal, Refused};
-use examples::number;
 use mongodb::bson::{Bson, Document};
 use std::collections::BTreeMap;
 use trade_core::resource::{Line, Lines};
 use trade_core::values::{ItemId, Money, Quantity};
+use trade_network::number;
 
 /// The most characters of a source's value that a line of the report shows.
 const SHOWN_MAX: usize = 80;

@@ -25,7 +25,6 @@ mod walk;
 use crate::settings::Import;
 use crate::{Ended, Failure, open, say};
 use deal::Deal;
-use examples::store::{Opened, without_password};
 use finding::{Collection, Odd, Oddity, Refusal, Refused};
 use levels::{Levels, StationPlan};
 use report::Report;
@@ -39,6 +38,7 @@ use times::network_time;
 use trade_core::clock::{Clock, SystemClock};
 use trade_core::store::Access;
 use trade_core::values::{ShipmentId, Timestamp};
+use trade_network::store::{Opened, without_password};
 use walk::{Moment, MomentKind, Shared, Walk};
 
 /// How often it is told how far it is.

@@ -6,13 +6,13 @@
 use super::finding::Collection;
 use super::times;
 use crate::Failure;
-use examples::store::without_password;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::error::{Error, ErrorKind};
 use mongodb::options::{ClientOptions, ServerAddress};
 use mongodb::{Client, Cursor, Database};
 use std::collections::HashMap;
 use std::time::Duration;
+use trade_network::store::without_password;
 
 /// How long to look for a server where the address does not say.
 const SELECTION_TIMEOUT: Duration = Duration::from_secs(10);

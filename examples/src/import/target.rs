@@ -7,7 +7,6 @@
 use super::deal::Deal;
 use super::levels::StationPlan;
 use crate::Failure;
-use examples::store::{Opened, causes, not_started};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -21,6 +20,7 @@ use trade_core::service::{ServiceError, ServiceOptions, TradeService};
 use trade_core::step::Step;
 use trade_core::store::{InventoryQuery, Store, StoreError};
 use trade_core::values::{Delta, InvalidValue, ItemId, Quantity, StationId, Timestamp};
+use trade_network::store::{Opened, causes, not_started};
 
 /// Who everything is done by.
 const ACTOR: &str = "import-legacy";

@@ -6,13 +6,13 @@ use super::levels::{Levels, StationPlan};
 use super::source::Joined;
 use super::station::{Holding, inventory};
 use super::times::note;
-use examples::store::Opened;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use std::collections::BTreeMap;
 use trade_core::command::Command;
 use trade_core::resource::CargoStatus;
 use trade_core::store::Access;
 use trade_core::values::Timestamp;
+use trade_network::store::Opened;
 
 fn older_trade(status: &str) -> Document {
     doc! { "transactionId": "T-1", "buyer": "vesta", "seller": "ceres", "items": ["fuel"], "status": status, "__v": 0 }

@@ -20,6 +20,9 @@ pub(crate) trait ByHand: Send {
     fn trades_per_second(&mut self, per_commit: u64, duration: Duration) -> Result<f64, Failure>;
 }
 
+/// Where the programs of the references are.
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/reference");
+
 /// The size of a record of the log: that of a trade of one line.
 const RECORD_BYTES: usize = 500;
 const LEAD_TIME_MS: i64 = 7 * 24 * 60 * 60 * 1000;

@@ -6,6 +6,9 @@
 use super::http::{head, head_length};
 use memchr::{memchr, memmem};
 
+#[cfg(test)]
+mod tests;
+
 /// What a head may take at most.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 

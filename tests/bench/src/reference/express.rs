@@ -4,7 +4,7 @@ use crate::environment::EXPRESS;
 use crate::process::{Process, free_port, pinned};
 use crate::report::Failure;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// A running server.
@@ -31,7 +31,7 @@ impl Express {
     pub(crate) fn start(processor: usize) -> Result<Self, Failure> {
         let folder = tempfile::tempdir()?;
         let port = free_port()?;
-        let script = tests::server::root().join("tests/bench/reference/express.js");
+        let script = Path::new(super::FOLDER).join("express.js");
         let mut command = pinned("node", processor);
         command.env("NODE_PATH", modules().ok_or("Express is not installed")?);
         command.env("NODE_ENV", "production");

@@ -1,6 +1,6 @@
 //! What the pure parts cost: deciding a trade, a step as a record of the log, an event as JSON.
 //!
-//! `cargo bench -p tests --bench rules`
+//! `cargo bench --bench rules`, in the folder `tests/bench`
 
 #![allow(clippy::expect_used)]
 

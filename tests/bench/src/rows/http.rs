@@ -70,7 +70,7 @@ pub(super) async fn one_to_express(setup: &Setup) -> Result<Vec<Row>, Failure> {
         work: ONE.to_owned(),
         ours: Figure::new("HTTP", TRADES, ours)?,
         reference: Some(Figure::new("Express and better-sqlite3, on one core", TRADES, reference)?),
-        bound: Some(Bound::RatioAtLeast(6.0)),
+        bound: Some(Bound::RatioAtLeast(4.0)),
     }])
 }
 

@@ -8,7 +8,7 @@ use crate::environment::EXPRESS;
 use crate::process::{Process, free_port};
 use crate::report::Failure;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,7 +43,7 @@ impl Seed {
     pub(crate) async fn start(shape: Shape) -> Result<Self, Failure> {
         let database = Database::create(Kind::Mongo).await?;
         let port = free_port()?;
-        let script = tests::server::root().join("tests/bench/reference/seed.js");
+        let script = Path::new(super::FOLDER).join("seed.js");
         let mut command = Command::new("node");
         command.env("NODE_PATH", modules().ok_or("Express with Mongoose is not installed")?);
         command.env("NODE_ENV", "production");

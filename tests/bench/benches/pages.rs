@@ -1,6 +1,6 @@
 //! What a page of a list costs on SQLite, with 1 000 trades stored and with 1 000 000.
 //!
-//! `cargo bench -p tests --bench pages [-- TRADES]`
+//! `cargo bench --bench pages [-- TRADES]`, in the folder `tests/bench`
 
 #![allow(clippy::expect_used, clippy::print_stdout)]
 

@@ -1,12 +1,6 @@
-//! The benchmark's reader of streams: a client that overlooks a loss would make every figure worthless.
+//! The reader of streams: a client that overlooks a loss would make every figure worthless.
 
-// The reader is part of a benchmark, which cannot be tested by itself.
-#[path = "../bench/client/http.rs"]
-mod http;
-#[path = "../bench/client/parser.rs"]
-mod parser;
-
-use parser::Parser;
+use super::Parser;
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
 
