@@ -121,12 +121,14 @@ fn told() -> Vec<Request> {
     let mut renamed = trade_core::testing::fixtures::adjustment("luna", &[]);
     (renamed.name, renamed.metadata) = (Some(label("Luna")), told(4));
     let seen = UpdateCargo { metadata: told(5), ..track(shipment_of("T-8")) };
+    let replaced = UpdateCargo { metadata: told(6), ..track(shipment_id("X-3")) };
     vec![
         Request::new(initiate(trade)).once(key(8, 1)),
         Request::new(Command::CreateTransfer(moved)).once(key(9, 1)),
         Request::new(opened).once(key(10, 1)),
         Request::new(Command::AdjustInventory(renamed)).once(key(11, 1)),
         Request::new(Command::UpdateCargo(seen)).once(key(12, 1)),
+        Request::new(Command::UpdateCargo(replaced)),
     ]
 }
 

@@ -35,7 +35,7 @@ macro_rules! store_wrapper {
         /// ```
         /// use std::sync::Arc;
         /// use std::sync::atomic::{AtomicU64, Ordering};
-        /// use trade_core::command::{Command, CreateStation, Request};
+        /// use trade_core::command::{CreateStation, Request};
         /// use trade_core::memory::MemoryStore;
         /// use trade_core::service::TradeService;
         /// use trade_core::store::{Store, StoreError, StoreWrapper};
@@ -68,8 +68,7 @@ macro_rules! store_wrapper {
         /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
         /// let store = Arc::new(Counting { inner: Arc::new(MemoryStore::new()), commits: AtomicU64::new(0) });
         /// let service = TradeService::start(store.clone()).await?;
-        /// let station = CreateStation { station_id: "ceres".try_into()?, name: None, items: vec![] };
-        /// service.submit(Request::new(Command::CreateStation(station))).await?;
+        /// service.submit(Request::new(CreateStation::new("ceres".try_into()?))).await?;
         /// service.shutdown().await;
         /// assert_eq!(store.commits.load(Ordering::Relaxed), 1);
         /// # Ok(())
