@@ -1,10 +1,9 @@
 //! How a store is opened: the address, the server behind it, and whether it can do what a store needs.
 
 use crate::classify::{NAME, classify};
+use crate::link::{Link, OUTWAIT};
 use crate::migrate;
 use crate::options::MongoOptions;
-use crate::store::MongoStore;
-use crate::wake::Wake;
 use mongodb::Client;
 use mongodb::bson::{Document, doc};
 use mongodb::options::{Acknowledgment, ClientOptions, WriteConcern};
@@ -25,15 +24,13 @@ const WRITERS: u32 = 4;
 /// How often each server is asked for its role, where it does not tell by itself. The driver's 10 s are longer than an
 /// operation waits: a server that refused one command as not the primary, and is, would be lost for all of them.
 const HEARTBEAT: Duration = Duration::from_secs(2);
-/// By how much the client outwaits the server, which tells more exactly what happened.
-const OUTWAIT: Duration = Duration::from_secs(2);
 
 fn refused(detail: impl Into<String>) -> StoreError {
     StoreError::new(StoreErrorKind::Unsupported, NAME, OPERATION, detail)
 }
 
 /// Opens a store.
-pub(crate) async fn open(url: &str, options: &MongoOptions) -> Result<MongoStore, StoreError> {
+pub(crate) async fn open(url: &str, options: &MongoOptions) -> Result<Link, StoreError> {
     open_by(client_options(url, options).await?, options).await
 }
 
@@ -41,7 +38,7 @@ pub(crate) async fn open(url: &str, options: &MongoOptions) -> Result<MongoStore
 pub(crate) async fn open_by(
     client_options: ClientOptions,
     options: &MongoOptions,
-) -> Result<MongoStore, StoreError> {
+) -> Result<Link, StoreError> {
     let name = client_options.default_database.clone().unwrap_or_else(|| DATABASE.into());
     let is_direct = client_options.direct_connection == Some(true);
     let app_name = client_options.app_name.clone().unwrap_or_default();
@@ -65,8 +62,7 @@ pub(crate) async fn open_by(
     // Where there is no room for all of them they are made later.
     let _ = tokio::time::timeout(options.connect_timeout, client.warm_connection_pool()).await;
     let database = client.database(&name);
-    let wake = Wake::start(database.clone(), options.poll_interval);
-    let store = MongoStore {
+    let link = Link {
         database,
         reading: readers.database(&name),
         app_name,
@@ -74,10 +70,9 @@ pub(crate) async fn open_by(
         options: options.clone(),
         seen: Default::default(),
         turn: Mutex::new(()),
-        wake,
     };
-    store.see_now(OPERATION).await?;
-    Ok(store)
+    link.see_now(OPERATION).await?;
+    Ok(link)
 }
 
 /// An index over millions of documents takes its time.
@@ -163,41 +158,6 @@ fn check_primary(hello: &Document, is_direct: bool) -> Result<(), StoreError> {
             let detail = "the server is no longer the primary";
             Err(StoreError::new(StoreErrorKind::Unavailable, NAME, OPERATION, detail))
         }
-    }
-}
-
-impl MongoStore {
-    /// Waits for the answer to a command, a little longer than the server may take for it.
-    ///
-    /// # Errors
-    /// `Unavailable` where there is none.
-    pub(crate) async fn answered<T>(
-        &self,
-        operation: &'static str,
-        command: impl IntoFuture<Output = T>,
-    ) -> Result<T, StoreError> {
-        let answer_max = self.options.operation_timeout.saturating_add(OUTWAIT);
-        tokio::time::timeout(answer_max, command.into_future()).await.map_err(|_| {
-            let detail = "the server did not answer in time";
-            StoreError::new(StoreErrorKind::Unavailable, NAME, operation, detail)
-        })
-    }
-
-    /// The milliseconds that the server may take for a command.
-    pub(crate) fn millis_max(&self) -> i64 {
-        // 0 would be no limit.
-        i64::try_from(self.options.operation_timeout.as_millis())
-            .unwrap_or(i64::MAX)
-            .clamp(1, i32::MAX.into())
-    }
-
-    /// Learns how far the server is: what others committed before is seen by what is read from now on.
-    pub(crate) async fn see_now(&self, operation: &'static str) -> Result<(), StoreError> {
-        let mut session = self.session(operation).await?;
-        let ping = self.database.run_command(doc! { "ping": 1 }).session(&mut session);
-        self.answered(operation, ping).await?.map_err(classify(operation))?;
-        self.seen.learn(&session);
-        Ok(())
     }
 }
 

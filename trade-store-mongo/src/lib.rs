@@ -27,6 +27,7 @@ mod classify;
 mod commit;
 mod connect;
 mod documents;
+mod link;
 mod migrate;
 mod options;
 #[cfg(test)]
@@ -35,6 +36,7 @@ mod read;
 #[cfg(test)]
 mod round_trips;
 mod schema;
+mod seen;
 mod store;
 #[cfg(test)]
 mod testing;

@@ -16,7 +16,7 @@ use trade_core::testing::fixtures::{item, shipment_of, start_time, station};
 async fn examined(store: &MongoStore, query: Query) -> (i64, i64) {
     let command = Document::try_from(&*query.command).unwrap();
     let explain = doc! { "explain": command.clone(), "verbosity": "executionStats" };
-    let told = store.database.run_command(explain).await.unwrap();
+    let told = store.link.database.run_command(explain).await.unwrap();
     let mut stages = Vec::new();
     let (mut documents, mut entries) = (0, 0);
     visit(&Bson::Document(told.clone()), &mut |key, value| match (key, value) {
@@ -52,7 +52,7 @@ fn visit(value: &Bson, see: &mut impl FnMut(&str, &Bson)) {
 async fn filled(database: &Database) -> MongoStore {
     let options = MongoOptions::default();
     let client = connect::client_options(&database.url(), &options).await.unwrap();
-    let store = connect::open_by(client, &options).await.unwrap();
+    let store = MongoStore::new(connect::open_by(client, &options).await.unwrap());
     open_stations(&store, 300).await;
     for n in 0..5 {
         store.commit(&decided(&store, &sales(&format!("T{n}"), 1_000, 200)).await).await.unwrap();
@@ -154,7 +154,7 @@ async fn a_read_of_the_log_takes_no_more_documents_than_its_bytes_need() {
     let store = filled(&database).await;
     let sizes = async |bytes_max| {
         let query = log::read_query(0, 256, bytes_max);
-        query.fetch(&store, |document| Ok(document.as_bytes().len())).await.unwrap()
+        query.fetch(&store.link, |document| Ok(document.as_bytes().len())).await.unwrap()
     };
     let all = sizes(usize::MAX).await;
     assert!(all.len() > 3, "{all:?}");

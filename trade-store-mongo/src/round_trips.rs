@@ -27,7 +27,7 @@ async fn watched(database: &Database) -> (MongoStore, Sent) {
             }
         }
     }));
-    (open_by(client_options, &options).await.unwrap(), sent)
+    (MongoStore::new(open_by(client_options, &options).await.unwrap()), sent)
 }
 
 /// What was sent since this was last asked.

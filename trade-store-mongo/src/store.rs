@@ -1,16 +1,15 @@
 //! A network in a MongoDB database: the traits of the core.
 
+use crate::classify::NAME;
+use crate::commit;
 use crate::connect;
+use crate::link::Link;
 use crate::options::MongoOptions;
-use crate::read::seen::Seen;
 use crate::read::{cargo, inventory, ledger, load, log, trades};
 use crate::wake::Wake;
-use crate::{classify, commit};
 use async_trait::async_trait;
-use mongodb::{ClientSession, Database};
 use std::fmt;
 use std::sync::Arc;
-use tokio::sync::Mutex;
 use trade_core::command::RequestId;
 use trade_core::resource::{Cargo, Inventory, LedgerEntry, Sequence, Trade};
 use trade_core::store::{
@@ -22,29 +21,13 @@ use trade_core::values::{ShipmentId, StationId, Timestamp, TransactionId};
 
 /// Keeps a network in a database of a MongoDB replica set or sharded cluster.
 pub struct MongoStore {
-    /// By the connections of those who write, load what commands touch, or look where the log ends.
-    pub(crate) database: Database,
-    /// By those of everybody else: however many read, the others have theirs.
-    pub(crate) reading: Database,
-    /// What this store's connections are known by at the server.
-    pub(crate) app_name: String,
-    /// Whether the servers are `mongos`, each of which knows the transactions that go through it.
-    pub(crate) is_sharded: bool,
-    pub(crate) options: MongoOptions,
-    pub(crate) seen: Seen,
-    /// Held by whoever of this process writes: they would only meet at the head of the log.
-    pub(crate) turn: Mutex<()>,
+    pub(crate) link: Link,
     pub(crate) wake: Wake,
 }
 
-/// Without the driver's options, among which are credentials.
 impl fmt::Debug for MongoStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MongoStore")
-            .field("database", &self.database.name())
-            .field("app_name", &self.app_name)
-            .field("options", &self.options)
-            .finish_non_exhaustive()
+        f.debug_struct("MongoStore").field("link", &self.link).finish_non_exhaustive()
     }
 }
 
@@ -66,16 +49,22 @@ impl MongoStore {
     /// # Errors
     /// As [`Self::connect`]; `Unsupported` as well where there is no network, or an older one, and must not be changed.
     pub async fn connect_with(url: &str, options: &MongoOptions) -> Result<Self, StoreError> {
-        connect::open(url, options).await
+        connect::open(url, options).await.map(Self::new)
+    }
+
+    /// Listens from now on.
+    pub(crate) fn new(link: Link) -> Self {
+        let wake = Wake::start(link.database.clone(), link.options.poll_interval);
+        Self { link, wake }
     }
 
     /// Closes every connection. Operations that run end in order, those that come after are refused as `Unavailable`.
     pub async fn close(&self) {
         self.wake.stop();
         // Whoever writes ends first; a head that is held for longer is let go of by the server.
-        let patience = self.options.lock_timeout;
-        let _turn = tokio::time::timeout(patience, self.turn.lock()).await;
-        for client in [self.reading.client(), self.database.client()] {
+        let patience = self.link.options.lock_timeout;
+        let _turn = tokio::time::timeout(patience, self.link.turn.lock()).await;
+        for client in [self.link.reading.client(), self.link.database.client()] {
             if tokio::time::timeout(patience, client.clone().shutdown()).await.is_err() {
                 client.clone().shutdown().immediate(true).await;
             }
@@ -84,44 +73,37 @@ impl MongoStore {
 
     /// Refuses to write where the store was opened to be read.
     fn refuse_unwritable(&self, operation: &'static str) -> Result<(), StoreError> {
-        if self.options.access.may_write() {
+        if self.link.options.access.may_write() {
             return Ok(());
         }
         let detail = "the store was opened to be read alone";
-        Err(StoreError::new(StoreErrorKind::Unsupported, classify::NAME, operation, detail))
-    }
-
-    /// A session for commands that belong together.
-    pub(crate) async fn session(&self, operation: &'static str) -> Result<ClientSession, StoreError> {
-        // What a read must have seen is said in the command itself.
-        let session = self.database.client().start_session().causal_consistency(false).await;
-        session.map_err(classify::classify(operation))
+        Err(StoreError::new(StoreErrorKind::Unsupported, NAME, operation, detail))
     }
 }
 
 #[async_trait]
 impl TradeRepository for MongoStore {
     async fn trade(&self, id: &TransactionId) -> Result<Option<Arc<Trade>>, StoreError> {
-        trades::one(self, id).await
+        trades::one(&self.link, id).await
     }
 
     async fn trades(&self, query: &TradeQuery) -> Result<Page<Arc<Trade>, Sequence>, StoreError> {
-        trades::list(self, query).await
+        trades::list(&self.link, query).await
     }
 
     async fn expired_trades(&self, now: Timestamp, limit: usize) -> Result<Vec<TransactionId>, StoreError> {
-        trades::expired(self, now, limit).await
+        trades::expired(&self.link, now, limit).await
     }
 }
 
 #[async_trait]
 impl CargoRepository for MongoStore {
     async fn cargo(&self, id: &ShipmentId) -> Result<Option<Arc<Cargo>>, StoreError> {
-        cargo::one(self, id).await
+        cargo::one(&self.link, id).await
     }
 
     async fn cargo_list(&self, query: &CargoQuery) -> Result<Page<Arc<Cargo>, Sequence>, StoreError> {
-        cargo::list(self, query).await
+        cargo::list(&self.link, query).await
     }
 
     async fn cargo_history(
@@ -130,7 +112,7 @@ impl CargoRepository for MongoStore {
         after: Sequence,
         limit: usize,
     ) -> Result<Vec<Sequence>, StoreError> {
-        cargo::history(self, id, after, limit).await
+        cargo::history(&self.link, id, after, limit).await
     }
 }
 
@@ -141,7 +123,7 @@ impl InventoryRepository for MongoStore {
         id: &StationId,
         query: &InventoryQuery,
     ) -> Result<Option<InventoryPage>, StoreError> {
-        inventory::one(self, id, query).await
+        inventory::one(&self.link, id, query).await
     }
 
     async fn inventory_list(
@@ -150,7 +132,7 @@ impl InventoryRepository for MongoStore {
         limit: usize,
         items_max: usize,
     ) -> Result<Page<Inventory, Sequence>, StoreError> {
-        inventory::list(self, before, limit, items_max).await
+        inventory::list(&self.link, before, limit, items_max).await
     }
 
     async fn ledger(
@@ -158,7 +140,7 @@ impl InventoryRepository for MongoStore {
         station: &StationId,
         query: &LedgerQuery,
     ) -> Result<Page<LedgerEntry, LedgerPosition>, StoreError> {
-        ledger::of_station(self, station, query).await
+        ledger::of_station(&self.link, station, query).await
     }
 
     async fn ledger_after(
@@ -166,14 +148,14 @@ impl InventoryRepository for MongoStore {
         after: LedgerPosition,
         limit: usize,
     ) -> Result<Page<LedgerEntry, LedgerPosition>, StoreError> {
-        ledger::after(self, after, limit).await
+        ledger::after(&self.link, after, limit).await
     }
 }
 
 #[async_trait]
 impl EventLog for MongoStore {
     async fn head(&self) -> Result<Head, StoreError> {
-        log::head(self).await
+        log::head(&self.link).await
     }
 
     async fn read(
@@ -182,44 +164,44 @@ impl EventLog for MongoStore {
         records_max: usize,
         bytes_max: usize,
     ) -> Result<Vec<LogRecord>, StoreError> {
-        log::read(self, after, records_max, bytes_max).await
+        log::read(&self.link, after, records_max, bytes_max).await
     }
 
     async fn changed(&self, after: Sequence) -> Result<(), StoreError> {
-        self.wake.changed(self, after).await
+        self.wake.changed(&self.link, after).await
     }
 }
 
 #[async_trait]
 impl Store for MongoStore {
     fn name(&self) -> &'static str {
-        classify::NAME
+        NAME
     }
 
     async fn load(&self, keys: &Keys) -> Result<Loaded, StoreError> {
-        load::load(self, keys).await
+        load::load(&self.link, keys).await
     }
 
     async fn commit(&self, commit: &Commit) -> Result<Head, StoreError> {
         self.refuse_unwritable(commit::OPERATION)?;
-        commit::commit(self, commit).await
+        commit::commit(&self.link, commit).await
     }
 
     async fn hold(&self) -> Result<Box<dyn Held + '_>, StoreError> {
         self.refuse_unwritable(commit::OPERATION)?;
-        Ok(Box::new(commit::hold(self).await?))
+        Ok(Box::new(commit::hold(&self.link).await?))
     }
 
     async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
-        log::clock(self).await.map(Some)
+        log::clock(&self.link).await.map(Some)
     }
 
     async fn receipts(&self, after: Option<RequestId>, limit: usize) -> Result<Vec<Receipt>, StoreError> {
-        log::receipts(self, after, limit).await
+        log::receipts(&self.link, after, limit).await
     }
 
     async fn prune_receipts(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
         self.refuse_unwritable("prune receipts")?;
-        commit::receipts::prune(self, before, limit).await
+        commit::receipts::prune(&self.link, before, limit).await
     }
 }

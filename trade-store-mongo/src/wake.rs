@@ -5,9 +5,9 @@
 //! dropped, or the server's oplog no longer reaches back so far) it starts anew, and those who wait look at the log.
 
 use crate::classify::is_passing;
+use crate::link::Link;
 use crate::read::log;
 use crate::schema::HEAD;
-use crate::store::MongoStore;
 use mongodb::Database;
 use mongodb::bson::{Document, doc};
 use mongodb::change_stream::event::ResumeToken;
@@ -62,11 +62,11 @@ impl Wake {
     }
 
     /// Waits until the log ends behind `after`.
-    pub(crate) async fn changed(&self, store: &MongoStore, after: Sequence) -> Result<(), StoreError> {
+    pub(crate) async fn changed(&self, link: &Link, after: Sequence) -> Result<(), StoreError> {
         let mut heard = self.heard.clone();
         loop {
             let known = *heard.borrow_and_update();
-            if log::head(store).await?.sequence > after {
+            if log::head(link).await?.sequence > after {
                 return Ok(());
             }
             let told = async {

@@ -2,7 +2,7 @@
 //!
 //! The drivers take one host an address, so there is one address for each.
 
-use crate::engine::Engine;
+use crate::errors::Errors;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -12,7 +12,7 @@ use trade_core::store::{StoreError, StoreErrorKind};
 ///
 /// # Errors
 /// `Unsupported` where one of several has no name.
-pub(crate) fn each_address<E: Engine>(url: &str) -> Result<Vec<String>, StoreError> {
+pub(crate) fn each_address<E: Errors>(url: &str) -> Result<Vec<String>, StoreError> {
     let (scheme, rest) = url.split_once("://").unwrap_or((url, ""));
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
@@ -53,7 +53,7 @@ impl<O> Hosts<O> {
     /// # Errors
     /// What a host refuses for good, the others would as well. Else that of a host that has no room, which may be made, or
     /// that of the last.
-    pub(crate) async fn first<'o, E: Engine, C, F>(
+    pub(crate) async fn first<'o, E: Errors, C, F>(
         &'o self,
         open: impl Fn(&'o O) -> F,
     ) -> Result<C, sqlx::Error>

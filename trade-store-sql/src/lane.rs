@@ -5,7 +5,8 @@
 //! was open, and the next operation opens another. So no state outlives its operation, however that ended.
 
 use crate::dialect::Rendered;
-use crate::engine::{Engine, Param, classify};
+use crate::driver::{Driver, Param};
+use crate::errors::classify;
 use crate::places::{Places, Used};
 use sqlx::Connection;
 use std::sync::Arc;
@@ -38,7 +39,7 @@ impl Patience {
 
 /// Up to so many connections of one kind.
 #[derive(Debug)]
-pub(crate) struct Lane<E: Engine> {
+pub(crate) struct Lane<E: Driver> {
     options: E::Options,
     patience: Patience,
     places: Arc<Places<E>>,
@@ -51,7 +52,7 @@ pub(crate) struct Lane<E: Engine> {
     not(any(feature = "postgres", feature = "mysql")),
     expect(dead_code, reason = "files have one rank")
 )]
-pub(crate) enum Rank<E: Engine> {
+pub(crate) enum Rank<E: Driver> {
     /// Those of a file: there are always enough.
     #[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "servers have ranks"))]
     Equal,
@@ -70,14 +71,14 @@ pub(crate) enum Rank<E: Engine> {
 /// So before a reader makes a connection, those of the first lanes that were lost are made again; and where the server
 /// has no room for one of these, readers give up theirs.
 #[derive(Debug)]
-pub(crate) struct Order<E: Engine> {
+pub(crate) struct Order<E: Driver> {
     first: [Arc<Places<E>>; 3],
     later: Arc<Places<E>>,
     /// Held by whoever makes one of the first.
     door: tokio::sync::Mutex<()>,
 }
 
-impl<E: Engine> Order<E> {
+impl<E: Driver> Order<E> {
     #[cfg(any(feature = "postgres", feature = "mysql"))]
     pub(crate) fn new(first: [Arc<Places<E>>; 3], later: Arc<Places<E>>) -> Arc<Self> {
         Arc::new(Self { first, later, door: tokio::sync::Mutex::default() })
@@ -85,7 +86,7 @@ impl<E: Engine> Order<E> {
 }
 
 /// Whose connection is given up for one that cannot be done without.
-enum Room<'o, E: Engine> {
+enum Room<'o, E: Driver> {
     OfReaders(&'o Order<E>),
     /// Of whoever hears of a lack; so many tries are left.
     OfWhoCanDoWithout(u32),
@@ -93,7 +94,7 @@ enum Room<'o, E: Engine> {
 
 /// A connection for one operation.
 #[derive(Debug)]
-pub(crate) struct Lease<'l, E: Engine> {
+pub(crate) struct Lease<'l, E: Driver> {
     lane: &'l Lane<E>,
     // Dropped before its place, so that there are never more connections than places.
     pub(crate) connection: E::Connection,
@@ -103,7 +104,7 @@ pub(crate) struct Lease<'l, E: Engine> {
     pub(crate) operation: &'static str,
 }
 
-impl<E: Engine> Lane<E> {
+impl<E: Driver> Lane<E> {
     pub(crate) fn new(
         options: E::Options,
         patience: Patience,
@@ -282,7 +283,7 @@ impl<E: Engine> Lane<E> {
     }
 }
 
-impl<'l, E: Engine> Lease<'l, E> {
+impl<'l, E: Driver> Lease<'l, E> {
     /// Runs a statement, to the end of its answer.
     pub(crate) async fn fetch(
         &mut self,
@@ -343,7 +344,7 @@ fn is_cut(error: &StoreError) -> bool {
     }
 }
 
-async fn answered<E: Engine, T>(
+async fn answered<E: Driver, T>(
     patience: Patience,
     operation: &'static str,
     answer: impl Future<Output = Result<T, sqlx::Error>>,

@@ -39,7 +39,9 @@
 // once, as a template that `dialect` words for the engine.
 mod commit;
 mod dialect;
+mod driver;
 mod engine;
+mod errors;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod hosts;
 mod lane;
@@ -47,6 +49,7 @@ mod layouts;
 mod migrations;
 #[cfg(feature = "mysql")]
 mod mysql;
+mod parts;
 mod places;
 mod plan;
 #[cfg(feature = "postgres")]

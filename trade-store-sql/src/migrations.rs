@@ -1,16 +1,12 @@
 //! The steps that bring a schema up to date, and what was applied of them.
 
-use crate::engine::Engine;
-use crate::rows;
+use crate::errors::Errors;
+use crate::rows::{self, VERSION};
 use sha2::{Digest, Sha256};
 use trade_core::store::{StoreError, StoreErrorKind};
 
 /// The operation in errors.
 pub(crate) const OPERATION: &str = "migrate";
-
-/// The newest version of the schema, which is also the format that the head of the log names: what an older version of
-/// the program cannot read, or would write otherwise, has another one.
-pub(crate) const VERSION: usize = 2;
 
 /// Every step from nothing on; its place, from 1, is its version. A step that was released never changes.
 #[derive(Debug)]
@@ -21,7 +17,7 @@ impl Migrations {
     ///
     /// # Errors
     /// `NewerVersion` where there are more, `Unsupported` where one is not ours.
-    pub(crate) fn known<E: Engine>(&self, applied: &[(i64, Vec<u8>)]) -> Result<usize, StoreError> {
+    pub(crate) fn known<E: Errors>(&self, applied: &[(i64, Vec<u8>)]) -> Result<usize, StoreError> {
         let refused = |detail| Err(StoreError::new(StoreErrorKind::Unsupported, E::NAME, OPERATION, detail));
         for (index, (version, checksum)) in applied.iter().enumerate() {
             match self.0.get(index) {
@@ -39,7 +35,7 @@ impl Migrations {
     ///
     /// # Errors
     /// `Unsupported` where it does.
-    pub(crate) fn refuse_older<E: Engine>(&self, known: usize) -> Result<(), StoreError> {
+    pub(crate) fn refuse_older<E: Errors>(&self, known: usize) -> Result<(), StoreError> {
         let detail = match known {
             0 => "it holds no trade network".to_owned(),
             known if known < VERSION => {

@@ -1,6 +1,6 @@
 //! Places for the connections of a lane, and the connections that nobody uses now.
 
-use crate::engine::Engine;
+use crate::driver::Driver;
 use sqlx::Connection;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ const CLOSE_MAX: Duration = Duration::from_secs(1);
 
 /// So many places. Whoever has one uses a connection that nobody uses now, or makes one.
 #[derive(Debug)]
-pub(crate) struct Places<E: Engine> {
+pub(crate) struct Places<E: Driver> {
     most: usize,
     free: Semaphore,
     state: Mutex<State<E>>,
@@ -23,7 +23,7 @@ pub(crate) struct Places<E: Engine> {
 }
 
 #[derive(Debug)]
-struct State<E: Engine> {
+struct State<E: Driver> {
     /// Connections that nobody uses, and since when. The one that was used last is the last.
     idle: Vec<(E::Connection, Instant)>,
     /// How many are used.
@@ -38,12 +38,12 @@ struct State<E: Engine> {
 
 /// A place, and the use of a connection at it. Dropped, both end.
 #[derive(Debug)]
-pub(crate) struct Used<'p, E: Engine> {
+pub(crate) struct Used<'p, E: Driver> {
     places: &'p Places<E>,
     _place: SemaphorePermit<'p>,
 }
 
-impl<E: Engine> Drop for Used<'_, E> {
+impl<E: Driver> Drop for Used<'_, E> {
     fn drop(&mut self) {
         let mut state = self.places.state();
         state.used -= 1;
@@ -54,7 +54,7 @@ impl<E: Engine> Drop for Used<'_, E> {
     }
 }
 
-impl<E: Engine> Places<E> {
+impl<E: Driver> Places<E> {
     pub(crate) fn new(most: usize) -> Arc<Self> {
         let state =
             State { idle: Vec::new(), used: 0, width: most, changed_at: Instant::now(), wanted: Vec::new() };
@@ -207,7 +207,7 @@ impl<E: Engine> Places<E> {
     }
 }
 
-async fn close<E: Engine>(connection: E::Connection) {
+async fn close<E: Driver>(connection: E::Connection) {
     // It holds nothing that could be lost.
     let _ = timeout(CLOSE_MAX, connection.close()).await;
 }

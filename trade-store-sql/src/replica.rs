@@ -4,7 +4,7 @@
 //! How far a replica is behind is told by what the primary's log had so long ago. No clock is compared for that: the time
 //! that steps carry may be ahead of every clock.
 
-use crate::engine::Engine;
+use crate::driver::Driver;
 use crate::lane::Lane;
 use crate::read::log;
 use std::collections::VecDeque;
@@ -24,19 +24,19 @@ const ANSWER_MAX: Duration = Duration::from_secs(2);
 
 /// Where lists are read, while it serves.
 #[derive(Debug)]
-pub(crate) struct Replica<E: Engine> {
+pub(crate) struct Replica<E: Driver> {
     pub(crate) lane: Lane<E>,
     serves: watch::Receiver<bool>,
     task: JoinHandle<()>,
 }
 
-impl<E: Engine> Drop for Replica<E> {
+impl<E: Driver> Drop for Replica<E> {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-impl<E: Engine> Replica<E> {
+impl<E: Driver> Replica<E> {
     /// Looks at the replica for the first time, and from then on. Lists have connections of their own, so that those who
     /// look never wait for them.
     pub(crate) async fn start(
@@ -86,7 +86,7 @@ impl<E: Engine> Replica<E> {
 }
 
 /// Who looks.
-struct Watcher<E: Engine> {
+struct Watcher<E: Driver> {
     primary: Arc<Lane<E>>,
     replica: Lane<E>,
     demand: Demand,
@@ -98,7 +98,7 @@ enum Unfit {
     Behind { head: Sequence, least: Sequence },
 }
 
-impl<E: Engine> Watcher<E> {
+impl<E: Driver> Watcher<E> {
     async fn look(&mut self) -> Result<(), Unfit> {
         // While the primary cannot be asked, nothing new is demanded.
         if let Ok(head) = head(&self.primary).await {
@@ -110,7 +110,7 @@ impl<E: Engine> Watcher<E> {
     }
 }
 
-async fn head<E: Engine>(lane: &Lane<E>) -> Result<Head, StoreError> {
+async fn head<E: Driver>(lane: &Lane<E>) -> Result<Head, StoreError> {
     timeout(ANSWER_MAX, log::head(lane, OPERATION)).await.unwrap_or_else(|_| {
         let detail = "the server did not answer in time";
         Err(StoreError::new(StoreErrorKind::Unavailable, E::NAME, OPERATION, detail))

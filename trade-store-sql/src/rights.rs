@@ -3,7 +3,7 @@
 
 use crate::commit::{RowSet, Written};
 use crate::dialect::Rendered;
-use crate::engine::Engine;
+use crate::driver::Driver;
 use crate::lane::Lease;
 use std::collections::BTreeMap;
 use trade_core::store::{Access, StoreError, StoreErrorKind};
@@ -28,7 +28,7 @@ impl Uses {
 ///
 /// # Errors
 /// That of the server, with the table's name.
-pub(crate) async fn prove<E: Engine>(lease: &mut Lease<'_, E>, access: Access) -> Result<(), StoreError> {
+pub(crate) async fn prove<E: Driver>(lease: &mut Lease<'_, E>, access: Access) -> Result<(), StoreError> {
     for (table, uses) in uses(access.may_write()) {
         let text = uses.statements.join("; ").into();
         if let Err(mut error) = lease.execute(&Rendered { text, order: Vec::new() }, &[]).await {

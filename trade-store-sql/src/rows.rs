@@ -2,10 +2,9 @@
 //!
 //! What a row holds was checked before it was written; a value outside its range is damage, and told as such.
 
-use crate::commit::Defect;
-use crate::engine::Engine;
+use crate::driver::Columns;
+use crate::errors::Errors;
 use crate::layouts::at;
-use crate::migrations::VERSION;
 use serde::Deserialize;
 use std::fmt::Display;
 use trade_core::command::{Fingerprint, RequestId};
@@ -33,31 +32,14 @@ impl Unreadable {
 
 pub(crate) type Decoded<T> = Result<T, Unreadable>;
 
+/// The newest version of the schema, which is also the format that the head of the log names: what an older version of
+/// the program cannot read, or would write otherwise, has another one.
+pub(crate) const VERSION: usize = 2;
+
 /// The place that stands for `transit` in a ledger row.
 pub(crate) const TRANSIT: i64 = 0;
 /// The place that stands for `world`.
 pub(crate) const WORLD: i64 = -1;
-
-/// The columns of a row, by their places: see [`crate::layouts`].
-pub trait Columns {
-    /// A number.
-    ///
-    /// # Errors
-    /// The driver's, if there is none in this place.
-    fn number(&self, at: usize) -> Result<Option<i64>, sqlx::Error>;
-
-    /// A text.
-    ///
-    /// # Errors
-    /// As [`Self::number`].
-    fn text(&self, at: usize) -> Result<Option<&str>, sqlx::Error>;
-
-    /// Bytes.
-    ///
-    /// # Errors
-    /// As [`Self::number`].
-    fn bytes(&self, at: usize) -> Result<Option<&[u8]>, sqlx::Error>;
-}
 
 fn unreadable(at: usize) -> impl Fn(sqlx::Error) -> Unreadable {
     move |error| Unreadable::damaged(format!("column {at} cannot be read: {error}"))
@@ -150,17 +132,7 @@ fn word<T>(field: &'static str, code: i64, from_code: impl Fn(u8) -> Option<T>) 
     known.ok_or_else(|| Unreadable::damaged(format!("{field} has no value {code}")))
 }
 
-/// Lines as a row keeps them.
-pub(crate) fn lines_text(lines: &Lines) -> Result<String, Defect> {
-    serde_json::to_string(lines).map_err(|error| Defect(format!("lines cannot be written: {error}")))
-}
-
-/// Metadata as a row keeps it, or that which was asked for, which may be none.
-pub(crate) fn metadata_text<T: serde::Serialize>(metadata: Option<&T>) -> Result<Option<String>, Defect> {
-    let text = metadata.map(serde_json::to_string).transpose();
-    text.map_err(|error| Defect(format!("metadata cannot be written: {error}")))
-}
-
+/// Metadata, or that which was asked for, which may be none.
 fn metadata<T: serde::de::DeserializeOwned>(row: &impl Columns, at: usize) -> Decoded<Option<T>> {
     maybe_string(row, at)?.map(serde_json::from_str).transpose().map_err(damaged("metadata"))
 }
@@ -314,7 +286,7 @@ pub(crate) fn receipt(row: &impl Columns) -> Decoded<Receipt> {
 }
 
 /// Turns a row that cannot be read into the store's error.
-pub(crate) fn failed<E: Engine>(operation: &'static str) -> impl Fn(Unreadable) -> StoreError + Copy {
+pub(crate) fn failed<E: Errors>(operation: &'static str) -> impl Fn(Unreadable) -> StoreError + Copy {
     move |unreadable| match unreadable {
         Unreadable::Damaged(detail) => StoreError::new(StoreErrorKind::Corrupt, E::NAME, operation, detail),
         Unreadable::Newer(version) => newer::<E>(operation, version),
@@ -322,7 +294,7 @@ pub(crate) fn failed<E: Engine>(operation: &'static str) -> impl Fn(Unreadable) 
 }
 
 /// The error of a schema that is newer than this program.
-pub(crate) fn newer<E: Engine>(operation: &'static str, version: i64) -> StoreError {
+pub(crate) fn newer<E: Errors>(operation: &'static str, version: i64) -> StoreError {
     let detail = format!(
         "the schema was brought up to date by a newer version: it has version {version}, and {VERSION} is the newest \
          one known"

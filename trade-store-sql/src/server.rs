@@ -1,17 +1,18 @@
 //! What the stores of a server share: how they connect, how long they wait, how they learn what others wrote.
 
-use crate::engine::Engine;
+use crate::driver::Driver;
+use crate::errors::Errors;
 use crate::lane::{Lane, Lease, Order, Patience, Rank};
+use crate::parts::Lanes;
 use crate::places::Places;
 use crate::replica::Replica;
 use crate::rights;
-use crate::store::Lanes;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use trade_core::store::{Access, StoreError, StoreErrorKind};
 #[cfg(feature = "mysql")]
-use {crate::read::log, crate::store::SqlStore, trade_core::resource::Sequence};
+use {crate::read::log, trade_core::resource::Sequence};
 
 /// How a store of a server connects, and how long it waits.
 #[derive(Clone)]
@@ -94,7 +95,7 @@ const CUT_SHORT: &str = "a character in it ends the address early: a password (o
 ///
 /// # Errors
 /// `Unsupported`, with the parameter's name.
-pub(crate) fn refuse_misread<E: Engine>(url: &str, known: &[&str]) -> Result<(), StoreError> {
+pub(crate) fn refuse_misread<E: Errors>(url: &str, known: &[&str]) -> Result<(), StoreError> {
     let refused = |detail| Err(StoreError::new(StoreErrorKind::Unsupported, E::NAME, "connect", detail));
     let address = url.split_once("://").map_or(url, |(_, address)| address);
     let (server, query) = address.split_once('?').unwrap_or((address, ""));
@@ -130,7 +131,7 @@ pub(crate) fn judge_replica(tried: Result<(), StoreError>) -> Result<(), StoreEr
 ///
 /// # Errors
 /// As [`rights::prove`].
-async fn prove_readable<E: Engine>(replica: &Lane<E>) -> Result<(), StoreError> {
+async fn prove_readable<E: Driver>(replica: &Lane<E>) -> Result<(), StoreError> {
     let mut lease = replica.lease("connect to the replica").await?;
     rights::prove(&mut lease, Access::ReadOnly).await?;
     lease.give_back();
@@ -154,7 +155,7 @@ const OUTWAIT: Duration = Duration::from_secs(2);
 
 impl ServerOptions {
     /// The connections of a store to its server. The one that writes may be opened in another way.
-    pub(crate) fn lanes<E: Engine>(&self, primary: &E::Options, to_write: E::Options) -> Lanes<E> {
+    pub(crate) fn lanes<E: Driver>(&self, primary: &E::Options, to_write: E::Options) -> Lanes<E> {
         let patience = self.patience();
         let readers_max = self.readers_max.max(1);
         let [writer, loader, watcher] = std::array::from_fn(|_| Places::new(1));
@@ -174,7 +175,7 @@ impl ServerOptions {
     ///
     /// # Errors
     /// As [`judge_replica`].
-    pub(crate) async fn replica<E: Engine>(
+    pub(crate) async fn replica<E: Driver>(
         &self,
         address: E::Options,
         watcher: Arc<Lane<E>>,
@@ -198,7 +199,7 @@ impl ServerOptions {
 ///
 /// # Errors
 /// Those of a connection. Where the server has no room for all of them, how many those are.
-pub(crate) async fn open_first<E: Engine>(lanes: &Lanes<E>) -> Result<(), StoreError> {
+pub(crate) async fn open_first<E: Driver>(lanes: &Lanes<E>) -> Result<(), StoreError> {
     // The writer's is there.
     for lane in [&lanes.loader, &lanes.watcher, &lanes.readers] {
         next_lease(lane, "connect").await?.give_back();
@@ -210,7 +211,7 @@ pub(crate) async fn open_first<E: Engine>(lanes: &Lanes<E>) -> Result<(), StoreE
 ///
 /// # Errors
 /// Those of a connection. Where it is one too many, how many a store needs.
-pub(crate) async fn next_lease<'l, E: Engine>(
+pub(crate) async fn next_lease<'l, E: Driver>(
     lane: &'l Lane<E>,
     operation: &'static str,
 ) -> Result<Lease<'l, E>, StoreError> {
@@ -229,12 +230,12 @@ pub(crate) async fn next_lease<'l, E: Engine>(
 
 /// Looks at the end of the log, again and again, until it lies behind `after`.
 #[cfg(feature = "mysql")]
-pub(crate) async fn poll<E: Engine>(
-    store: &SqlStore<E>,
+pub(crate) async fn poll<D: Driver>(
+    watcher: &Lane<D>,
     after: Sequence,
     interval: Duration,
 ) -> Result<(), StoreError> {
-    while log::head(&store.lanes.watcher, "watch the log").await?.sequence <= after {
+    while log::head(watcher, "watch the log").await?.sequence <= after {
         tokio::time::sleep(interval).await;
     }
     Ok(())

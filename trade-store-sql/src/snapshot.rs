@@ -1,17 +1,17 @@
 //! Several reads of one moment.
 
 use crate::dialect::Rendered;
-use crate::engine::{Engine, Param};
+use crate::driver::{Driver, Param};
 use crate::lane::{Lane, Lease};
 use trade_core::store::StoreError;
 
 /// A read transaction on one reader. Dropped before [`Snapshot::end`], it closes its connection, and so ends as well.
 #[derive(Debug)]
-pub(crate) struct Snapshot<'l, E: Engine> {
+pub(crate) struct Snapshot<'l, E: Driver> {
     lease: Lease<'l, E>,
 }
 
-impl<'l, E: Engine> Snapshot<'l, E> {
+impl<'l, E: Driver> Snapshot<'l, E> {
     pub(crate) async fn begin(readers: &'l Lane<E>, operation: &'static str) -> Result<Self, StoreError> {
         let mut lease = readers.lease(operation).await?;
         let begin = Rendered::new(E::DIALECT, E::DIALECT.begin_snapshot());

@@ -2,9 +2,8 @@
 
 use crate::commit::{self, keys::StationKeys};
 use crate::engine::Engine;
-use crate::lane::Lane;
+use crate::parts::{Lanes, Parts};
 use crate::read::{cargo, inventory, ledger, load, log, receipts, trades};
-use crate::replica::Replica;
 use async_trait::async_trait;
 use std::sync::Arc;
 use trade_core::command::RequestId;
@@ -19,44 +18,13 @@ use trade_core::values::{ShipmentId, StationId, Timestamp, TransactionId};
 /// Keeps a network in a database; which kind of database is its engine.
 #[derive(Debug)]
 pub struct SqlStore<E: Engine> {
-    pub(crate) lanes: Lanes<E>,
-    pub(crate) stations: StationKeys,
-    pub(crate) state: E::State,
+    pub(crate) parts: Parts<E, E::State>,
     access: Access,
-}
-
-/// Connections, by what they are for.
-#[derive(Debug)]
-pub(crate) struct Lanes<E: Engine> {
-    pub(crate) writer: Lane<E>,
-    /// Loads what commands can touch: it waits for nobody who merely reads.
-    pub(crate) loader: Lane<E>,
-    /// Looks where the log ends.
-    pub(crate) watcher: Arc<Lane<E>>,
-    /// Single reads, lists, and the log.
-    pub(crate) readers: Lane<E>,
-    /// Lists, where these are read at a replica.
-    pub(crate) replica: Option<Replica<E>>,
-}
-
-impl<E: Engine> Lanes<E> {
-    /// Reads a list: at the replica where there is one that serves, else where single reads are.
-    async fn list<'l, T, P, F>(&'l self, read: impl Fn(&'l Lane<E>) -> F) -> Result<Page<T, P>, StoreError>
-    where
-        F: Future<Output = Result<Page<T, P>, StoreError>>,
-    {
-        if let Some(replica) = &self.replica
-            && let Some(page) = replica.list(&read).await
-        {
-            return Ok(page);
-        }
-        read(&self.readers).await
-    }
 }
 
 impl<E: Engine> SqlStore<E> {
     pub(crate) fn new(lanes: Lanes<E>, state: E::State, access: Access) -> Self {
-        Self { lanes, stations: StationKeys::default(), state, access }
+        Self { parts: Parts { lanes, stations: StationKeys::default(), state }, access }
     }
 
     /// Refuses to write where the store was opened to be read.
@@ -70,7 +38,7 @@ impl<E: Engine> SqlStore<E> {
 
     /// Closes every connection. Operations that run end in order, those that come after are refused as `Unavailable`.
     pub async fn close(&self) {
-        let Lanes { writer, loader, watcher, readers, replica } = &self.lanes;
+        let Lanes { writer, loader, watcher, readers, replica } = &self.parts.lanes;
         if let Some(replica) = replica {
             replica.close().await;
         }
@@ -78,33 +46,33 @@ impl<E: Engine> SqlStore<E> {
             lane.close().await;
         }
         writer.close().await;
-        E::stop(&self.state).await;
+        E::stop(&self.parts.state).await;
     }
 }
 
 #[async_trait]
 impl<E: Engine> TradeRepository for SqlStore<E> {
     async fn trade(&self, id: &TransactionId) -> Result<Option<Arc<Trade>>, StoreError> {
-        trades::one(&self.lanes.readers, id).await
+        trades::one(&self.parts.lanes.readers, id).await
     }
 
     async fn trades(&self, query: &TradeQuery) -> Result<Page<Arc<Trade>, Sequence>, StoreError> {
-        self.lanes.list(|lane| trades::list(lane, query)).await
+        self.parts.lanes.list(|lane| trades::list(lane, query)).await
     }
 
     async fn expired_trades(&self, now: Timestamp, limit: usize) -> Result<Vec<TransactionId>, StoreError> {
-        trades::expired(&self.lanes.readers, now, limit).await
+        trades::expired(&self.parts.lanes.readers, now, limit).await
     }
 }
 
 #[async_trait]
 impl<E: Engine> CargoRepository for SqlStore<E> {
     async fn cargo(&self, id: &ShipmentId) -> Result<Option<Arc<Cargo>>, StoreError> {
-        cargo::one(&self.lanes.readers, id).await
+        cargo::one(&self.parts.lanes.readers, id).await
     }
 
     async fn cargo_list(&self, query: &CargoQuery) -> Result<Page<Arc<Cargo>, Sequence>, StoreError> {
-        self.lanes.list(|lane| cargo::list(lane, query)).await
+        self.parts.lanes.list(|lane| cargo::list(lane, query)).await
     }
 
     async fn cargo_history(
@@ -113,7 +81,7 @@ impl<E: Engine> CargoRepository for SqlStore<E> {
         after: Sequence,
         limit: usize,
     ) -> Result<Vec<Sequence>, StoreError> {
-        cargo::history(&self.lanes.readers, id, after, limit).await
+        cargo::history(&self.parts.lanes.readers, id, after, limit).await
     }
 }
 
@@ -124,7 +92,7 @@ impl<E: Engine> InventoryRepository for SqlStore<E> {
         id: &StationId,
         query: &InventoryQuery,
     ) -> Result<Option<InventoryPage>, StoreError> {
-        inventory::one(&self.lanes.readers, id, query).await
+        inventory::one(&self.parts.lanes.readers, id, query).await
     }
 
     async fn inventory_list(
@@ -133,7 +101,7 @@ impl<E: Engine> InventoryRepository for SqlStore<E> {
         limit: usize,
         items_max: usize,
     ) -> Result<Page<Inventory, Sequence>, StoreError> {
-        self.lanes.list(|lane| inventory::list(lane, before, limit, items_max)).await
+        self.parts.lanes.list(|lane| inventory::list(lane, before, limit, items_max)).await
     }
 
     async fn ledger(
@@ -141,7 +109,7 @@ impl<E: Engine> InventoryRepository for SqlStore<E> {
         station: &StationId,
         query: &LedgerQuery,
     ) -> Result<Page<LedgerEntry, LedgerPosition>, StoreError> {
-        self.lanes.list(|lane| ledger::of_station(lane, station, query)).await
+        self.parts.lanes.list(|lane| ledger::of_station(lane, station, query)).await
     }
 
     async fn ledger_after(
@@ -149,7 +117,7 @@ impl<E: Engine> InventoryRepository for SqlStore<E> {
         after: LedgerPosition,
         limit: usize,
     ) -> Result<Page<LedgerEntry, LedgerPosition>, StoreError> {
-        ledger::after(&self.lanes.readers, after, limit).await
+        ledger::after(&self.parts.lanes.readers, after, limit).await
     }
 }
 
@@ -157,10 +125,10 @@ impl<E: Engine> InventoryRepository for SqlStore<E> {
 impl<E: Engine> EventLog for SqlStore<E> {
     async fn head(&self) -> Result<Head, StoreError> {
         const OPERATION: &str = "head";
-        let head = log::head(&self.lanes.watcher, OPERATION).await;
-        E::check(&self.state).await?;
+        let head = log::head(&self.parts.lanes.watcher, OPERATION).await;
+        E::check(&self.parts.state).await?;
         // Whoever asks whether the store is there means its readers as well.
-        self.lanes.readers.prove(OPERATION).await?;
+        self.parts.lanes.readers.prove(OPERATION).await?;
         head
     }
 
@@ -170,11 +138,11 @@ impl<E: Engine> EventLog for SqlStore<E> {
         records_max: usize,
         bytes_max: usize,
     ) -> Result<Vec<LogRecord>, StoreError> {
-        log::read(&self.lanes.readers, after, records_max, bytes_max).await
+        log::read(&self.parts.lanes.readers, after, records_max, bytes_max).await
     }
 
     async fn changed(&self, after: Sequence) -> Result<(), StoreError> {
-        E::changed(self, after).await
+        E::changed(&self.parts, after).await
     }
 }
 
@@ -185,36 +153,36 @@ impl<E: Engine> Store for SqlStore<E> {
     }
 
     async fn load(&self, keys: &Keys) -> Result<Loaded, StoreError> {
-        let loaded = load::load(&self.lanes.loader, &self.stations, keys).await;
+        let loaded = load::load(&self.parts.lanes.loader, &self.parts.stations, keys).await;
         // A receipt that nobody finds again settles nothing.
-        E::check(&self.state).await?;
+        E::check(&self.parts.state).await?;
         loaded
     }
 
     async fn commit(&self, commit: &Commit) -> Result<Head, StoreError> {
         self.refuse_unwritable(commit::OPERATION)?;
-        E::commit(self, commit).await
+        E::commit(&self.parts, commit).await
     }
 
     async fn hold(&self) -> Result<Box<dyn Held + '_>, StoreError> {
         self.refuse_unwritable(commit::OPERATION)?;
-        E::hold(self).await
+        E::hold(&self.parts).await
     }
 
     async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
         match E::CLOCK {
-            Some(sql) => log::clock(&self.lanes.watcher, sql).await.map(Some),
+            Some(sql) => log::clock(&self.parts.lanes.watcher, sql).await.map(Some),
             None => Ok(None),
         }
     }
 
     async fn receipts(&self, after: Option<RequestId>, limit: usize) -> Result<Vec<Receipt>, StoreError> {
-        receipts::list(&self.lanes.readers, after, limit).await
+        receipts::list(&self.parts.lanes.readers, after, limit).await
     }
 
     async fn prune_receipts(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
         self.refuse_unwritable("prune receipts")?;
-        E::check(&self.state).await?;
-        log::prune_receipts(&self.lanes.writer, before, limit).await
+        E::check(&self.parts.state).await?;
+        log::prune_receipts(&self.parts.lanes.writer, before, limit).await
     }
 }

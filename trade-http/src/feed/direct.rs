@@ -4,7 +4,8 @@
 //! ([`super::live`]) has the socket, and this one only waits for its client to leave, or to fall behind again. A
 //! socket without room holds the rest of one frame, and nothing else.
 
-use super::live::{Joining, Released};
+use super::live::Joining;
+use super::member::Released;
 use super::wire::{self, BYE, END, FRAMES_MAX, Frame, HEARTBEAT, Sent};
 use super::{Feed, rest_after};
 use bytes::{Buf, Bytes};

@@ -1,11 +1,9 @@
 //! The streams of a writer, by what they are narrowed to.
 
-use super::live::Released;
-use super::wire::{self, Frame, Sent};
+use super::member::{Member, Released};
+use super::wire::Frame;
 use std::collections::HashMap;
 use std::sync::Arc;
-use tokio::net::TcpStream;
-use tokio::sync::oneshot;
 use trade_core::bus::SharedEvent;
 use trade_core::event::EventFilter;
 use trade_core::resource::Sequence;
@@ -13,56 +11,6 @@ use trade_core::values::StationId;
 
 /// Groups without a member that are not worth removing.
 const EMPTY_MAX: usize = 64;
-
-/// A stream at its writer.
-#[derive(Debug)]
-pub(super) struct Member {
-    pub(super) socket: Arc<TcpStream>,
-    pub(super) released: oneshot::Sender<Released>,
-    /// The position it came with, which may be ahead of its writer's.
-    pub(super) from: Sequence,
-    /// The tick of its last write.
-    pub(super) spoke: u64,
-}
-
-impl Member {
-    /// Writes what is new to it.
-    ///
-    /// # Errors
-    /// Why it can be a member no longer.
-    pub(super) fn write(&mut self, frames: &[Frame], tick: u64) -> Result<(), Released> {
-        let new = &frames[frames.partition_point(|frame| frame.sequence <= self.from)..];
-        if new.is_empty() {
-            return Ok(());
-        }
-        self.send(new, tick)
-    }
-
-    /// Writes a comment, if it was silent for long. `position` is what every member has seen.
-    fn show_life(&mut self, position: Sequence, silent_since: u64, tick: u64) -> Result<(), Released> {
-        if self.spoke > silent_since {
-            return Ok(());
-        }
-        let comment = Frame::comment(position.max(self.from));
-        self.send(std::slice::from_ref(&comment), tick)
-    }
-
-    fn send(&mut self, frames: &[Frame], tick: u64) -> Result<(), Released> {
-        match wire::send(&self.socket, frames) {
-            Ok(Sent::All) => {
-                self.spoke = tick;
-                Ok(())
-            }
-            Ok(Sent::Until { position, rest }) => Err(Released::Behind { position, rest }),
-            Err(error) => Err(Released::Failed(error)),
-        }
-    }
-
-    pub(super) fn release(self, why: Released) {
-        // Where nobody waits any more, the client has left.
-        let _ = self.released.send(why);
-    }
-}
 
 /// The streams that share a filter.
 #[derive(Debug)]

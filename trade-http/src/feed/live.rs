@@ -8,13 +8,12 @@
 //! A writer has a thread of its own. As a task it would either keep a worker of the runtime from everyone else for as
 //! long as an event has readers, or yield every few writes, and then change threads at most of them.
 
-use super::RETRY_DELAY;
-use super::groups::{Groups, Member};
+use super::groups::Groups;
+use super::member::{Member, Released};
 use super::wire::{FRAMES_MAX, Frame};
 use crate::options::{HttpOptions, Shutdown};
 use bytes::Bytes;
 use std::collections::VecDeque;
-use std::io;
 use std::num::NonZero;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,6 +27,8 @@ use trade_core::bus::{EventBus, SharedEvent, Subscription};
 use trade_core::event::EventFilter;
 use trade_core::resource::Sequence;
 
+/// How long a stream waits after its log could not be read.
+pub(super) const RETRY_DELAY: Duration = Duration::from_millis(250);
 /// Writers at most. There is one for two processors: commits and readers on this machine need the other.
 const WRITERS_MAX: usize = 8;
 /// Events that are kept for those who join a moment later.
@@ -46,17 +47,6 @@ pub(super) struct Joining {
     pub(super) position: Sequence,
     /// Told when the stream has to go on by itself. Closed once nobody waits for it.
     pub(super) released: oneshot::Sender<Released>,
-}
-
-/// Why a stream goes on by itself.
-#[derive(Debug)]
-pub(super) enum Released {
-    /// Its socket has no room, or it was too late: it goes on with the rest of a frame, then after a position.
-    Behind { position: Sequence, rest: Bytes },
-    /// The application ends.
-    Over,
-    /// Its socket failed.
-    Failed(io::Error),
 }
 
 #[derive(Debug)]

@@ -10,6 +10,7 @@
 mod direct;
 mod groups;
 mod live;
+mod member;
 mod wire;
 
 pub(crate) use live::Live;
@@ -19,6 +20,7 @@ use crate::metrics::OpenStream;
 use axum::body::Body;
 use bytes::Bytes;
 use futures::stream;
+use live::RETRY_DELAY;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -27,9 +29,6 @@ use tokio::time::sleep;
 use trade_core::bus::Subscription;
 use trade_core::store::StoreError;
 use wire::{BYE, HEARTBEAT};
-
-/// How long a stream waits after its log could not be read.
-const RETRY_DELAY: Duration = Duration::from_millis(250);
 
 /// What a stream is made of.
 #[derive(Debug)]

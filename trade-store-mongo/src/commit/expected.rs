@@ -3,8 +3,7 @@
 //! What a commit writes proves itself: a document that should be absent is inserted, and its key must be free; one that is
 //! there is changed by a statement that names its version.
 
-use super::OPERATION;
-use super::turn::Turn;
+use super::turn::{OPERATION, Turn};
 use crate::classify::{NAME, undone};
 use crate::documents::{Decoded, Fields, Unreadable, failed};
 use crate::schema::{CARGO, STATIONS, TRADES};
@@ -36,15 +35,15 @@ async fn compare<K: AsRef<str>, T>(
     }
     let mut ids = RawArrayBuf::new();
     read.iter().for_each(|write| ids.push(write.key.as_ref()));
-    let store = turn.store;
+    let link = turn.link;
     let command = rawdoc! {
         "find": collection,
         "filter": { "_id": { "$in": ids } },
         "projection": { "version": 1 },
         "batchSize": i32::MAX,
-        "maxTimeMS": store.millis_max(),
+        "maxTimeMS": link.millis_max(),
     };
-    let fetched = store.answered(OPERATION, fetch(turn, command)).await?.map_err(undone(OPERATION))?;
+    let fetched = link.answered(OPERATION, fetch(turn, command)).await?.map_err(undone(OPERATION))?;
     let found = fetched.into_iter().collect::<Decoded<HashMap<_, _>>>().map_err(failed(OPERATION))?;
     for write in read {
         let id = write.key.as_ref();
@@ -61,7 +60,7 @@ async fn fetch(
     turn: &mut Turn<'_>,
     command: RawDocumentBuf,
 ) -> Result<Vec<Decoded<(String, Version)>>, Error> {
-    let cursor = turn.store.database.run_raw_cursor_command(command).session(&mut turn.session);
+    let cursor = turn.link.database.run_raw_cursor_command(command).session(&mut turn.session);
     let mut cursor = cursor.await?;
     let mut rows = Vec::new();
     while cursor.advance(&mut turn.session).await? {

@@ -24,12 +24,12 @@ mod statements;
 mod turn;
 mod writes;
 
-pub(crate) use turn::hold;
+pub(crate) use turn::{OPERATION, hold};
 
 use crate::classify::{NAME, nothing_landed, undone};
 use crate::documents::{date, head, stored};
+use crate::link::Link;
 use crate::schema::HEAD;
-use crate::store::MongoStore;
 use async_trait::async_trait;
 use mongodb::bson::rawdoc;
 use statements::{Sort, Statements};
@@ -38,16 +38,14 @@ use tokio::time::{Instant, sleep};
 use trade_core::store::{Commit, Head, Held, StoreError, StoreErrorKind};
 use turn::Turn;
 
-pub(crate) const OPERATION: &str = "commit";
-
 /// How often the end of a transaction is asked for, where nobody knows what became of it.
 const ENDS_MAX: u32 = 3;
 const END_PAUSE: Duration = Duration::from_millis(50);
 
 /// Writes a commit.
-pub(crate) async fn commit(store: &MongoStore, commit: &Commit) -> Result<Head, StoreError> {
+pub(crate) async fn commit(link: &Link, commit: &Commit) -> Result<Head, StoreError> {
     // Most often the head is where the commit was loaded, and so may move at once.
-    finish(turn::take(store, Some(commit)).await?, commit).await
+    finish(turn::take(link, Some(commit)).await?, commit).await
 }
 
 #[async_trait]
@@ -71,7 +69,7 @@ async fn finish(mut turn: Turn<'_>, commit: &Commit) -> Result<Head, StoreError>
         }
     };
     end(&mut turn).await?;
-    turn.store.seen.learn(&turn.session);
+    turn.link.seen.learn(&turn.session);
     Ok(head)
 }
 
@@ -102,10 +100,10 @@ async fn write(turn: &mut Turn<'_>, commit: &Commit) -> Result<Head, StoreError>
 /// Ends the transaction.
 async fn end(turn: &mut Turn<'_>) -> Result<(), StoreError> {
     let unknown = |detail: &str| StoreError::new(StoreErrorKind::OutcomeUnknown, NAME, OPERATION, detail);
-    let deadline = Instant::now() + turn.store.options.operation_timeout;
+    let deadline = Instant::now() + turn.link.options.operation_timeout;
     let mut ends_left = ENDS_MAX;
     loop {
-        let answer = turn.store.answered(OPERATION, turn.session.commit_transaction()).await;
+        let answer = turn.link.answered(OPERATION, turn.session.commit_transaction()).await;
         let error = match answer {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) if nothing_landed(&error) => return Err(undone(OPERATION)(error)),

@@ -10,7 +10,7 @@
 //! <https://www.mongodb.com/docs/manual/reference/operator/aggregation/currentOp/>,
 //! <https://www.mongodb.com/docs/manual/reference/command/killSessions/>.
 
-use crate::store::MongoStore;
+use crate::link::Link;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::error::Error;
 use std::time::Duration;
@@ -35,20 +35,20 @@ impl Watch {
     }
 
     /// Ends what is in the way, if it is time to look.
-    pub(super) async fn look(&mut self, store: &MongoStore) {
+    pub(super) async fn look(&mut self, link: &Link) {
         if Instant::now() < self.next {
             return;
         }
         // Where it fails, the server ends them by itself, later.
-        let _ = tokio::time::timeout(store.options.lock_timeout, end_idle(store)).await;
+        let _ = tokio::time::timeout(link.options.lock_timeout, end_idle(link)).await;
         self.next = Instant::now() + LOOK_PAUSE;
     }
 }
 
-async fn end_idle(store: &MongoStore) -> Result<(), Error> {
+async fn end_idle(link: &Link) -> Result<(), Error> {
     let idle = i64::try_from(IDLE_MIN.as_micros()).unwrap_or(i64::MAX);
     let mut own = doc! { "allUsers": false, "idleSessions": true };
-    if store.is_sharded {
+    if link.is_sharded {
         // What goes through another mongos is shown only to who may see everybody's.
         own.insert("localOps", true);
     }
@@ -56,12 +56,12 @@ async fn end_idle(store: &MongoStore) -> Result<(), Error> {
         doc! { "$currentOp": own },
         doc! { "$match": {
             "type": "idleSession",
-            "appName": &store.app_name,
+            "appName": &link.app_name,
             "transaction.timeInactiveMicros": { "$gte": idle },
         } },
         doc! { "$project": { "id": "$lsid.id" } },
     ];
-    let admin = store.database.client().database("admin");
+    let admin = link.database.client().database("admin");
     let reply =
         admin.run_command(doc! { "aggregate": 1, "pipeline": pipeline.to_vec(), "cursor": {} }).await?;
     let found = reply.get_document("cursor").and_then(|cursor| cursor.get_array("firstBatch"));

@@ -2,8 +2,8 @@
 
 use crate::classify::classify;
 use crate::documents::date;
+use crate::link::Link;
 use crate::schema::{PIECES, RECEIPTS};
-use crate::store::MongoStore;
 use futures::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::error::Error;
@@ -12,18 +12,18 @@ use trade_core::store::StoreError;
 use trade_core::values::Timestamp;
 
 /// Removes up to `limit` receipts of before a time, the oldest first.
-pub(crate) async fn prune(store: &MongoStore, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
+pub(crate) async fn prune(link: &Link, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
     const OPERATION: &str = "prune receipts";
     if limit == 0 {
         return Ok(0);
     }
-    let removed = store.answered(OPERATION, remove(store, before, limit)).await?;
+    let removed = link.answered(OPERATION, remove(link, before, limit)).await?;
     removed.map_err(classify(OPERATION))
 }
 
-async fn remove(store: &MongoStore, before: Timestamp, limit: usize) -> Result<u64, Error> {
+async fn remove(link: &Link, before: Timestamp, limit: usize) -> Result<u64, Error> {
     let majority = || WriteConcern::builder().w(Acknowledgment::Majority).build();
-    let receipts = store.database.collection::<Document>(RECEIPTS);
+    let receipts = link.database.collection::<Document>(RECEIPTS);
     let old = receipts.find(doc! { "time": { "$lt": date(before) } }).sort(doc! { "time": 1 });
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let old = old.limit(limit).projection(doc! { "_id": 1, "pieces": 1 }).await?;
@@ -36,7 +36,7 @@ async fn remove(store: &MongoStore, before: Timestamp, limit: usize) -> Result<u
     // After their receipts, which would be damaged without them; those left behind by a cut are in nobody's way.
     let pieces: Vec<Document> = old.iter().flat_map(piece_keys).collect();
     if !pieces.is_empty() {
-        let documents = store.database.collection::<Document>(PIECES);
+        let documents = link.database.collection::<Document>(PIECES);
         documents.delete_many(doc! { "_id": { "$in": pieces } }).write_concern(majority()).await?;
     }
     Ok(removed.deleted_count)

@@ -1,7 +1,6 @@
 //! Many documents of one collection in as few commands as they go in.
 
-use super::OPERATION;
-use super::turn::Turn;
+use super::turn::{OPERATION, Turn};
 use crate::classify::{DUPLICATE_KEY, NAME, undone};
 use mongodb::bson::{Bson, Document, RawArrayBuf, RawDocumentBuf, rawdoc};
 use trade_core::store::{StoreError, StoreErrorKind};
@@ -79,9 +78,9 @@ impl Statements {
                 Sort::Update => rawdoc! { "update": self.collection, "updates": list },
                 Sort::Insert | Sort::Append => rawdoc! { "insert": self.collection, "documents": list },
             };
-            command.append(mongodb::bson::raw::cstr!("maxTimeMS"), turn.store.millis_max());
-            let run = turn.store.database.run_raw_command(command).session(&mut turn.session);
-            let reply = turn.store.answered(OPERATION, run).await?;
+            command.append(mongodb::bson::raw::cstr!("maxTimeMS"), turn.link.millis_max());
+            let run = turn.link.database.run_raw_command(command).session(&mut turn.session);
+            let reply = turn.link.answered(OPERATION, run).await?;
             self.sort.check(self.collection, &reply.map_err(undone(OPERATION))?, count)?;
         }
         Ok(())

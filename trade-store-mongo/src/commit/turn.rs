@@ -1,11 +1,11 @@
 //! Waiting for the head of the log, and holding it.
 
-use super::{OPERATION, orphans};
+use super::orphans;
 use crate::classify::{NAME, is_of_network, is_transient, undone};
 use crate::documents::{date, failed, head, stored};
+use crate::link::Link;
 use crate::read::log::no_head;
 use crate::schema::HEAD;
-use crate::store::MongoStore;
 use mongodb::ClientSession;
 use mongodb::bson::{Document, RawDocumentBuf, rawdoc};
 use mongodb::error::Error;
@@ -16,6 +16,7 @@ use tokio::sync::MutexGuard;
 use tokio::time::{Instant, sleep, timeout};
 use trade_core::store::{Commit, Head, StoreError, StoreErrorKind};
 
+pub(crate) const OPERATION: &str = "commit";
 /// The pause before the head is asked for again; it doubles up to the longest.
 const PAUSE_FIRST: Duration = Duration::from_millis(1);
 const PAUSE_MAX: Duration = Duration::from_millis(8);
@@ -24,7 +25,7 @@ const LET_GO_MAX: Duration = Duration::from_secs(1);
 
 /// The head of the log, changed by a transaction that is open. Dropped, the driver ends the transaction.
 pub(crate) struct Turn<'s> {
-    pub(super) store: &'s MongoStore,
+    pub(super) link: &'s Link,
     pub(super) session: ClientSession,
     /// The head as this transaction found it.
     pub(super) stored_head: Head,
@@ -41,8 +42,8 @@ impl fmt::Debug for Turn<'_> {
 }
 
 /// Waits for the head, and holds it.
-pub(crate) async fn hold(store: &MongoStore) -> Result<Turn<'_>, StoreError> {
-    take(store, None).await
+pub(crate) async fn hold(link: &Link) -> Result<Turn<'_>, StoreError> {
+    take(link, None).await
 }
 
 fn too_long() -> StoreError {
@@ -51,26 +52,26 @@ fn too_long() -> StoreError {
 }
 
 /// Waits for the head, and moves it where a commit leaves it, if one is named.
-pub(super) async fn take<'s>(store: &'s MongoStore, commit: Option<&Commit>) -> Result<Turn<'s>, StoreError> {
-    let (begun, patience) = (Instant::now(), store.options.lock_timeout);
-    let turn = timeout(patience, store.turn.lock()).await.map_err(|_| too_long())?;
+pub(super) async fn take<'s>(link: &'s Link, commit: Option<&Commit>) -> Result<Turn<'s>, StoreError> {
+    let (begun, patience) = (Instant::now(), link.options.lock_timeout);
+    let turn = timeout(patience, link.turn.lock()).await.map_err(|_| too_long())?;
     let (mut pause, mut renewed) = (PAUSE_FIRST, false);
     let mut watch = orphans::Watch::begin();
     loop {
-        let mut session = store.session(OPERATION).await?;
-        let touched = store.answered(OPERATION, touch(store, &mut session, commit)).await?;
+        let mut session = link.session(OPERATION).await?;
+        let touched = link.answered(OPERATION, touch(link, &mut session, commit)).await?;
         match touched {
             Ok(reply) => {
-                store.seen.learn(&session);
+                link.seen.learn(&session);
                 let stored_head = found(&reply)?;
-                return Ok(Turn { store, session, stored_head, is_moved: commit.is_some(), _turn: turn });
+                return Ok(Turn { link, session, stored_head, is_moved: commit.is_some(), _turn: turn });
             }
             Err(error) if is_transient(&error) => {
                 if begun.elapsed() >= patience {
                     return Err(too_long().caused_by(error));
                 }
                 let_go(&mut session).await;
-                watch.look(store).await;
+                watch.look(link).await;
                 sleep(pause).await;
                 pause = (pause * 2).min(PAUSE_MAX);
             }
@@ -84,34 +85,30 @@ pub(super) async fn take<'s>(store: &'s MongoStore, commit: Option<&Commit>) -> 
     }
 }
 
-fn options(store: &MongoStore) -> TransactionOptions {
+fn options(link: &Link) -> TransactionOptions {
     let durable = WriteConcern::builder()
         .w(Acknowledgment::Majority)
         .journal(true)
-        .w_timeout(store.options.operation_timeout)
+        .w_timeout(link.options.operation_timeout)
         .build();
     TransactionOptions::builder()
         .read_concern(ReadConcern::snapshot())
         .write_concern(durable)
-        .max_commit_time(store.options.operation_timeout)
+        .max_commit_time(link.options.operation_timeout)
         .build()
 }
 
 /// Begins a transaction by changing the head, and answers it as it was.
-async fn touch(
-    store: &MongoStore,
-    session: &mut ClientSession,
-    commit: Option<&Commit>,
-) -> Result<Document, Error> {
-    session.start_transaction().with_options(options(store)).await?;
+async fn touch(link: &Link, session: &mut ClientSession, commit: Option<&Commit>) -> Result<Document, Error> {
+    session.start_transaction().with_options(options(link)).await?;
     let command = rawdoc! {
         "findAndModify": HEAD,
         "query": { "_id": head::ID },
         "update": update(commit),
         "new": false,
-        "maxTimeMS": store.millis_max(),
+        "maxTimeMS": link.millis_max(),
     };
-    store.database.run_raw_command(command).session(session).await
+    link.database.run_raw_command(command).session(session).await
 }
 
 fn update(commit: Option<&Commit>) -> RawDocumentBuf {

@@ -1,7 +1,7 @@
 //! The documents that a commit makes and changes, collection by collection, in the order of their keys.
 
-use super::OPERATION;
 use super::statements::{Sort, Statements};
+use super::turn::OPERATION;
 use crate::documents::{cargo, history, ledger, log, receipt, station, stock, stored, trade, unwritable};
 use crate::schema::{CARGO, HISTORY, LEDGER, LOG, PIECES, RECEIPTS, STATIONS, STOCK, TRADES};
 use mongodb::bson::{RawDocumentBuf, rawdoc};

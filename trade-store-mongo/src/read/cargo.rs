@@ -3,8 +3,8 @@
 use super::walk::{Narrowing, Walk};
 use super::{Moment, Query};
 use crate::documents::{Fields, cargo, date, stored};
+use crate::link::Link;
 use crate::schema::{CARGO, HISTORY};
-use crate::store::MongoStore;
 use mongodb::bson::{Bson, RawDocument, doc, rawdoc};
 use std::sync::Arc;
 use trade_core::resource::{Cargo, CargoStatus, Sequence};
@@ -28,18 +28,15 @@ pub(crate) fn walk(filter: &CargoFilter) -> Walk {
     walk
 }
 
-pub(crate) async fn list(
-    store: &MongoStore,
-    query: &CargoQuery,
-) -> Result<Page<Arc<Cargo>, Sequence>, StoreError> {
+pub(crate) async fn list(link: &Link, query: &CargoQuery) -> Result<Page<Arc<Cargo>, Sequence>, StoreError> {
     let cut = (query.filter.created, query.before, query.limit);
     let read = |document: &RawDocument| cargo::read(document).map(Arc::new);
-    walk(&query.filter).page(store, "list cargo", cut, read).await
+    walk(&query.filter).page(link, "list cargo", cut, read).await
 }
 
-pub(crate) async fn one(store: &MongoStore, id: &ShipmentId) -> Result<Option<Arc<Cargo>>, StoreError> {
+pub(crate) async fn one(link: &Link, id: &ShipmentId) -> Result<Option<Arc<Cargo>>, StoreError> {
     let query = Query::find("read a shipment", CARGO, rawdoc! { "_id": id.as_str() }, rawdoc! {}, 1);
-    Ok(query.fetch(store, cargo::read).await?.pop().map(Arc::new))
+    Ok(query.fetch(link, cargo::read).await?.pop().map(Arc::new))
 }
 
 /// Its creation, and the events after it.
@@ -64,7 +61,7 @@ pub(crate) fn history_query(id: &ShipmentId, after: Sequence, limit: usize) -> R
 }
 
 pub(crate) async fn history(
-    store: &MongoStore,
+    link: &Link,
     id: &ShipmentId,
     after: Sequence,
     limit: usize,
@@ -72,5 +69,5 @@ pub(crate) async fn history(
     if limit == 0 {
         return Ok(Vec::new());
     }
-    history_query(id, after, limit)?.fetch(store, |event| event.count("sequence")).await
+    history_query(id, after, limit)?.fetch(link, |event| event.count("sequence")).await
 }

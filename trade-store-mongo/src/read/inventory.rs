@@ -3,8 +3,8 @@
 use super::walk::{one_more, page};
 use super::{Moment, Query};
 use crate::documents::{Decoded, Fields, documents, station, stock, stored};
+use crate::link::Link;
 use crate::schema::{STATIONS, STOCK};
-use crate::store::MongoStore;
 use mongodb::bson::{Document, RawDocument, doc};
 use trade_core::resource::{Inventory, Sequence, Station, StockItem};
 use trade_core::store::{InventoryPage, InventoryQuery, Page, StoreError};
@@ -37,7 +37,7 @@ enum Row {
 }
 
 pub(crate) async fn one(
-    store: &MongoStore,
+    link: &Link,
     id: &StationId,
     query: &InventoryQuery,
 ) -> Result<Option<InventoryPage>, StoreError> {
@@ -46,7 +46,7 @@ pub(crate) async fn one(
         None => station::read(document).map(Row::Station),
     };
     let (mut found, mut items) = (None, Vec::new());
-    for row in one_query(id, query)?.fetch(store, row).await? {
+    for row in one_query(id, query)?.fetch(link, row).await? {
         match row {
             Row::Station(station) => found = Some(station),
             Row::Item(item) => items.push(item),
@@ -92,7 +92,7 @@ pub(crate) fn list_query(
 }
 
 pub(crate) async fn list(
-    store: &MongoStore,
+    link: &Link,
     before: Option<Sequence>,
     limit: usize,
     items_max: usize,
@@ -105,6 +105,6 @@ pub(crate) async fn list(
         let station = station::read(document)?;
         Ok((document.count("createdSequence")?, Inventory::new(&station, items)))
     };
-    let rows = list_query(before, limit, items_max)?.fetch(store, row).await?;
+    let rows = list_query(before, limit, items_max)?.fetch(link, row).await?;
     Ok(page(rows, limit, None))
 }

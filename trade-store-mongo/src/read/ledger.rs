@@ -3,8 +3,8 @@
 use super::walk::{EXAMINED_MAX, one_more, page};
 use super::{Moment, Query};
 use crate::documents::{Fields, ledger, stored};
+use crate::link::Link;
 use crate::schema::LEDGER;
-use crate::store::MongoStore;
 use mongodb::bson::{Bson, Document, RawDocument, doc, rawdoc};
 use trade_core::resource::LedgerEntry;
 use trade_core::store::{LedgerPosition, LedgerQuery, Page, StoreError};
@@ -41,7 +41,7 @@ pub(crate) fn station_query(station: &StationId, query: &LedgerQuery) -> Result<
 }
 
 pub(crate) async fn of_station(
-    store: &MongoStore,
+    link: &Link,
     station: &StationId,
     query: &LedgerQuery,
 ) -> Result<Page<LedgerEntry, LedgerPosition>, StoreError> {
@@ -50,7 +50,7 @@ pub(crate) async fn of_station(
         None => ledger::read(document).map(|(position, entry)| (position, Some(entry))),
     };
     let (mut rows, mut examined) = (Vec::new(), None);
-    for (position, entry) in station_query(station, query)?.fetch(store, row).await? {
+    for (position, entry) in station_query(station, query)?.fetch(link, row).await? {
         match entry {
             Some(entry) => rows.push((position, entry)),
             None => examined = Some(position),
@@ -60,11 +60,11 @@ pub(crate) async fn of_station(
 }
 
 pub(crate) async fn after(
-    store: &MongoStore,
+    link: &Link,
     after: LedgerPosition,
     limit: usize,
 ) -> Result<Page<LedgerEntry, LedgerPosition>, StoreError> {
     let filter = rawdoc! { "_id": { "$gt": ledger::key(after) } };
     let query = Query::find("walk the ledger", LEDGER, filter, rawdoc! { "_id": 1 }, one_more(limit));
-    Ok(page(query.fetch(store, ledger::read).await?, limit, None))
+    Ok(page(query.fetch(link, ledger::read).await?, limit, None))
 }

@@ -12,8 +12,8 @@ use super::log::no_head;
 use super::{Moment, Query, raw};
 use crate::classify::NAME;
 use crate::documents::{Decoded, Unreadable, cargo, head, receipt, station, stock, trade};
+use crate::link::Link;
 use crate::schema::{CARGO, HEAD, PIECES, RECEIPTS, STATIONS, STOCK, TRADES};
-use crate::store::MongoStore;
 use mongodb::bson::raw::{BindRawBsonRef, CStr, cstr};
 use mongodb::bson::{RawArrayBuf, RawDocument, doc, rawdoc};
 use std::collections::BTreeMap;
@@ -107,7 +107,7 @@ fn row(document: &RawDocument) -> Decoded<Row> {
     })
 }
 
-pub(crate) async fn load(store: &MongoStore, keys: &Keys) -> Result<Loaded, StoreError> {
+pub(crate) async fn load(link: &Link, keys: &Keys) -> Result<Loaded, StoreError> {
     let (mut head, mut in_pieces) = (None, BTreeMap::new());
     let mut loaded = Loaded {
         head: Head::EMPTY,
@@ -117,7 +117,7 @@ pub(crate) async fn load(store: &MongoStore, keys: &Keys) -> Result<Loaded, Stor
         stock: Vec::new(),
         receipts: Vec::new(),
     };
-    for row in rows(store, keys).await? {
+    for row in rows(link, keys).await? {
         match row {
             Row::Head(found) => head = Some(found),
             Row::Trade(trade) => loaded.trades.push(trade),
@@ -130,29 +130,29 @@ pub(crate) async fn load(store: &MongoStore, keys: &Keys) -> Result<Loaded, Stor
     }
     loaded.head = head.ok_or_else(|| no_head(OPERATION))?;
     if !in_pieces.is_empty() {
-        loaded.receipts.extend(put_together(store, in_pieces).await?);
+        loaded.receipts.extend(put_together(link, in_pieces).await?);
     }
     Ok(loaded)
 }
 
-async fn rows(store: &MongoStore, keys: &Keys) -> Result<Vec<Row>, StoreError> {
+async fn rows(link: &Link, keys: &Keys) -> Result<Vec<Row>, StoreError> {
     let parts = parts::of(keys);
     if let [whole] = &parts[..] {
-        return query(whole, Moment::One)?.fetch(store, row).await;
+        return query(whole, Moment::One)?.fetch(link, row).await;
     }
     // The newest moment: what was seen last may be so long ago that the server no longer remembers it.
-    store.see_now(OPERATION).await?;
-    let moment = store.seen.operation().map_or(Moment::One, Moment::At);
+    link.see_now(OPERATION).await?;
+    let moment = link.seen.operation().map_or(Moment::One, Moment::At);
     let mut rows = Vec::new();
     for part in &parts {
-        rows.extend(query(part, moment)?.fetch(store, row).await?);
+        rows.extend(query(part, moment)?.fetch(link, row).await?);
     }
     Ok(rows)
 }
 
 /// Reads the answers that stand in pieces.
 async fn put_together(
-    store: &MongoStore,
+    link: &Link,
     mut receipts: BTreeMap<RequestId, (Receipt, u64)>,
 ) -> Result<impl Iterator<Item = Receipt>, StoreError> {
     let mut keys = RawArrayBuf::new();
@@ -161,7 +161,7 @@ async fn put_together(
     }
     let filter = rawdoc! { "_id": { "$in": keys } };
     let query = Query::find(OPERATION, PIECES, filter, rawdoc! { "_id": 1 }, usize::MAX).for_commit();
-    for (request, bytes) in query.fetch(store, receipt::read_piece).await? {
+    for (request, bytes) in query.fetch(link, receipt::read_piece).await? {
         if let Some((receipt, pieces)) = receipts.get_mut(&request) {
             receipt.answer.get_or_insert_default().extend(bytes);
             *pieces = pieces.saturating_sub(1);

@@ -3,8 +3,8 @@
 use super::Query;
 use crate::classify::{NAME, classify};
 use crate::documents::{head as head_document, log, receipt, stored};
+use crate::link::Link;
 use crate::schema::{HEAD, LOG, RECEIPTS};
-use crate::store::MongoStore;
 use mongodb::bson::raw::cstr;
 use mongodb::bson::{RawDocument, doc, rawdoc};
 use trade_core::command::RequestId;
@@ -12,11 +12,11 @@ use trade_core::resource::Sequence;
 use trade_core::store::{Head, LogRecord, Receipt, StoreError, StoreErrorKind};
 use trade_core::values::Timestamp;
 
-pub(crate) async fn head(store: &MongoStore) -> Result<Head, StoreError> {
+pub(crate) async fn head(link: &Link) -> Result<Head, StoreError> {
     const OPERATION: &str = "head";
     let filter = rawdoc! { "_id": head_document::ID };
     let query = Query::find(OPERATION, HEAD, filter, rawdoc! {}, 1).for_commit();
-    let found = query.fetch(store, head_document::read).await?;
+    let found = query.fetch(link, head_document::read).await?;
     found.first().copied().ok_or_else(|| no_head(OPERATION))
 }
 
@@ -26,10 +26,10 @@ pub(crate) fn no_head(operation: &'static str) -> StoreError {
 }
 
 /// The clock of the server that writes (the `localTime` of its `hello`).
-pub(crate) async fn clock(store: &MongoStore) -> Result<Timestamp, StoreError> {
+pub(crate) async fn clock(link: &Link) -> Result<Timestamp, StoreError> {
     const OPERATION: &str = "read the clock";
-    let hello = store.database.run_command(doc! { "hello": 1 });
-    let told = store.answered(OPERATION, hello).await?.map_err(classify(OPERATION))?;
+    let hello = link.database.run_command(doc! { "hello": 1 });
+    let told = link.answered(OPERATION, hello).await?.map_err(classify(OPERATION))?;
     let millis = told.get_datetime("localTime").map(|time| time.timestamp_millis());
     let time = millis.ok().and_then(|millis| Timestamp::from_millis(millis).ok());
     time.ok_or_else(|| {
@@ -58,17 +58,17 @@ pub(crate) fn receipts_query(after: Option<RequestId>, limit: usize) -> Query {
 
 /// As [`trade_core::store::Store::receipts`].
 pub(crate) async fn receipts(
-    store: &MongoStore,
+    link: &Link,
     after: Option<RequestId>,
     limit: usize,
 ) -> Result<Vec<Receipt>, StoreError> {
     let read = |document: &RawDocument| Ok(receipt::read(document)?.0);
-    receipts_query(after, limit).fetch(store, read).await
+    receipts_query(after, limit).fetch(link, read).await
 }
 
 /// Reads the log.
 pub(crate) async fn read(
-    store: &MongoStore,
+    link: &Link,
     after: Sequence,
     records_max: usize,
     bytes_max: usize,
@@ -83,7 +83,7 @@ pub(crate) async fn read(
         let limit = room.div_ceil(log::CHUNK_BYTES / 4).min(CHUNKS_MAX).min(records_max - records.len());
         // One step alone may be of megabytes: as many documents of such would fill the memory for nothing.
         let chunk = |chunk: &RawDocument| Ok((log::read(chunk, position)?, chunk.as_bytes().len()));
-        let chunks = read_query(position, limit, room).fetch(store, chunk).await?;
+        let chunks = read_query(position, limit, room).fetch(link, chunk).await?;
         let end = chunks.len() < limit && chunks.iter().map(|(_, size)| size).sum::<usize>() < room;
         for (record, size) in chunks.into_iter().flat_map(|(steps, _)| steps) {
             if records.len() == records_max || (!records.is_empty() && bytes >= bytes_max) {

@@ -6,13 +6,12 @@ pub(crate) mod inventory;
 pub(crate) mod ledger;
 pub(crate) mod load;
 pub(crate) mod log;
-pub(crate) mod seen;
 pub(crate) mod trades;
 pub(crate) mod walk;
 
 use crate::classify::{NAME, classify, is_passing};
 use crate::documents::{Decoded, failed};
-use crate::store::MongoStore;
+use crate::link::Link;
 use mongodb::bson::raw::cstr;
 use mongodb::bson::{Document, RawDocument, RawDocumentBuf, Timestamp, rawdoc};
 use mongodb::error::Error;
@@ -106,13 +105,13 @@ impl Query {
     /// Those of the driver, and `Corrupt` where a document cannot be read.
     pub(crate) async fn fetch<T>(
         self,
-        store: &MongoStore,
+        link: &Link,
         read: impl Fn(&RawDocument) -> Decoded<T>,
     ) -> Result<Vec<T>, StoreError> {
         let operation = self.operation;
         let mut attempts_left = ATTEMPTS;
         loop {
-            let fetched = store.answered(operation, self.attempt(store, &read)).await?;
+            let fetched = link.answered(operation, self.attempt(link, &read)).await?;
             attempts_left -= 1;
             match fetched {
                 Ok(rows) => return rows.into_iter().collect::<Decoded<_>>().map_err(failed(operation)),
@@ -125,15 +124,15 @@ impl Query {
 
     async fn attempt<T>(
         &self,
-        store: &MongoStore,
+        link: &Link,
         read: &impl Fn(&RawDocument) -> Decoded<T>,
     ) -> Result<Vec<Decoded<T>>, Error> {
         let mut command = self.command.clone();
-        command.append(cstr!("readConcern"), self.concern(store));
-        command.append(cstr!("maxTimeMS"), store.millis_max());
-        let database = if self.for_commit { &store.database } else { &store.reading };
+        command.append(cstr!("readConcern"), self.concern(link));
+        command.append(cstr!("maxTimeMS"), link.millis_max());
+        let database = if self.for_commit { &link.database } else { &link.reading };
         let mut session = database.client().start_session().causal_consistency(false).await?;
-        store.seen.tell(&mut session);
+        link.seen.tell(&mut session);
         let cursor = database.run_raw_cursor_command(command).session(&mut session);
         let mut cursor = cursor.await?;
         let (mut rows, mut bytes) = (Vec::new(), 0);
@@ -141,18 +140,18 @@ impl Query {
             bytes += cursor.current().as_bytes().len();
             rows.push(read(cursor.current()));
         }
-        store.seen.learn(&session);
+        link.seen.learn(&session);
         Ok(rows)
     }
 
-    fn concern(&self, store: &MongoStore) -> RawDocumentBuf {
+    fn concern(&self, link: &Link) -> RawDocumentBuf {
         let level = match self.moment {
             Moment::Any => "majority",
             Moment::One => "snapshot",
             Moment::At(time) => return rawdoc! { "level": "snapshot", "atClusterTime": time },
         };
         let mut concern = rawdoc! { "level": level };
-        if let Some(time) = store.seen.operation() {
+        if let Some(time) = link.seen.operation() {
             concern.append(cstr!("afterClusterTime"), time);
         }
         concern

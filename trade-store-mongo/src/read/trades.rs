@@ -3,8 +3,8 @@
 use super::Query;
 use super::walk::{Narrowing, Walk};
 use crate::documents::{Fields, date, trade};
+use crate::link::Link;
 use crate::schema::{CARGO, TRADES};
-use crate::store::MongoStore;
 use mongodb::bson::{RawDocument, doc, rawdoc};
 use std::sync::Arc;
 use trade_core::resource::{CargoStatus, Sequence, Trade};
@@ -27,18 +27,15 @@ pub(crate) fn walk(filter: &TradeFilter) -> Walk {
     Walk::of(TRADES, [seller, side("by_buyer", "buyer", &filter.buyer), station, item, status])
 }
 
-pub(crate) async fn list(
-    store: &MongoStore,
-    query: &TradeQuery,
-) -> Result<Page<Arc<Trade>, Sequence>, StoreError> {
+pub(crate) async fn list(link: &Link, query: &TradeQuery) -> Result<Page<Arc<Trade>, Sequence>, StoreError> {
     let cut = (query.filter.created, query.before, query.limit);
     let read = |document: &RawDocument| trade::read(document).map(Arc::new);
-    walk(&query.filter).page(store, "list trades", cut, read).await
+    walk(&query.filter).page(link, "list trades", cut, read).await
 }
 
-pub(crate) async fn one(store: &MongoStore, id: &TransactionId) -> Result<Option<Arc<Trade>>, StoreError> {
+pub(crate) async fn one(link: &Link, id: &TransactionId) -> Result<Option<Arc<Trade>>, StoreError> {
     let query = Query::find("read a trade", TRADES, rawdoc! { "_id": id.as_str() }, rawdoc! {}, 1);
-    Ok(query.fetch(store, trade::read).await?.pop().map(Arc::new))
+    Ok(query.fetch(link, trade::read).await?.pop().map(Arc::new))
 }
 
 /// By the shipments that are pending: a trade ends with its shipment, so that theirs are initiated.
@@ -51,12 +48,12 @@ pub(crate) fn expired_query(now: Timestamp, limit: usize) -> Query {
 }
 
 pub(crate) async fn expired(
-    store: &MongoStore,
+    link: &Link,
     now: Timestamp,
     limit: usize,
 ) -> Result<Vec<TransactionId>, StoreError> {
     if limit == 0 {
         return Ok(Vec::new());
     }
-    expired_query(now, limit).fetch(store, |cargo| cargo.text("transactionId")).await
+    expired_query(now, limit).fetch(link, |cargo| cargo.text("transactionId")).await
 }

@@ -10,8 +10,8 @@
 
 use super::{Moment, Query};
 use crate::documents::{Decoded, Fields, date, log, stored};
+use crate::link::Link;
 use crate::schema::LOG;
-use crate::store::MongoStore;
 use mongodb::bson::{Document, RawDocument, doc, rawdoc};
 use trade_core::resource::Sequence;
 use trade_core::store::{Page, StoreError, TimeRange};
@@ -100,12 +100,12 @@ impl Walk {
     /// Reads a page.
     pub(crate) async fn page<T>(
         &self,
-        store: &MongoStore,
+        link: &Link,
         operation: &'static str,
         (created, before, limit): (TimeRange, Option<Sequence>, usize),
         read: impl Fn(&RawDocument) -> Decoded<T>,
     ) -> Result<Page<T, Sequence>, StoreError> {
-        let span = Span::of(store, operation, created, before).await?;
+        let span = Span::of(link, operation, created, before).await?;
         let pipeline = self.pipeline(span, limit);
         let mut query = Query::aggregate(operation, self.collection, &pipeline, Moment::One)?;
         if let Some(index) = self.narrowing.index {
@@ -119,7 +119,7 @@ impl Walk {
         };
         let mut rows = Vec::new();
         let mut examined = None;
-        for (sequence, row) in query.fetch(store, row).await? {
+        for (sequence, row) in query.fetch(link, row).await? {
             match row {
                 Some(row) => rows.push((sequence, row)),
                 None => examined = Some(sequence),
@@ -154,24 +154,24 @@ pub(crate) struct Span {
 impl Span {
     /// That of some creation times, before the position of the page before.
     async fn of(
-        store: &MongoStore,
+        link: &Link,
         operation: &'static str,
         created: TimeRange,
         before: Option<Sequence>,
     ) -> Result<Self, StoreError> {
         let mut span = Self { first: 0, before: before.map_or(i64::MAX, stored) };
         if let Some(since) = created.since {
-            span.first = first_at(store, operation, since).await?;
+            span.first = first_at(link, operation, since).await?;
         }
         if let Some(until) = created.until {
-            span.before = span.before.min(first_at(store, operation, until).await?);
+            span.before = span.before.min(first_at(link, operation, until).await?);
         }
         Ok(span)
     }
 }
 
 /// The first sequence of a time or after it; one past all others where there is none.
-async fn first_at(store: &MongoStore, operation: &'static str, time: Timestamp) -> Result<i64, StoreError> {
+async fn first_at(link: &Link, operation: &'static str, time: Timestamp) -> Result<i64, StoreError> {
     let filter = rawdoc! { "time": { "$gte": date(time) } };
     let query = Query::find(operation, LOG, filter, rawdoc! { "time": 1, "_id": 1 }, 1).by_index("by_time");
     let first = |document: &RawDocument| {
@@ -179,7 +179,7 @@ async fn first_at(store: &MongoStore, operation: &'static str, time: Timestamp) 
         let first = steps.iter().find(|(record, _)| record.step.time >= time);
         Ok(first.map_or(i64::MAX, |(record, _)| stored(record.first())))
     };
-    Ok(query.fetch(store, first).await?.pop().unwrap_or(i64::MAX))
+    Ok(query.fetch(link, first).await?.pop().unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

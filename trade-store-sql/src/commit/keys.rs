@@ -2,7 +2,7 @@
 
 use super::{Defect, OPERATION};
 use crate::dialect::Template;
-use crate::engine::{Engine, Param};
+use crate::driver::{Driver, Param};
 use crate::lane::Lease;
 use crate::read::columns::{cargo_of, cargo_of_key};
 use crate::rows::{self, Decoded, TRANSIT, WORLD, stored};
@@ -117,7 +117,7 @@ impl<'c> RowKeys<'c> {
     ///
     /// # Errors
     /// `Conflict` where something is not as expected.
-    pub(crate) async fn resolve<E: Engine>(
+    pub(crate) async fn resolve<E: Driver>(
         lease: &mut Lease<'_, E>,
         known: &StationKeys,
         commit: &'c Commit,
@@ -221,7 +221,7 @@ fn asked<K, T>(writes: &[Write<K, T>], proven: bool) -> Vec<&Write<K, T>> {
 }
 
 /// Checks what was found, and adds its keys.
-fn check<'c, E: Engine, K: Eq + Hash + AsRef<str>, T>(
+fn check<'c, E: Driver, K: Eq + Hash + AsRef<str>, T>(
     keys: &mut HashMap<&'c K, i64>,
     asked: Vec<&'c Write<K, T>>,
     found: &[Option<(i64, i64)>],
@@ -238,13 +238,13 @@ fn check<'c, E: Engine, K: Eq + Hash + AsRef<str>, T>(
     Ok(())
 }
 
-fn conflict<E: Engine>(id: &str, version: Option<i64>, expected: Option<Version>) -> StoreError {
+fn conflict<E: Driver>(id: &str, version: Option<i64>, expected: Option<Version>) -> StoreError {
     let detail = format!("{id} has version {version:?}, not {expected:?}");
     StoreError::new(StoreErrorKind::Conflict, E::NAME, OPERATION, detail)
 }
 
 /// Sequence and version of each id of three lists (of trades, shipments, stations), where it is stored.
-async fn find<E: Engine>(
+async fn find<E: Driver>(
     lease: &mut Lease<'_, E>,
     ids: [Vec<&str>; 3],
 ) -> Result<[Vec<Option<(i64, i64)>>; 3], StoreError> {

@@ -6,40 +6,13 @@ pub(crate) mod keys;
 mod new_trades;
 pub(crate) mod tables;
 
-use crate::engine::Engine;
+use crate::errors::Errors;
 use crate::rows::stored;
-use keys::RowKeys;
-use new_trades::NewTrades;
 use std::borrow::Cow;
 use std::sync::Arc;
 use trade_core::store::{Commit, Head, StoreError, StoreErrorKind};
 
 pub(crate) const OPERATION: &str = "commit";
-
-/// A commit with what its rows need to be written.
-pub(crate) struct CommitRows<'r, 'c> {
-    pub(crate) commit: &'c Commit,
-    pub(crate) keys: &'r RowKeys<'c>,
-    /// How far the head has moved since the commit was loaded.
-    pub(crate) shift: u64,
-    /// Where the log ends after it.
-    pub(crate) head: Head,
-    /// What it makes of trades.
-    pub(crate) new_trades: NewTrades<'c>,
-}
-
-impl<'r, 'c> CommitRows<'r, 'c> {
-    /// Of a commit that stands behind `stored_head`, which is so far from where it was loaded.
-    pub(crate) fn new(
-        commit: &'c Commit,
-        keys: &'r RowKeys<'c>,
-        shift: u64,
-        stored_head: Head,
-    ) -> Result<Self, Defect> {
-        let new_trades = NewTrades::of(commit, keys, shift)?;
-        Ok(Self { commit, keys, shift, head: commit.head_after(stored_head), new_trades })
-    }
-}
 
 /// Rows of a table that are written in the same way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -229,20 +202,20 @@ pub(crate) trait Sink {
 pub(crate) struct Defect(pub(crate) String);
 
 impl Defect {
-    pub(crate) fn in_store<E: Engine>(self) -> StoreError {
+    pub(crate) fn in_store<E: Errors>(self) -> StoreError {
         StoreError::new(StoreErrorKind::Internal, E::NAME, OPERATION, self.0)
     }
 }
 
 /// As [`Commit::shift_to`].
-pub(crate) fn shift_to<E: Engine>(stored_head: Head, commit: &Commit) -> Result<u64, StoreError> {
+pub(crate) fn shift_to<E: Errors>(stored_head: Head, commit: &Commit) -> Result<u64, StoreError> {
     let conflict = |detail| StoreError::new(StoreErrorKind::Conflict, E::NAME, OPERATION, detail);
     commit.shift_to(stored_head).map_err(conflict)
 }
 
 /// How rows that were written compare with those that should have been; `short` is what it means if a row found
 /// nothing to change.
-pub(crate) fn whole<E: Engine>(changed: u64, expected: u64, short: StoreErrorKind) -> Result<(), StoreError> {
+pub(crate) fn whole<E: Errors>(changed: u64, expected: u64, short: StoreErrorKind) -> Result<(), StoreError> {
     if changed == expected {
         return Ok(());
     }

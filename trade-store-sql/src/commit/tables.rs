@@ -1,12 +1,39 @@
 //! The rows of a commit, table by table.
 
-use super::{Cell, CommitRows, Defect, RowSet, Sink};
+use super::keys::RowKeys;
+use super::new_trades::NewTrades;
+use super::{Cell, Defect, RowSet, Sink};
 use crate::receipts::{self, Piece};
-use crate::rows::{lines_text, metadata_text, stored};
+use crate::rows::stored;
 use std::collections::HashMap;
-use trade_core::resource::{Cargo, Sequence, Trade, Version};
-use trade_core::store::{LedgerWrite, LogRecord, StockRow, Write};
+use trade_core::resource::{Cargo, Lines, Sequence, Trade, Version};
+use trade_core::store::{Commit, Head, LedgerWrite, LogRecord, StockRow, Write};
 use trade_core::values::{ItemId, Label, Metadata, ShipmentId, StationId, Timestamp};
+
+/// A commit with what its rows need to be written.
+pub(crate) struct CommitRows<'r, 'c> {
+    pub(crate) commit: &'c Commit,
+    pub(crate) keys: &'r RowKeys<'c>,
+    /// How far the head has moved since the commit was loaded.
+    pub(crate) shift: u64,
+    /// Where the log ends after it.
+    pub(crate) head: Head,
+    /// What it makes of trades.
+    pub(crate) new_trades: NewTrades<'c>,
+}
+
+impl<'r, 'c> CommitRows<'r, 'c> {
+    /// Of a commit that stands behind `stored_head`, which is so far from where it was loaded.
+    pub(crate) fn new(
+        commit: &'c Commit,
+        keys: &'r RowKeys<'c>,
+        shift: u64,
+        stored_head: Head,
+    ) -> Result<Self, Defect> {
+        let new_trades = NewTrades::of(commit, keys, shift)?;
+        Ok(Self { commit, keys, shift, head: commit.head_after(stored_head), new_trades })
+    }
+}
 
 /// Adds the rows of a table to a sink.
 pub(crate) type WriteTable<S> = fn(&CommitRows<'_, '_>, &mut S) -> Result<(), Defect>;
@@ -25,6 +52,17 @@ pub(crate) fn appended<S: Sink>() -> [WriteTable<S>; 4] {
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) fn moved<S: Sink>() -> [WriteTable<S>; 1] {
     [write_head]
+}
+
+/// Lines as a row keeps them.
+fn lines_text(lines: &Lines) -> Result<String, Defect> {
+    serde_json::to_string(lines).map_err(|error| Defect(format!("lines cannot be written: {error}")))
+}
+
+/// Metadata as a row keeps it, or that which was asked for, which may be none.
+fn metadata_text<T: serde::Serialize>(metadata: Option<&T>) -> Result<Option<String>, Defect> {
+    let text = metadata.map(serde_json::to_string).transpose();
+    text.map_err(|error| Defect(format!("metadata cannot be written: {error}")))
 }
 
 /// What a commit makes and what it changes, each with its key, ascending by it.

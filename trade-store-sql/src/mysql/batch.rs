@@ -5,12 +5,12 @@
 //! text; and that nothing but a value can come of them is a matter of their form: numbers are digits, a string is in
 //! quotes only where each of its characters is harmless, and in hexadecimal otherwise, bytes always are.
 
-use super::classify::{is_check, is_duplicate};
-use super::{MySql, State};
+use super::classify::{MySql, is_check, is_duplicate};
+use super::examine::State;
 use crate::commit::{Cell, Kind, OPERATION, RowSet, Shape, Sink, Written, no_conflict, whole};
-use crate::engine::{Engine, classify};
+use crate::errors::{Errors, classify};
 use crate::lane::Lease;
-use crate::migrations::VERSION;
+use crate::rows::VERSION;
 use futures::TryStreamExt;
 use sqlx::mysql::MySqlConnection;
 use sqlx::{AssertSqlSafe, Executor};
@@ -380,6 +380,8 @@ fn push_hexadecimal(sql: &mut String, bytes: &[u8]) {
 /// Changes a few rows of every table whose rows are changed, each to what it is not.
 #[cfg(test)]
 pub(super) async fn change_some(state: &State, lease: &mut Lease<'_, MySql>) {
+    use crate::dialect::Rendered;
+    use crate::driver::{Columns, Driver};
     let number = |number: i64| Cell::Int(Some(number));
     let place = |text: &'static str| Cell::from(Some(text));
     let mut script = Script::moving(state, Head::EMPTY, Head::EMPTY);
@@ -411,10 +413,9 @@ pub(super) async fn change_some(state: &State, lease: &mut Lease<'_, MySql>) {
     script.run(lease).await.unwrap();
     let sql =
         "SELECT location FROM tn_cargo WHERE sequence BETWEEN 10001 AND 10009 ORDER BY sequence; COMMIT";
-    let found =
-        MySql::fetch(&mut lease.connection, &crate::dialect::Rendered::new(MySql::DIALECT, sql), &[]).await;
+    let found = MySql::fetch(&mut lease.connection, &Rendered::new(MySql::DIALECT, sql), &[]).await;
     let found = found.unwrap();
-    let locations = found.iter().map(|row| crate::rows::Columns::text(row, 0).unwrap());
+    let locations = found.iter().map(|row| Columns::text(row, 0).unwrap());
     assert_eq!(locations.collect::<Vec<_>>(), [None, Some(odd), Some("dock 4")]);
 }
 

@@ -3,6 +3,7 @@
 //! <https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html>,
 //! <https://mariadb.com/kb/en/mariadb-error-code-reference/>
 
+use crate::errors::Errors;
 use crate::server::{NO_TLS, is_tls};
 use sqlx::mysql::MySqlDatabaseError;
 use trade_core::store::{StoreError, StoreErrorKind};
@@ -16,21 +17,36 @@ const CONSTRAINT_FAILED: u16 = 4_025;
 /// Of the server, and of a user: MySQL's word and MariaDB's.
 const NO_CONNECTION_LEFT: [u16; 3] = [1_040, 1_203, 1_226];
 
-pub(super) fn meaning(error: &sqlx::Error) -> (StoreErrorKind, &'static str) {
-    use StoreErrorKind::{Corrupt, Internal, Unavailable, Unsupported};
-    match error {
-        sqlx::Error::Database(_) => meaning_of_number(number(error).unwrap_or_default()),
-        sqlx::Error::Configuration(_) => {
-            (Unsupported, "the address is not one of a MySQL or MariaDB database")
+/// MySQL and MariaDB, as an engine.
+#[derive(Debug)]
+pub struct MySql;
+
+impl Errors for MySql {
+    const NAME: &'static str = "mysql";
+
+    fn meaning(error: &sqlx::Error) -> (StoreErrorKind, &'static str) {
+        use StoreErrorKind::{Corrupt, Internal, Unavailable, Unsupported};
+        match error {
+            sqlx::Error::Database(_) => meaning_of_number(number(error).unwrap_or_default()),
+            sqlx::Error::Configuration(_) => {
+                (Unsupported, "the address is not one of a MySQL or MariaDB database")
+            }
+            error if is_tls(error) => (Unavailable, NO_TLS),
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => {
+                (Unavailable, "the server cannot be reached")
+            }
+            // A proxy that takes a connection and has no server for it, say.
+            sqlx::Error::Protocol(_) => (Unavailable, "what was reached does not answer as the server does"),
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::RowNotFound => {
+                (Corrupt, "a row is not of its form")
+            }
+            _ => (Internal, "the driver failed"),
         }
-        error if is_tls(error) => (Unavailable, NO_TLS),
-        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => {
-            (Unavailable, "the server cannot be reached")
-        }
-        // A proxy that takes a connection and has no server for it, say.
-        sqlx::Error::Protocol(_) => (Unavailable, "what was reached does not answer as the server does"),
-        sqlx::Error::ColumnDecode { .. } | sqlx::Error::RowNotFound => (Corrupt, "a row is not of its form"),
-        _ => (Internal, "the driver failed"),
+    }
+
+    /// Whether the server has no connection left, or none for this user.
+    fn is_full(error: &sqlx::Error) -> bool {
+        number(error).is_some_and(|number| NO_CONNECTION_LEFT.contains(&number))
     }
 }
 
@@ -94,11 +110,6 @@ fn number(error: &sqlx::Error) -> Option<u16> {
 /// Whether a `CHECK` of a table is not met.
 pub(super) fn is_check(error: &sqlx::Error) -> bool {
     matches!(number(error), Some(CHECK_VIOLATED | CONSTRAINT_FAILED))
-}
-
-/// Whether the server has no connection left, or none for this user.
-pub(super) fn is_full(error: &sqlx::Error) -> bool {
-    number(error).is_some_and(|number| NO_CONNECTION_LEFT.contains(&number))
 }
 
 /// Whether a statement was to add a column that is there.

@@ -9,13 +9,15 @@
 //! by as much.
 
 use super::batch::{Failure, Script};
-use super::{MySql, MySqlStore};
+use super::classify::MySql;
+use super::examine::State;
 use crate::commit::keys::RowKeys;
-use crate::commit::tables::{appended, guarded};
-use crate::commit::{CommitRows, Defect, OPERATION, shift_to};
+use crate::commit::tables::{CommitRows, appended, guarded};
+use crate::commit::{Defect, OPERATION, shift_to};
 use crate::dialect::Template;
-use crate::engine::Engine;
+use crate::driver::Driver;
 use crate::lane::Lease;
+use crate::parts::Parts;
 use crate::read::log;
 use async_trait::async_trait;
 use tokio::time::Instant;
@@ -27,23 +29,25 @@ static LOCK: Template = Template::new("SELECT sequence, time, format FROM tn_hea
 static ROLLBACK: Template = Template::new("ROLLBACK");
 static COMMIT: Template = Template::new("COMMIT");
 
+type Store = Parts<MySql, State>;
+
 /// The head's lock, in a transaction that has written nothing yet. Dropped, its connection is closed, and with it the
 /// transaction.
 #[derive(Debug)]
 pub(super) struct HeldHead<'s> {
-    store: &'s MySqlStore,
+    store: &'s Store,
     lease: Lease<'s, MySql>,
     stored_head: Head,
     begun: Instant,
 }
 
-pub(super) async fn hold(store: &MySqlStore) -> Result<HeldHead<'_>, StoreError> {
+pub(super) async fn hold(store: &Store) -> Result<HeldHead<'_>, StoreError> {
     store.state.keep_pace().await;
     lock(store, store.lanes.writer.lease(OPERATION).await?, &BEGIN).await
 }
 
 async fn lock<'s>(
-    store: &'s MySqlStore,
+    store: &'s Store,
     mut lease: Lease<'s, MySql>,
     sql: &'static Template,
 ) -> Result<HeldHead<'s>, StoreError> {
@@ -62,7 +66,7 @@ async fn lock<'s>(
 }
 
 /// Writes a commit.
-pub(super) async fn commit(store: &MySqlStore, commit: &Commit) -> Result<Head, StoreError> {
+pub(super) async fn commit(store: &Store, commit: &Commit) -> Result<Head, StoreError> {
     store.state.keep_pace().await;
     let begun = Instant::now();
     let outcome = write_hopefully(store, commit).await;
@@ -70,7 +74,7 @@ pub(super) async fn commit(store: &MySqlStore, commit: &Commit) -> Result<Head, 
     outcome
 }
 
-async fn write_hopefully(store: &MySqlStore, commit: &Commit) -> Result<Head, StoreError> {
+async fn write_hopefully(store: &Store, commit: &Commit) -> Result<Head, StoreError> {
     let lease = store.lanes.writer.lease(OPERATION).await?;
     let held = if commit.base.time <= commit.time_first() {
         match write_at_once(store, lease, commit).await? {
@@ -91,7 +95,7 @@ enum AtOnce<'s> {
 }
 
 async fn write_at_once<'s>(
-    store: &'s MySqlStore,
+    store: &'s Store,
     mut lease: Lease<'s, MySql>,
     commit: &Commit,
 ) -> Result<AtOnce<'s>, StoreError> {
@@ -137,7 +141,7 @@ async fn finish(held: HeldHead<'_>, commit: &Commit) -> Result<Head, StoreError>
 }
 
 async fn write_after(
-    store: &MySqlStore,
+    store: &Store,
     lease: &mut Lease<'_, MySql>,
     commit: &Commit,
     stored_head: Head,
@@ -150,7 +154,7 @@ async fn write_after(
 }
 
 async fn keys<'c>(
-    store: &MySqlStore,
+    store: &Store,
     lease: &mut Lease<'_, MySql>,
     commit: &'c Commit,
     shift: u64,
@@ -179,7 +183,7 @@ async fn write(
 /// Commits. What the server says of a lock that it could not get is certain; whatever else comes instead of its
 /// acknowledgement may have come after the commit was written.
 async fn end(
-    store: &MySqlStore,
+    store: &Store,
     mut lease: Lease<'_, MySql>,
     commit: &Commit,
     head: Head,

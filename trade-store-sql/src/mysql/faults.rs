@@ -3,8 +3,8 @@
 use super::database::Database;
 use super::{MySql, MySqlStore};
 use crate::dialect::Rendered;
-use crate::engine::Engine;
-use crate::rows::Columns;
+use crate::driver::Columns;
+use crate::driver::Driver;
 use crate::server::ServerOptions;
 use sqlx::mysql::MySqlConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor};
@@ -38,7 +38,7 @@ async fn run(connection: &mut MySqlConnection, sql: String) {
 
 /// The session of the connection that commits will use.
 async fn writer_id(store: &MySqlStore) -> i64 {
-    let mut lease = store.lanes.writer.lease("test").await.unwrap();
+    let mut lease = store.parts.lanes.writer.lease("test").await.unwrap();
     let sql = Rendered::new(MySql::DIALECT, "SELECT connection_id()");
     let found = lease.fetch(&sql, &[]).await.unwrap();
     lease.give_back();
@@ -120,7 +120,7 @@ async fn a_statement_that_takes_too_long_is_ended() {
     let database = Database::create().await;
     let options = ServerOptions { statement_timeout: Duration::from_millis(300), ..ServerOptions::default() };
     let store = MySqlStore::connect_with(&database.url(), &options).await.unwrap();
-    let mut lease = store.lanes.readers.lease("test").await.unwrap();
+    let mut lease = store.parts.lanes.readers.lease("test").await.unwrap();
     let sql = "SELECT count(*) FROM information_schema.columns a, information_schema.columns b, \
         information_schema.columns c WHERE a.column_name > b.column_name OR sleep(1)";
     let error = lease.fetch(&Rendered::new(MySql::DIALECT, sql), &[]).await.unwrap_err();
@@ -135,10 +135,10 @@ async fn a_row_that_is_longer_than_a_message_is_too_large_and_lands_not() {
     let database = Database::create().await;
     let mut store = store_in(&database).await;
     let commit = opening(&store, "ceres", 1_000).await;
-    let packet_bytes_max = std::mem::replace(&mut store.state.packet_bytes_max, 1_000);
+    let packet_bytes_max = std::mem::replace(&mut store.parts.state.packet_bytes_max, 1_000);
     assert_eq!(store.commit(&commit).await.unwrap_err().kind, StoreErrorKind::TooLarge);
     assert_eq!(store.head().await.unwrap().sequence, 0);
-    store.state.packet_bytes_max = packet_bytes_max;
+    store.parts.state.packet_bytes_max = packet_bytes_max;
     assert_eq!(store.commit(&commit).await.unwrap().sequence, 1);
 }
 
@@ -257,7 +257,7 @@ async fn lists_are_read_at_a_replica_that_serves_and_nothing_is_written_there() 
     assert_eq!((listed.rows.len(), listed.as_of), (0, Some(0)));
     let page = InventoryQuery { items: vec![], after: None, limit: 10 };
     assert!(store.inventory(&"ceres".try_into().unwrap(), &page).await.unwrap().is_some());
-    let mut lease = store.lanes.replica.as_ref().unwrap().lane.lease("test").await.unwrap();
+    let mut lease = store.parts.lanes.replica.as_ref().unwrap().lane.lease("test").await.unwrap();
     let sql = Rendered::new(MySql::DIALECT, "UPDATE tn_head SET time = 1");
     lease.execute(&sql, &[]).await.unwrap_err();
     // How long it has been behind nobody knows, so it is not asked.

@@ -4,10 +4,10 @@
 //! the same database is not disturbed, nor disturbs. A statement that changes tables is a transaction by itself here: a
 //! step may end half-way, and is made so that it can be run again.
 
-use super::MySql;
-use super::classify::is_added;
+use super::classify::{MySql, is_added};
 use crate::dialect::{Rendered, Template};
-use crate::engine::Engine;
+use crate::driver::Driver;
+use crate::errors::Errors;
 use crate::lane::Lease;
 use crate::migrations::{Migrations, OPERATION};
 use crate::rights;

@@ -13,6 +13,8 @@ mod commit;
 #[cfg(test)]
 #[path = "../../tests/common/mysql_database.rs"]
 mod database;
+mod driver;
+mod examine;
 #[cfg(test)]
 mod faults;
 mod migrate;
@@ -21,18 +23,15 @@ mod pace;
 mod query_plans;
 mod session;
 
-use crate::dialect::{Dialect, Rendered};
-use crate::engine::{Engine, Param};
-use crate::rows::Columns;
+use crate::engine::Engine;
+use crate::parts::Parts;
 use crate::server::{ServerOptions, open_first, poll};
 use crate::store::SqlStore;
-use pace::Pace;
+use classify::MySql;
+use examine::State;
 use session::MySqlOptions;
-use sqlx::mysql::{MySqlArguments, MySqlConnection, MySqlRow};
-use sqlx::{Arguments, AssertSqlSafe, Executor, MySql as Driver, Row};
-use std::time::Duration;
 use trade_core::resource::Sequence;
-use trade_core::store::{Commit, Head, Held, StoreError, StoreErrorKind};
+use trade_core::store::{Commit, Head, Held, StoreError};
 
 /// Keeps a network in a MySQL or MariaDB database.
 ///
@@ -90,8 +89,8 @@ impl MySqlStore {
             options.read_url.as_deref().map(|url| MySqlOptions::new(url, options, true)).transpose()?;
         let writer = if options.access.may_write() { primary.to_write() } else { primary.clone() };
         let mut lanes = options.lanes(&primary, writer);
-        let mut lease = lanes.writer.lease(session::OPERATION).await?;
-        let state = session::examine(&mut lease, options).await?;
+        let mut lease = lanes.writer.lease(examine::OPERATION).await?;
+        let state = examine::examine(&mut lease, options).await?;
         migrate::migrate(&mut lease, options.access).await?;
         lease.give_back();
         open_first(&lanes).await?;
@@ -102,129 +101,20 @@ impl MySqlStore {
     }
 }
 
-/// MySQL and MariaDB, as an engine.
-#[derive(Debug)]
-pub struct MySql;
-
-/// What a store keeps beside its connections.
-#[derive(Debug)]
-pub struct State {
-    /// The text of a commit is cut into several messages beyond so much.
-    text_bytes_max: usize,
-    /// The largest message that the server takes.
-    packet_bytes_max: usize,
-    poll_interval: Duration,
-    /// Where the server is a node of a cluster.
-    pace: Option<Pace>,
-}
-
-impl State {
-    async fn keep_pace(&self) {
-        if let Some(pace) = &self.pace {
-            pace.keep().await;
-        }
-    }
-}
-
 impl Engine for MySql {
-    type Connection = MySqlConnection;
-    type Options = MySqlOptions;
-    type Row = MySqlRow;
     type State = State;
 
-    const NAME: &'static str = "mysql";
-    const DIALECT: Dialect = Dialect::MySql;
-    const IDLE_MAX: Option<Duration> = Some(Duration::from_secs(1));
-    const CLOCK: Option<&'static str> =
-        Some("SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000");
-
-    async fn connect(options: &MySqlOptions) -> Result<MySqlConnection, sqlx::Error> {
-        options.open().await
-    }
-
-    async fn fetch(
-        connection: &mut MySqlConnection,
-        text: &Rendered,
-        parameters: &[Param<'_>],
-    ) -> Result<Vec<MySqlRow>, sqlx::Error> {
-        if parameters.is_empty() {
-            return connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(text.text.clone()))).await;
-        }
-        query(text, parameters)?.fetch_all(connection).await
-    }
-
-    async fn execute(
-        connection: &mut MySqlConnection,
-        text: &Rendered,
-        parameters: &[Param<'_>],
-    ) -> Result<u64, sqlx::Error> {
-        // What begins and ends transactions is not everywhere among what can be prepared.
-        let done = if parameters.is_empty() {
-            connection.execute(sqlx::raw_sql(AssertSqlSafe(text.text.clone()))).await?
-        } else {
-            query(text, parameters)?.execute(connection).await?
-        };
-        Ok(done.rows_affected())
-    }
-
-    fn meaning(error: &sqlx::Error) -> (StoreErrorKind, &'static str) {
-        classify::meaning(error)
-    }
-
-    fn is_full(error: &sqlx::Error) -> bool {
-        classify::is_full(error)
-    }
-
-    async fn commit(store: &MySqlStore, commit: &Commit) -> Result<Head, StoreError> {
+    async fn commit(store: &Parts<Self, State>, commit: &Commit) -> Result<Head, StoreError> {
         commit::commit(store, commit).await
     }
 
-    async fn hold(store: &MySqlStore) -> Result<Box<dyn Held + '_>, StoreError> {
+    async fn hold(store: &Parts<Self, State>) -> Result<Box<dyn Held + '_>, StoreError> {
         Ok(Box::new(commit::hold(store).await?))
     }
 
-    async fn changed(store: &MySqlStore, after: Sequence) -> Result<(), StoreError> {
-        poll(store, after, store.state.poll_interval).await
+    async fn changed(store: &Parts<Self, State>, after: Sequence) -> Result<(), StoreError> {
+        poll(&store.lanes.watcher, after, store.state.poll_interval).await
     }
 
     async fn stop(_: &State) {}
-}
-
-type Query = sqlx::query::Query<'static, Driver, MySqlArguments>;
-
-fn query(text: &Rendered, parameters: &[Param<'_>]) -> Result<Query, sqlx::Error> {
-    let mut arguments = MySqlArguments::default();
-    for number in &text.order {
-        let parameter = number.checked_sub(1).and_then(|place| parameters.get(place));
-        let added = match parameter {
-            Some(Param::Int(number)) => arguments.add(number),
-            Some(Param::Text(text)) => arguments.add(text.map(str::to_owned)),
-            Some(list) => arguments.add(list.json()),
-            None => Err(format!("there is no parameter {number}").into()),
-        };
-        added.map_err(sqlx::Error::Encode)?;
-    }
-    Ok(sqlx::query_with(AssertSqlSafe(text.text.clone()), arguments))
-}
-
-impl Columns for MySqlRow {
-    fn number(&self, at: usize) -> Result<Option<i64>, sqlx::Error> {
-        match self.try_get(at) {
-            // The place in a list is unsigned in MySQL.
-            Err(sqlx::Error::ColumnDecode { index, source }) => {
-                let unsigned: Option<u64> =
-                    self.try_get(at).map_err(|_| sqlx::Error::ColumnDecode { index, source })?;
-                unsigned.map(i64::try_from).transpose().map_err(|error| sqlx::Error::Decode(error.into()))
-            }
-            found => found,
-        }
-    }
-
-    fn text(&self, at: usize) -> Result<Option<&str>, sqlx::Error> {
-        self.try_get(at)
-    }
-
-    fn bytes(&self, at: usize) -> Result<Option<&[u8]>, sqlx::Error> {
-        self.try_get(at)
-    }
 }

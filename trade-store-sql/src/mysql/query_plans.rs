@@ -5,11 +5,11 @@ use super::database::Database;
 use super::{MySql, MySqlStore};
 use crate::commit::keys;
 use crate::dialect::{Rendered, Template};
-use crate::engine::{Engine, Param};
+use crate::driver::Columns;
+use crate::driver::{Driver, Param};
 use crate::lane::Lease;
 use crate::plan::Plan;
 use crate::read::{cargo, inventory, ledger, load, log, trades};
-use crate::rows::Columns;
 use sqlx::Executor;
 use trade_core::resource::{CargoStatus, TradeStatus};
 use trade_core::store::{CargoFilter, Store, TradeFilter};
@@ -60,7 +60,7 @@ async fn rows_read(lease: &mut Lease<'_, MySql>) -> u64 {
 
 async fn assert_reads(store: &MySqlStore, template: &str, parameters: &[Param<'_>], max: u64) {
     let sql = Rendered::new(MySql::DIALECT, template);
-    let mut lease = store.lanes.writer.lease("test").await.unwrap();
+    let mut lease = store.parts.lanes.writer.lease("test").await.unwrap();
     // What the status itself reads is in both.
     let before = rows_read(&mut lease).await;
     let own = rows_read(&mut lease).await - before;
@@ -192,17 +192,17 @@ async fn every_other_read_is_a_search() {
 #[ignore = "TRADE_TEST_MYSQL_URL"]
 async fn every_change_finds_its_rows_by_key() {
     let (_database, store) = filled().await;
-    let mut lease = store.lanes.writer.lease("test").await.unwrap();
+    let mut lease = store.parts.lanes.writer.lease("test").await.unwrap();
     let before = rows_read(&mut lease).await;
-    super::batch::change_some(&store.state, &mut lease).await;
+    super::batch::change_some(&store.parts.state, &mut lease).await;
     let read = rows_read(&mut lease).await - before;
     lease.give_back();
     assert!(read < PAGE_MAX, "{read} rows were read to change a few");
-    let mut lease = store.lanes.writer.lease("test").await.unwrap();
+    let mut lease = store.parts.lanes.writer.lease("test").await.unwrap();
     let before = rows_read(&mut lease).await;
     lease.give_back();
     assert_eq!(store.prune_receipts(Timestamp::from_millis(10_000).unwrap(), 50).await.unwrap(), 50);
-    let mut lease = store.lanes.writer.lease("test").await.unwrap();
+    let mut lease = store.parts.lanes.writer.lease("test").await.unwrap();
     let read = rows_read(&mut lease).await - before;
     assert!(read < PAGE_MAX, "{read} rows were read to remove 50 receipts");
 }

@@ -1,12 +1,9 @@
 //! How a session is opened, what is set in it, and what the server must be.
 
-use super::pace::Pace;
-use super::{MySql, State};
-use crate::dialect::Rendered;
-use crate::engine::{Engine, classify};
+use super::classify::MySql;
+use crate::driver::Columns;
+use crate::errors::{Errors, classify};
 use crate::hosts::{Hosts, each_address, takes_no_writes};
-use crate::lane::Lease;
-use crate::rows::{self, Columns};
 use crate::server::{ServerOptions, refuse_misread};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor};
@@ -15,16 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use trade_core::store::{StoreError, StoreErrorKind};
 
-pub(super) const OPERATION: &str = "connect";
+const OPERATION: &str = "connect";
 /// Statements that a connection keeps prepared: lists have one for each combination of their filters.
 const STATEMENTS_MAX: usize = 256;
 /// Whoever goes silent while holding the head of the log is let go of after so long.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
-/// Text beyond this goes in several messages: longer ones gain nothing.
-const TEXT_BYTES_MAX: u64 = 8 * 1024 * 1024;
-/// Room in a message for what is not text.
-const PACKET_OVERHEAD_BYTES: u64 = 1_024;
-
 /// What the driver reads of an address.
 const PARAMETERS: [&str; 13] = [
     "sslmode",
@@ -168,80 +160,9 @@ const SYNCHRONOUS: &str = "SET SESSION wsrep_sync_wait = 7";
 /// What the longest rows need to be sorted. It is MySQL's default; MariaDB's is more.
 const SORT_BYTES_MIN: usize = 256 * 1024;
 
-/// What the largest request needs of `max_allowed_packet`: the text of its longest row, or of a list of keys. It is
-/// MariaDB's default; MySQL's is more.
-const PACKET_BYTES_MIN: u64 = 16 * 1024 * 1024;
-
-/// Finds out whether the server can keep what this store promises.
-pub(super) async fn examine(
-    lease: &mut Lease<'_, MySql>,
-    options: &ServerOptions,
-) -> Result<State, StoreError> {
-    // Prepared, as most that is read is, which a server can have no room for.
-    let sql =
-        "SELECT @@max_allowed_packet, @@innodb_flush_log_at_trx_commit, version() FROM (SELECT ?1) prepared";
-    let found = lease.fetch(&Rendered::new(MySql::DIALECT, sql), &[1.into()]).await?;
-    let refused = |detail| Err(StoreError::new(StoreErrorKind::Unsupported, MySql::NAME, OPERATION, detail));
-    let damaged = rows::failed::<MySql>(OPERATION);
-    let Some(row) = found.first() else { return refused("the server tells nothing of itself".to_owned()) };
-    let (packet, flush) = (rows::count(row, 0).map_err(damaged)?, rows::number(row, 1).map_err(damaged)?);
-    let version = row.text(2).map_err(classify::<MySql>(OPERATION))?.unwrap_or_default();
-    if !is_supported(version) {
-        return refused(format!("the server is {version}: MySQL 8.0.19 or MariaDB 10.6 is the least"));
-    }
-    let to_write = options.access.may_write();
-    if to_write && packet < PACKET_BYTES_MIN {
-        return refused(format!(
-            "the server takes too small messages: max_allowed_packet is {packet}, and must be {PACKET_BYTES_MIN} at least"
-        ));
-    }
-    if to_write && matches!(flush, 0 | 2) {
-        return refused(format!(
-            "the server acknowledges what is not durable: innodb_flush_log_at_trx_commit is {flush}, and must be 1"
-        ));
-    }
-    let bytes = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
-    Ok(State {
-        text_bytes_max: bytes((packet / 2).min(TEXT_BYTES_MAX)),
-        packet_bytes_max: bytes(packet.saturating_sub(PACKET_OVERHEAD_BYTES)),
-        poll_interval: options.poll_interval,
-        pace: is_node(lease).await?.then(Pace::default),
-    })
-}
-
-/// Whether the server is a node of a Galera cluster. One that could not be knows nothing of it.
-async fn is_node(lease: &mut Lease<'_, MySql>) -> Result<bool, StoreError> {
-    let sql = Rendered::new(
-        MySql::DIALECT,
-        "SHOW GLOBAL VARIABLES WHERE Variable_name = 'wsrep_on' AND Value = 'ON'",
-    );
-    Ok(!lease.fetch(&sql, &[]).await?.is_empty())
-}
-
-/// From the versions on that have `JSON_TABLE`, checks, and window functions.
-fn is_supported(version: &str) -> bool {
-    let least = if version.contains("MariaDB") { [10, 6, 0] } else { [8, 0, 19] };
-    let numbers = version.trim_start_matches("5.5.5-").split(|c: char| !c.is_ascii_digit());
-    let mut numbers = numbers.map(|digits| digits.parse::<u32>().unwrap_or(0));
-    least <= std::array::from_fn(|_| numbers.next().unwrap_or(0))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_too_old_is_told_from_what_is_not() {
-        for version in ["8.0.19", "8.0.36-28.1", "8.4.0", "9.1.0", "10.6.0-MariaDB", "11.4.2-MariaDB-ubu2404"]
-        {
-            assert!(is_supported(version), "{version}");
-        }
-        for version in
-            ["5.7.44-log", "8.0.18", "8.0.11-TiDB-v7.5.0", "10.5.29-MariaDB", "5.5.5-10.4.1-MariaDB", ""]
-        {
-            assert!(!is_supported(version), "{version}");
-        }
-    }
 
     #[test]
     fn the_password_stands_in_no_debug_output() {

@@ -7,7 +7,7 @@
 //! take the server too long for one.
 
 use crate::commit::{Cell, Kind, RowSet, Shape, Sink, Written};
-use crate::migrations::VERSION;
+use crate::rows::VERSION;
 use crate::rows::stored;
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;

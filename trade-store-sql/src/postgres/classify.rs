@@ -2,6 +2,7 @@
 //!
 //! <https://www.postgresql.org/docs/current/errcodes-appendix.html>
 
+use crate::errors::Errors;
 use crate::server::{NO_TLS, is_tls};
 use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
@@ -11,19 +12,34 @@ const UNIQUE_VIOLATION: &str = "23505";
 const TOO_MANY_CONNECTIONS: &str = "53300";
 const STATEMENT_COMPLETION_UNKNOWN: &str = "40003";
 
-pub(super) fn meaning(error: &sqlx::Error) -> (StoreErrorKind, &'static str) {
-    use StoreErrorKind::{Corrupt, Internal, Unavailable, Unsupported};
-    match error {
-        sqlx::Error::Database(error) => meaning_of_code(error.code().as_deref().unwrap_or_default()),
-        sqlx::Error::Configuration(_) => (Unsupported, "the address is not one of a PostgreSQL database"),
-        error if is_tls(error) => (Unavailable, NO_TLS),
-        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => {
-            (Unavailable, "the server cannot be reached")
+/// PostgreSQL, as an engine.
+#[derive(Debug)]
+pub struct Postgres;
+
+impl Errors for Postgres {
+    const NAME: &'static str = "postgres";
+
+    fn meaning(error: &sqlx::Error) -> (StoreErrorKind, &'static str) {
+        use StoreErrorKind::{Corrupt, Internal, Unavailable, Unsupported};
+        match error {
+            sqlx::Error::Database(error) => meaning_of_code(error.code().as_deref().unwrap_or_default()),
+            sqlx::Error::Configuration(_) => (Unsupported, "the address is not one of a PostgreSQL database"),
+            error if is_tls(error) => (Unavailable, NO_TLS),
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => {
+                (Unavailable, "the server cannot be reached")
+            }
+            // A proxy that takes a connection and has no server for it, say.
+            sqlx::Error::Protocol(_) => (Unavailable, "what was reached does not answer as the server does"),
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::RowNotFound => {
+                (Corrupt, "a row is not of its form")
+            }
+            _ => (Internal, "the driver failed"),
         }
-        // A proxy that takes a connection and has no server for it, say.
-        sqlx::Error::Protocol(_) => (Unavailable, "what was reached does not answer as the server does"),
-        sqlx::Error::ColumnDecode { .. } | sqlx::Error::RowNotFound => (Corrupt, "a row is not of its form"),
-        _ => (Internal, "the driver failed"),
+    }
+
+    /// Whether the server, the database or the role has no connection left.
+    fn is_full(error: &sqlx::Error) -> bool {
+        error.as_database_error().and_then(DatabaseError::code).as_deref() == Some(TOO_MANY_CONNECTIONS)
     }
 }
 
@@ -79,11 +95,6 @@ fn is_definite_answer(error: &dyn DatabaseError) -> bool {
     let code = error.code();
     let ends = ["08", "57P", "58", "XX"].iter().any(|class| code.starts_with(class));
     error.severity() == PgSeverity::Error && !ends && code != STATEMENT_COMPLETION_UNKNOWN
-}
-
-/// Whether the server, the database or the role has no connection left.
-pub(super) fn is_full(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(DatabaseError::code).as_deref() == Some(TOO_MANY_CONNECTIONS)
 }
 
 /// The table in which a row of the same key stands already.

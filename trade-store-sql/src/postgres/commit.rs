@@ -7,15 +7,17 @@
 //! statement changes nothing, and the commit takes the head's lock, checks every expectation, and moves its sequences
 //! by as much as the head has.
 
-use super::batch::{Batch, Statement};
-use super::classify::{is_definite, occupied_table};
-use super::{Postgres, PostgresStore, State};
+use super::batch::{Batch, Statement, Texts};
+use super::classify::{Postgres, is_definite, occupied_table};
+use super::wake::Wake;
 use crate::commit::keys::RowKeys;
-use crate::commit::tables::{WriteTable, appended, guarded, moved};
-use crate::commit::{CommitRows, Defect, OPERATION, RowSet, no_conflict, shift_to, whole};
+use crate::commit::tables::{CommitRows, WriteTable, appended, guarded, moved};
+use crate::commit::{Defect, OPERATION, RowSet, no_conflict, shift_to, whole};
 use crate::dialect::Template;
-use crate::engine::{Engine, classify};
+use crate::driver::Driver;
+use crate::errors::{Errors, classify};
 use crate::lane::Lease;
+use crate::parts::Parts;
 use crate::read::log;
 use async_trait::async_trait;
 use tokio::time::error::Elapsed;
@@ -28,25 +30,33 @@ static LOCK: Template = Template::new(
 static COMMIT: Template = Template::new("COMMIT");
 static ROLLBACK: Template = Template::new("ROLLBACK");
 
+/// What a store keeps beside its connections.
+#[derive(Debug)]
+pub struct State {
+    pub(super) wake: Wake,
+    /// Whether no statement may change a table twice.
+    pub(super) table_once: bool,
+    pub(super) texts: Texts,
+}
+
+type Store = Parts<Postgres, State>;
+
 /// The head of the log, locked in a transaction that has written nothing yet. Dropped, its connection is closed, and
 /// with it the transaction.
 #[derive(Debug)]
 pub(super) struct WriteLock<'s> {
-    store: &'s PostgresStore,
+    store: &'s Store,
     lease: Lease<'s, Postgres>,
     stored_head: Head,
 }
 
 /// Waits for the lock.
-pub(super) async fn lock(store: &PostgresStore) -> Result<WriteLock<'_>, StoreError> {
+pub(super) async fn lock(store: &Store) -> Result<WriteLock<'_>, StoreError> {
     let lease = store.lanes.writer.lease(OPERATION).await?;
     locked(store, lease).await
 }
 
-async fn locked<'s>(
-    store: &'s PostgresStore,
-    mut lease: Lease<'s, Postgres>,
-) -> Result<WriteLock<'s>, StoreError> {
+async fn locked<'s>(store: &'s Store, mut lease: Lease<'s, Postgres>) -> Result<WriteLock<'s>, StoreError> {
     let lock = LOCK.of(Postgres::DIALECT);
     let found = match lease.fetch(lock, &[]).await {
         // Nothing was written: on another connection it is asked for once more.
@@ -61,7 +71,7 @@ async fn locked<'s>(
 }
 
 /// Writes a commit.
-pub(super) async fn commit(store: &PostgresStore, commit: &Commit) -> Result<Head, StoreError> {
+pub(super) async fn commit(store: &Store, commit: &Commit) -> Result<Head, StoreError> {
     let mut lease = store.lanes.writer.lease(OPERATION).await?;
     let State { table_once, .. } = store.state;
     if commit.base.time <= commit.time_first() && !(table_once && changes_a_table_twice(commit)) {
@@ -114,7 +124,7 @@ async fn finish(lock: WriteLock<'_>, commit: &Commit) -> Result<Head, StoreError
 }
 
 /// What is left to do once a commit is durable.
-fn landed(store: &PostgresStore, lease: Lease<'_, Postgres>, commit: &Commit, head: Head) -> Head {
+fn landed(store: &Store, lease: Lease<'_, Postgres>, commit: &Commit, head: Head) -> Head {
     lease.give_back();
     store.stations.learn_created(commit, head);
     store.state.wake.tell(head.sequence);
@@ -140,7 +150,7 @@ fn changes_a_table_twice(commit: &Commit) -> bool {
 /// was loaded; nothing is written then.
 async fn write_alone(
     lease: &mut Lease<'_, Postgres>,
-    store: &PostgresStore,
+    store: &Store,
     commit: &Commit,
     head: Head,
 ) -> Result<bool, StoreError> {
@@ -160,7 +170,7 @@ async fn write_alone(
 /// Everything between the lock and the end.
 async fn write(
     lease: &mut Lease<'_, Postgres>,
-    store: &PostgresStore,
+    store: &Store,
     commit: &Commit,
     stored_head: Head,
 ) -> Result<Head, StoreError> {
@@ -179,7 +189,7 @@ async fn write(
 }
 
 fn statements<'t>(
-    store: &PostgresStore,
+    store: &Store,
     rows: &CommitRows<'_, '_>,
     tables: impl Iterator<Item = &'t WriteTable<Batch>>,
 ) -> Result<Vec<Statement>, StoreError> {

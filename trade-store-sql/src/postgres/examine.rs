@@ -1,13 +1,13 @@
 //! What a server, and what stands before it, must be: found out when a store connects, since each of it would fail lawful
 //! requests later.
 
-use super::Postgres;
+use super::classify::Postgres;
 use crate::dialect::{Dialect, Rendered};
-use crate::engine::{Engine, classify};
+use crate::driver::Columns;
+use crate::errors::{Errors, classify};
 use crate::lane::Lease;
-use crate::rows::Columns;
+use crate::parts::Lanes;
 use crate::server::next_lease;
-use crate::store::Lanes;
 use std::hash::{BuildHasher, RandomState};
 use trade_core::store::{StoreError, StoreErrorKind};
 

@@ -3,7 +3,7 @@
 use super::query_plans::database::Database;
 use super::{Postgres, PostgresStore};
 use crate::dialect::Rendered;
-use crate::engine::Engine;
+use crate::driver::Driver;
 use sqlx::Executor;
 use trade_core::command::Command;
 use trade_core::event::Actor;
@@ -83,7 +83,7 @@ async fn a_row_that_names_what_is_not_stored_is_a_defect() {
 async fn what_is_past_a_limit_of_the_server_is_too_large() {
     let database = Database::create().await;
     let store = PostgresStore::connect(&database.url()).await.unwrap();
-    let mut lease = store.lanes.writer.lease("test").await.unwrap();
+    let mut lease = store.parts.lanes.writer.lease("test").await.unwrap();
     let sql = Rendered::new(Postgres::DIALECT, "SELECT repeat('x', 2000000000)");
     assert_eq!(lease.fetch(&sql, &[]).await.unwrap_err().kind, StoreErrorKind::TooLarge);
 }

@@ -4,9 +4,8 @@
 //! the same schema is not disturbed, nor disturbs. Several processes may start at once: whoever notes a step first
 //! applies it, and the others wait for that note, fail on it, and look again.
 
-use super::Postgres;
-use super::classify::is_race;
-use crate::engine::{Engine, classify};
+use super::classify::{Postgres, is_race};
+use crate::errors::{Errors, classify};
 use crate::migrations::{Migrations, OPERATION};
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;

@@ -17,6 +17,7 @@
 mod batch;
 mod classify;
 mod commit;
+mod driver;
 mod examine;
 #[cfg(test)]
 mod faults;
@@ -26,20 +27,18 @@ mod query_plans;
 mod session;
 mod wake;
 
-use crate::dialect::{Dialect, Rendered};
-use crate::engine::{Engine, Param};
+use crate::engine::Engine;
+use crate::parts::Parts;
 use crate::rights;
-use crate::rows::Columns;
 use crate::server::{ServerOptions, judge_replica, open_first};
 use crate::store::SqlStore;
 use batch::Texts;
+pub(crate) use classify::Postgres;
+use commit::State;
 use migrate::Server;
 use session::PostgresOptions;
-use sqlx::postgres::{PgArguments, PgConnection, PgRow};
-use sqlx::{Arguments, AssertSqlSafe, Executor, Row};
-use std::time::Duration;
 use trade_core::resource::Sequence;
-use trade_core::store::{Commit, Head, Held, StoreError, StoreErrorKind};
+use trade_core::store::{Commit, Head, Held, StoreError};
 use wake::Wake;
 
 /// Keeps a network in a PostgreSQL database.
@@ -103,113 +102,22 @@ impl PostgresStore {
     }
 }
 
-/// What a store keeps beside its connections.
-#[derive(Debug)]
-pub struct State {
-    wake: Wake,
-    /// Whether no statement may change a table twice.
-    table_once: bool,
-    texts: Texts,
-}
-
-/// PostgreSQL, as an engine.
-#[derive(Debug)]
-pub struct Postgres;
-
 impl Engine for Postgres {
-    type Connection = PgConnection;
-    type Options = PostgresOptions;
-    type Row = PgRow;
     type State = State;
 
-    const NAME: &'static str = "postgres";
-    const DIALECT: Dialect = Dialect::Postgres;
-    const IDLE_MAX: Option<Duration> = Some(Duration::from_secs(1));
-    const CLOCK: Option<&'static str> = Some("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint");
-
-    async fn connect(options: &PostgresOptions) -> Result<PgConnection, sqlx::Error> {
-        options.open().await
-    }
-
-    async fn fetch(
-        connection: &mut PgConnection,
-        text: &Rendered,
-        parameters: &[Param<'_>],
-    ) -> Result<Vec<PgRow>, sqlx::Error> {
-        let sql = AssertSqlSafe(text.text.clone());
-        match parameters {
-            // Not prepared, and so possibly several statements.
-            [] => connection.fetch_all(sqlx::raw_sql(sql)).await,
-            _ => sqlx::query_with(sql, arguments(parameters)?).fetch_all(connection).await,
-        }
-    }
-
-    async fn execute(
-        connection: &mut PgConnection,
-        text: &Rendered,
-        parameters: &[Param<'_>],
-    ) -> Result<u64, sqlx::Error> {
-        let sql = AssertSqlSafe(text.text.clone());
-        let done = match parameters {
-            [] => connection.execute(sqlx::raw_sql(sql)).await,
-            _ => sqlx::query_with(sql, arguments(parameters)?).execute(connection).await,
-        };
-        Ok(done?.rows_affected())
-    }
-
-    fn meaning(error: &sqlx::Error) -> (StoreErrorKind, &'static str) {
-        classify::meaning(error)
-    }
-
-    fn is_full(error: &sqlx::Error) -> bool {
-        classify::is_full(error)
-    }
-
-    async fn commit(store: &SqlStore<Self>, commit: &Commit) -> Result<Head, StoreError> {
+    async fn commit(store: &Parts<Self, State>, commit: &Commit) -> Result<Head, StoreError> {
         commit::commit(store, commit).await
     }
 
-    async fn hold(store: &SqlStore<Self>) -> Result<Box<dyn Held + '_>, StoreError> {
+    async fn hold(store: &Parts<Self, State>) -> Result<Box<dyn Held + '_>, StoreError> {
         Ok(Box::new(commit::lock(store).await?))
     }
 
-    async fn changed(store: &SqlStore<Self>, after: Sequence) -> Result<(), StoreError> {
-        wake::changed(store, after).await
+    async fn changed(store: &Parts<Self, State>, after: Sequence) -> Result<(), StoreError> {
+        store.state.wake.changed(&store.lanes.watcher, after).await
     }
 
     async fn stop(state: &State) {
         state.wake.stop();
-    }
-}
-
-fn arguments(parameters: &[Param<'_>]) -> Result<PgArguments, sqlx::Error> {
-    let mut arguments = PgArguments::default();
-    for parameter in parameters {
-        let added = match parameter {
-            Param::Int(number) => arguments.add(number),
-            Param::Text(text) => arguments.add(text),
-            Param::Texts(texts) => arguments.add(texts),
-            Param::Pairs(pairs) => {
-                arguments.add(pairs.iter().map(|(a, b)| format!("{a} {b}")).collect::<Vec<_>>())
-            }
-            Param::Ints(numbers) => arguments.add(numbers),
-        };
-        added.map_err(sqlx::Error::Encode)?;
-    }
-    Ok(arguments)
-}
-
-impl Columns for PgRow {
-    fn number(&self, at: usize) -> Result<Option<i64>, sqlx::Error> {
-        // Of any width.
-        self.try_get_unchecked(at)
-    }
-
-    fn text(&self, at: usize) -> Result<Option<&str>, sqlx::Error> {
-        self.try_get(at)
-    }
-
-    fn bytes(&self, at: usize) -> Result<Option<&[u8]>, sqlx::Error> {
-        self.try_get(at)
     }
 }

@@ -96,7 +96,7 @@ async fn every_statement_is_a_search_whenever_its_plan_was_made() {
 
 /// By plans that know no values, as those that are kept.
 async fn assert_all_search(store: &PostgresStore) {
-    let mut lease = store.lanes.writer.lease("explain").await.unwrap();
+    let mut lease = store.parts.lanes.writer.lease("explain").await.unwrap();
     lease.connection.execute("SET plan_cache_mode = force_generic_plan").await.unwrap();
     for template in every_read() {
         assert_searches(&mut lease.connection, &template).await;

@@ -1,9 +1,9 @@
 //! How a session is opened, and what is set in it.
 
-use super::Postgres;
-use crate::engine::{Engine, classify};
+use super::classify::Postgres;
+use crate::driver::Columns;
+use crate::errors::{Errors, classify};
 use crate::hosts::{Hosts, each_address, takes_no_writes};
-use crate::rows::Columns;
 use crate::server::{ServerOptions, refuse_misread};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};

@@ -7,8 +7,10 @@
 //! nobody can read without that one, and for that one this connection is given up as well. A server that does not know
 //! LISTEN is not asked twice.
 
+use super::classify::Postgres;
 use super::session::PostgresOptions;
-use super::{Postgres, PostgresStore, classify};
+use crate::errors::Errors;
+use crate::lane::Lane;
 use crate::places::Places;
 use crate::read::log;
 use sqlx::postgres::{PgListener, PgPoolOptions};
@@ -59,6 +61,27 @@ impl Wake {
         Self { own, heard, poll_interval, task }
     }
 
+    /// Waits until the log ends behind `after`.
+    pub(super) async fn changed(&self, watcher: &Lane<Postgres>, after: Sequence) -> Result<(), StoreError> {
+        let mut heard = self.heard.clone();
+        while log::head(watcher, "watch the log").await?.sequence <= after {
+            let told = async {
+                loop {
+                    if heard.changed().await.is_err() {
+                        // Nobody listens any more.
+                        std::future::pending::<()>().await;
+                    }
+                    // What the log does not have, though it was told of, is no reason to look again at once.
+                    if *heard.borrow_and_update() > after {
+                        return;
+                    }
+                }
+            };
+            let _ = timeout(self.poll_interval, told).await;
+        }
+        Ok(())
+    }
+
     /// Tells the others, soon.
     pub(super) fn tell(&self, sequence: Sequence) {
         raise(&self.own, sequence);
@@ -68,27 +91,6 @@ impl Wake {
     pub(super) fn stop(&self) {
         self.task.abort();
     }
-}
-
-/// Waits until the log ends behind `after`.
-pub(super) async fn changed(store: &PostgresStore, after: Sequence) -> Result<(), StoreError> {
-    let mut heard = store.state.wake.heard.clone();
-    while log::head(&store.lanes.watcher, "watch the log").await?.sequence <= after {
-        let told = async {
-            loop {
-                if heard.changed().await.is_err() {
-                    // Nobody listens any more.
-                    std::future::pending::<()>().await;
-                }
-                // What the log does not have, though it was told of, is no reason to look again at once.
-                if *heard.borrow_and_update() > after {
-                    return;
-                }
-            }
-        };
-        let _ = timeout(store.state.wake.poll_interval, told).await;
-    }
-    Ok(())
 }
 
 /// Why a connection no longer listens.
@@ -152,7 +154,7 @@ async fn listen(
 /// Whether the server has no room for a connection. The pool in which listeners come does not tell, and tries on.
 async fn is_full(options: &PostgresOptions) -> bool {
     let opened = timeout(ANSWER_MAX, options.open()).await;
-    matches!(opened, Ok(Err(error)) if classify::is_full(&error))
+    matches!(opened, Ok(Err(error)) if Postgres::is_full(&error))
 }
 
 async fn listen_once(

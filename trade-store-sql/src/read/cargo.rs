@@ -3,7 +3,7 @@
 use super::columns::{cargo_joins, cargo_of};
 use super::trades::{examined_by, span, trades_by_side};
 use crate::dialect::{Rendered, Template};
-use crate::engine::{Engine, Param};
+use crate::driver::{Driver, Param};
 use crate::lane::Lane;
 use crate::plan::{CargoNarrowing, Plan, one_more, page};
 use crate::rows;
@@ -84,7 +84,7 @@ pub(crate) fn page_sql(plan: &Plan<CargoNarrowing>) -> String {
     .concat()
 }
 
-pub(crate) async fn list<E: Engine>(
+pub(crate) async fn list<E: Driver>(
     readers: &Lane<E>,
     query: &CargoQuery,
 ) -> Result<Page<Arc<Cargo>, Sequence>, StoreError> {
@@ -134,7 +134,7 @@ pub(crate) static HISTORY_SQL: Template = Template::new(concat!(
     " AND sequence > ?3 ORDER BY sequence LIMIT ?4) later LIMIT ?4"
 ));
 
-pub(crate) async fn one<E: Engine>(
+pub(crate) async fn one<E: Driver>(
     readers: &Lane<E>,
     id: &ShipmentId,
 ) -> Result<Option<Arc<Cargo>>, StoreError> {
@@ -145,7 +145,7 @@ pub(crate) async fn one<E: Engine>(
     cargo.transpose().map_err(rows::failed::<E>(OPERATION))
 }
 
-pub(crate) async fn history<E: Engine>(
+pub(crate) async fn history<E: Driver>(
     readers: &Lane<E>,
     id: &ShipmentId,
     after: Sequence,

@@ -1,7 +1,7 @@
 //! Stations and their stock.
 
 use crate::dialect::Template;
-use crate::engine::{Engine, Param};
+use crate::driver::{Driver, Param};
 use crate::lane::Lane;
 use crate::plan::{one_more, page};
 use crate::rows::{self, Decoded};
@@ -42,7 +42,7 @@ pub(crate) static FIRST_ITEMS_SQL: Template = Template::new(concat!(
      ORDER BY k.key, i.item"
 ));
 
-pub(crate) async fn one<E: Engine>(
+pub(crate) async fn one<E: Driver>(
     readers: &Lane<E>,
     id: &StationId,
     query: &InventoryQuery,
@@ -72,7 +72,7 @@ pub(crate) async fn one<E: Engine>(
     Ok(Some(InventoryPage { inventory: Inventory::new(&station, items), next }))
 }
 
-pub(crate) async fn list<E: Engine>(
+pub(crate) async fn list<E: Driver>(
     readers: &Lane<E>,
     before: Option<Sequence>,
     limit: usize,
@@ -95,7 +95,7 @@ pub(crate) async fn list<E: Engine>(
 }
 
 /// The first items of stations, a list for each.
-async fn first_items<E: Engine>(
+async fn first_items<E: Driver>(
     snapshot: &mut Snapshot<'_, E>,
     stations: &[E::Row],
     items_max: usize,

@@ -2,7 +2,7 @@
 
 use super::columns::ledger_joins;
 use crate::dialect::Template;
-use crate::engine::{Engine, Param};
+use crate::driver::{Driver, Param};
 use crate::lane::Lane;
 use crate::plan::{EXAMINED_MAX, one_more, page};
 use crate::rows::{self, Decoded};
@@ -103,7 +103,7 @@ pub(crate) static AFTER_SQL: Template = Template::new(concat!(
     " ORDER BY l.sequence, l.place"
 ));
 
-pub(crate) async fn of_station<E: Engine>(
+pub(crate) async fn of_station<E: Driver>(
     readers: &Lane<E>,
     station: &StationId,
     query: &LedgerQuery,
@@ -137,7 +137,7 @@ pub(crate) async fn of_station<E: Engine>(
     Ok(page(entries::<E>(&found).map_err(damaged)?, query.limit, examined))
 }
 
-pub(crate) async fn after<E: Engine>(
+pub(crate) async fn after<E: Driver>(
     readers: &Lane<E>,
     after: LedgerPosition,
     limit: usize,
@@ -149,6 +149,6 @@ pub(crate) async fn after<E: Engine>(
     Ok(page(entries::<E>(&found).map_err(rows::failed::<E>(OPERATION))?, limit, None))
 }
 
-fn entries<E: Engine>(found: &[E::Row]) -> Decoded<Vec<(LedgerPosition, LedgerEntry)>> {
+fn entries<E: Driver>(found: &[E::Row]) -> Decoded<Vec<(LedgerPosition, LedgerEntry)>> {
     found.iter().map(|row| Ok((rows::ledger_position(row)?, rows::ledger_entry(row)?))).collect()
 }

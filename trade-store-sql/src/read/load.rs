@@ -4,10 +4,11 @@ use super::columns::{cargo_joins, cargo_of, cargo_of_key, trade_joins};
 use super::receipts;
 use crate::commit::keys::StationKeys;
 use crate::dialect::Template;
-use crate::engine::{Engine, Param};
+use crate::driver::Columns;
+use crate::driver::{Driver, Param};
 use crate::lane::Lane;
 use crate::layouts::{KIND, at};
-use crate::rows::{self, Columns, Decoded, Unreadable};
+use crate::rows::{self, Decoded, Unreadable};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -112,7 +113,7 @@ const TRIES: usize = 3;
 
 /// Loads what is stored under keys. Where these are too many for a statement they go in several, and what is found is
 /// of one moment still, since the log ends in the same place for each.
-pub(crate) async fn load<E: Engine>(
+pub(crate) async fn load<E: Driver>(
     loader: &Lane<E>,
     known: &StationKeys,
     keys: &Keys,
@@ -129,7 +130,7 @@ pub(crate) async fn load<E: Engine>(
 }
 
 /// All parts as one, if nobody wrote meanwhile.
-async fn load_parts<E: Engine>(
+async fn load_parts<E: Driver>(
     loader: &Lane<E>,
     known: &StationKeys,
     parts: &[Cow<'_, Keys>],
@@ -173,7 +174,7 @@ fn parts(keys: &Keys, bytes_max: usize) -> Vec<Cow<'_, Keys>> {
     parts
 }
 
-async fn load_part<E: Engine>(
+async fn load_part<E: Driver>(
     loader: &Lane<E>,
     known: &StationKeys,
     keys: &Keys,

@@ -1,7 +1,7 @@
 //! The log, its head, and the receipts beside it.
 
 use crate::dialect::{Rendered, Template};
-use crate::engine::{Engine, Param};
+use crate::driver::{Driver, Param};
 use crate::lane::Lane;
 use crate::rows;
 use std::sync::Arc;
@@ -20,20 +20,20 @@ pub(crate) static READ_SQL: Template = Template::new(
      WHERE earlier < ?3 OR earlier = 0 ORDER BY last",
 );
 
-pub(crate) async fn head<E: Engine>(readers: &Lane<E>, operation: &'static str) -> Result<Head, StoreError> {
+pub(crate) async fn head<E: Driver>(readers: &Lane<E>, operation: &'static str) -> Result<Head, StoreError> {
     let found = readers.read(operation, HEAD_SQL.of(E::DIALECT), &[]).await?;
     head_of::<E>(&found, operation)
 }
 
 /// The head in an answer.
-pub(crate) fn head_of<E: Engine>(found: &[E::Row], operation: &'static str) -> Result<Head, StoreError> {
+pub(crate) fn head_of<E: Driver>(found: &[E::Row], operation: &'static str) -> Result<Head, StoreError> {
     let row = found.first().ok_or_else(|| {
         StoreError::new(StoreErrorKind::Corrupt, E::NAME, operation, "there is no head of the log")
     })?;
     rows::head(row).map_err(rows::failed::<E>(operation))
 }
 
-pub(crate) async fn read<E: Engine>(
+pub(crate) async fn read<E: Driver>(
     lane: &Lane<E>,
     after: Sequence,
     records_max: usize,
@@ -55,7 +55,7 @@ pub(crate) async fn read<E: Engine>(
 }
 
 /// The server's clock, in milliseconds since 1970.
-pub(crate) async fn clock<E: Engine>(lane: &Lane<E>, sql: &str) -> Result<Timestamp, StoreError> {
+pub(crate) async fn clock<E: Driver>(lane: &Lane<E>, sql: &str) -> Result<Timestamp, StoreError> {
     const OPERATION: &str = "read the clock";
     let damaged = rows::failed::<E>(OPERATION);
     let found = lane.read(OPERATION, &Rendered::new(E::DIALECT, sql), &[]).await?;
@@ -66,7 +66,7 @@ pub(crate) async fn clock<E: Engine>(lane: &Lane<E>, sql: &str) -> Result<Timest
     })
 }
 
-pub(crate) async fn prune_receipts<E: Engine>(
+pub(crate) async fn prune_receipts<E: Driver>(
     writer: &Lane<E>,
     before: Timestamp,
     limit: usize,

@@ -1,7 +1,7 @@
 //! Receipts: those that name steps, and the further pieces of answers that are too long for a row.
 
 use crate::dialect::Template;
-use crate::engine::{Engine, Param};
+use crate::driver::{Driver, Param};
 use crate::lane::Lane;
 use crate::receipts::{goes_on, join, row};
 use crate::rows;
@@ -16,7 +16,7 @@ pub(crate) static LIST_SQL: Template = Template::new(
 );
 
 /// As [`trade_core::store::Store::receipts`].
-pub(crate) async fn list<E: Engine>(
+pub(crate) async fn list<E: Driver>(
     lane: &Lane<E>,
     after: Option<RequestId>,
     limit: usize,
@@ -40,7 +40,7 @@ pub(crate) static PIECES_SQL: Template =
 
 /// Makes answers whole of which only the first piece is there. A receipt whose pieces are gone was kept long enough, and
 /// is left out.
-pub(crate) async fn complete<E: Engine>(
+pub(crate) async fn complete<E: Driver>(
     lane: &Lane<E>,
     receipts: Vec<Receipt>,
 ) -> Result<Vec<Receipt>, StoreError> {
@@ -53,7 +53,7 @@ pub(crate) async fn complete<E: Engine>(
     Ok(whole)
 }
 
-async fn complete_one<E: Engine>(lane: &Lane<E>, receipt: &mut Receipt) -> Result<bool, StoreError> {
+async fn complete_one<E: Driver>(lane: &Lane<E>, receipt: &mut Receipt) -> Result<bool, StoreError> {
     let Some(answer) = receipt.answer.as_mut().filter(|answer| goes_on(answer)) else { return Ok(true) };
     for first in (1..).step_by(PIECES_MAX) {
         let places = first..first + PIECES_MAX;
@@ -67,7 +67,7 @@ async fn complete_one<E: Engine>(lane: &Lane<E>, receipt: &mut Receipt) -> Resul
     Ok(false)
 }
 
-async fn pieces<E: Engine>(
+async fn pieces<E: Driver>(
     lane: &Lane<E>,
     asked: &[RequestId],
 ) -> Result<HashMap<RequestId, Vec<u8>>, StoreError> {

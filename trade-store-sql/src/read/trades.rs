@@ -2,7 +2,7 @@
 
 use super::columns::trade_joins;
 use crate::dialect::{Rendered, Template};
-use crate::engine::{Engine, Param};
+use crate::driver::{Driver, Param};
 use crate::lane::Lane;
 use crate::layouts::FIRST;
 use crate::plan::{Plan, Span, TradeNarrowing, one_more, page};
@@ -115,7 +115,7 @@ pub(crate) fn examined_sql(walk: &str) -> String {
     format!("SELECT CASE WHEN count(*) >= ?3 THEN min(sequence) END FROM ({walk}) w")
 }
 
-pub(crate) async fn list<E: Engine>(
+pub(crate) async fn list<E: Driver>(
     readers: &Lane<E>,
     query: &TradeQuery,
 ) -> Result<Page<Arc<Trade>, Sequence>, StoreError> {
@@ -147,7 +147,7 @@ pub(crate) async fn list<E: Engine>(
 }
 
 /// The last row that a walk examined, where it ended early.
-pub(crate) async fn examined_by<E: Engine>(
+pub(crate) async fn examined_by<E: Driver>(
     snapshot: &mut Snapshot<'_, E>,
     walk: &str,
     parameters: &[Param<'_>],
@@ -160,7 +160,7 @@ pub(crate) async fn examined_by<E: Engine>(
 }
 
 /// The sequences that a span of creation times stands for.
-pub(crate) async fn span<E: Engine>(
+pub(crate) async fn span<E: Driver>(
     snapshot: &mut Snapshot<'_, E>,
     created: TimeRange,
     before: Option<Sequence>,
@@ -192,7 +192,7 @@ pub(crate) static EXPIRED_SQL: Template = Template::new(
      ORDER BY c.expires_at LIMIT ?2",
 );
 
-pub(crate) async fn one<E: Engine>(
+pub(crate) async fn one<E: Driver>(
     readers: &Lane<E>,
     id: &TransactionId,
 ) -> Result<Option<Arc<Trade>>, StoreError> {
@@ -202,7 +202,7 @@ pub(crate) async fn one<E: Engine>(
     trade.transpose().map_err(rows::failed::<E>(OPERATION))
 }
 
-pub(crate) async fn expired<E: Engine>(
+pub(crate) async fn expired<E: Driver>(
     readers: &Lane<E>,
     now: Timestamp,
     limit: usize,

@@ -5,7 +5,7 @@
 //! shape stay NULL, and are passed over. Where all rows of a commit are few, their statements go as one text.
 
 use crate::commit::{Cell, RowSet, Shape, Sink, Written};
-use crate::migrations::VERSION;
+use crate::rows::VERSION;
 use crate::rows::stored;
 use futures::TryStreamExt;
 use sqlx::error::BoxDynError;

@@ -2,6 +2,7 @@
 //!
 //! <https://www.sqlite.org/rescode.html>
 
+use crate::errors::Errors;
 use trade_core::store::{StoreError, StoreErrorKind};
 
 const PERM: i32 = 3;
@@ -18,34 +19,44 @@ const BUSY_SNAPSHOT: i32 = 517;
 const CONSTRAINT_PRIMARYKEY: i32 = 1_555;
 const CONSTRAINT_UNIQUE: i32 = 2_067;
 
-pub(super) fn meaning(error: &sqlx::Error) -> (StoreErrorKind, &'static str) {
-    use StoreErrorKind::{Conflict, Corrupt, Internal, TooLarge, Unavailable, Unsupported};
-    let Some(code) = code(error) else {
-        return match error {
-            sqlx::Error::Configuration(_) => (Unsupported, "the address is not one of an SQLite file"),
-            sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => (Unavailable, "the file cannot be reached"),
-            sqlx::Error::ColumnDecode { .. } | sqlx::Error::RowNotFound => {
-                (Corrupt, "a row is not of its form")
-            }
-            _ => (Internal, "the driver failed"),
+/// SQLite, as an engine.
+#[derive(Debug)]
+pub struct Sqlite;
+
+impl Errors for Sqlite {
+    const NAME: &'static str = "sqlite";
+
+    fn meaning(error: &sqlx::Error) -> (StoreErrorKind, &'static str) {
+        use StoreErrorKind::{Conflict, Corrupt, Internal, TooLarge, Unavailable, Unsupported};
+        let Some(code) = code(error) else {
+            return match error {
+                sqlx::Error::Configuration(_) => (Unsupported, "the address is not one of an SQLite file"),
+                sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => {
+                    (Unavailable, "the file cannot be reached")
+                }
+                sqlx::Error::ColumnDecode { .. } | sqlx::Error::RowNotFound => {
+                    (Corrupt, "a row is not of its form")
+                }
+                _ => (Internal, "the driver failed"),
+            };
         };
-    };
-    match code {
-        BUSY_SNAPSHOT => return (Conflict, "something changed since it was read"),
-        CONSTRAINT_PRIMARYKEY | CONSTRAINT_UNIQUE => return (Conflict, "a row of this key exists"),
-        _ => {}
-    }
-    // The low byte is the primary result code.
-    match code & 0xff {
-        BUSY | LOCKED => (Unavailable, "the file is locked by another process"),
-        FULL => (Unavailable, "the disk is full"),
-        CANTOPEN => (Unavailable, "the file cannot be opened"),
-        IOERR => (Unavailable, "the file cannot be read or written"),
-        TOOBIG => (TooLarge, "a value is larger than SQLite takes"),
-        READONLY | PERM => (Unsupported, "the file may not be written"),
-        CORRUPT => (Corrupt, "the file is damaged"),
-        NOTADB => (Corrupt, "the file is no SQLite database"),
-        _ => (Internal, "a statement failed"),
+        match code {
+            BUSY_SNAPSHOT => return (Conflict, "something changed since it was read"),
+            CONSTRAINT_PRIMARYKEY | CONSTRAINT_UNIQUE => return (Conflict, "a row of this key exists"),
+            _ => {}
+        }
+        // The low byte is the primary result code.
+        match code & 0xff {
+            BUSY | LOCKED => (Unavailable, "the file is locked by another process"),
+            FULL => (Unavailable, "the disk is full"),
+            CANTOPEN => (Unavailable, "the file cannot be opened"),
+            IOERR => (Unavailable, "the file cannot be read or written"),
+            TOOBIG => (TooLarge, "a value is larger than SQLite takes"),
+            READONLY | PERM => (Unsupported, "the file may not be written"),
+            CORRUPT => (Corrupt, "the file is damaged"),
+            NOTADB => (Corrupt, "the file is no SQLite database"),
+            _ => (Internal, "a statement failed"),
+        }
     }
 }
 

@@ -7,14 +7,16 @@
 //! was, and moves it first.
 
 use super::batch::Script;
-use super::classify::is_disk_full;
-use super::{Sqlite, SqliteStore};
+use super::classify::{Sqlite, is_disk_full};
+use super::state::State;
 use crate::commit::keys::RowKeys;
-use crate::commit::tables::{WriteTable, appended, guarded, moved};
-use crate::commit::{CommitRows, Defect, OPERATION, no_conflict, shift_to, whole};
+use crate::commit::tables::{CommitRows, WriteTable, appended, guarded, moved};
+use crate::commit::{Defect, OPERATION, no_conflict, shift_to, whole};
 use crate::dialect::Template;
-use crate::engine::{Engine, classify};
+use crate::driver::Driver;
+use crate::errors::{Errors, classify};
 use crate::lane::Lease;
+use crate::parts::Parts;
 use crate::read::log;
 use async_trait::async_trait;
 use futures::future::join;
@@ -23,6 +25,8 @@ use trade_core::store::{Commit, Head, Held, StoreError, StoreErrorKind};
 
 static BEGIN: Template =
     Template::new("BEGIN IMMEDIATE; SELECT sequence, time, format FROM tn_head WHERE one = 1");
+type Store = Parts<Sqlite, State>;
+
 /// A commit of more rows has its own statements prepared more often than it saves.
 const SMALL_ROWS_MAX: usize = 48;
 
@@ -31,27 +35,24 @@ const SMALL_ROWS_MAX: usize = 48;
 #[derive(Debug)]
 pub(super) struct WriteLock<'s> {
     lease: Lease<'s, Sqlite>,
-    store: &'s SqliteStore,
+    store: &'s Store,
     stored_head: Head,
 }
 
-pub(super) async fn lock(store: &SqliteStore) -> Result<WriteLock<'_>, StoreError> {
-    Sqlite::check(&store.state).await?;
+pub(super) async fn lock(store: &Store) -> Result<WriteLock<'_>, StoreError> {
+    store.state.check().await?;
     locked(store.lanes.writer.lease(OPERATION).await?, store).await
 }
 
-async fn locked<'s>(
-    mut lease: Lease<'s, Sqlite>,
-    store: &'s SqliteStore,
-) -> Result<WriteLock<'s>, StoreError> {
+async fn locked<'s>(mut lease: Lease<'s, Sqlite>, store: &'s Store) -> Result<WriteLock<'s>, StoreError> {
     let found = lease.fetch(BEGIN.of(Sqlite::DIALECT), &[]).await?;
     let stored_head = log::head_of::<Sqlite>(&found, OPERATION)?;
     Ok(WriteLock { lease, store, stored_head })
 }
 
 /// Writes a commit.
-pub(super) async fn commit(store: &SqliteStore, commit: &Commit) -> Result<Head, StoreError> {
-    Sqlite::check(&store.state).await?;
+pub(super) async fn commit(store: &Store, commit: &Commit) -> Result<Head, StoreError> {
+    store.state.check().await?;
     let mut lease = store.lanes.writer.lease(OPERATION).await?;
     if is_small(commit)
         && commit.base.time <= commit.time_first()
@@ -94,7 +95,7 @@ pub(super) async fn finish(lock: WriteLock<'_>, commit: &Commit) -> Result<Head,
 
 async fn end(
     mut lease: Lease<'_, Sqlite>,
-    store: &SqliteStore,
+    store: &Store,
     commit: &Commit,
     head: Head,
 ) -> Result<Head, StoreError> {
@@ -107,13 +108,13 @@ async fn end(
 /// What was written to a file that is no longer at its path is not acknowledged: it may be put back, or not.
 async fn ended(
     lease: Lease<'_, Sqlite>,
-    store: &SqliteStore,
+    store: &Store,
     commit: &Commit,
     head: Head,
 ) -> Result<Head, StoreError> {
     lease.give_back();
     store.state.written();
-    Sqlite::check(&store.state).await.map_err(maybe_written)?;
+    store.state.check().await.map_err(maybe_written)?;
     store.stations.learn_created(commit, head);
     Ok(head)
 }
@@ -152,11 +153,11 @@ fn maybe_written(error: StoreError) -> StoreError {
 /// Everything between `BEGIN` and `COMMIT`.
 async fn write(
     lease: &mut Lease<'_, Sqlite>,
-    store: &SqliteStore,
+    store: &Store,
     commit: &Commit,
     stored_head: Head,
 ) -> Result<Head, StoreError> {
-    Sqlite::check(&store.state).await?;
+    store.state.check().await?;
     let shift = shift_to::<Sqlite>(stored_head, commit)?;
     let keys = RowKeys::resolve(lease, &store.stations, commit, shift, shift == 0).await?;
     let rows = CommitRows::new(commit, &keys, shift, stored_head).map_err(Defect::in_store::<Sqlite>)?;

@@ -5,7 +5,7 @@ use super::open::READERS_MAX;
 use super::{Sqlite, SqliteStore};
 use crate::commit::keys::RowKeys;
 use crate::dialect::Rendered;
-use crate::engine::Engine;
+use crate::driver::Driver;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Executor};
 use std::sync::Arc;
@@ -39,7 +39,7 @@ async fn opening(store: &SqliteStore, id: &str, items: usize) -> Commit {
 
 /// Runs a statement on the connection that commits will use.
 async fn on_writer(store: &SqliteStore, sql: String) {
-    let mut lease = store.lanes.writer.lease("test").await.unwrap();
+    let mut lease = store.parts.lanes.writer.lease("test").await.unwrap();
     let connection: &mut SqliteConnection = &mut lease.connection;
     connection.execute(AssertSqlSafe(sql)).await.unwrap();
     lease.give_back();
@@ -52,7 +52,7 @@ async fn who_commits_waits_for_no_reader() {
     store.commit(&commit).await.unwrap();
     let mut leases = Vec::new();
     for _ in 0..READERS_MAX {
-        leases.push(store.lanes.readers.lease("test").await.unwrap());
+        leases.push(store.parts.lanes.readers.lease("test").await.unwrap());
     }
     let long = Duration::from_millis(200);
     assert!(timeout(long, store.read(0, 1, 1)).await.is_err(), "every connection that reads is taken");
@@ -67,8 +67,8 @@ async fn who_commits_waits_for_no_reader() {
 async fn a_small_commit_is_written_at_once() {
     let (_folder, store) = store().await;
     let commit = opening(&store, "ceres", 3).await;
-    let keys = RowKeys::without_looking(&store.stations, &commit).unwrap();
-    let mut lease = store.lanes.writer.lease("test").await.unwrap();
+    let keys = RowKeys::without_looking(&store.parts.stations, &commit).unwrap();
+    let mut lease = store.parts.lanes.writer.lease("test").await.unwrap();
     let head = write_at_once(&mut lease.connection, &keys, &commit).await.unwrap();
     assert_eq!(head.sequence, 1);
     assert_eq!(store.head().await.unwrap(), head);
@@ -80,7 +80,7 @@ async fn a_small_commit_is_written_at_once() {
 #[tokio::test]
 async fn a_full_disk_is_unavailable_and_nothing_landed() {
     let (_folder, store) = store().await;
-    let mut lease = store.lanes.writer.lease("test").await.unwrap();
+    let mut lease = store.parts.lanes.writer.lease("test").await.unwrap();
     let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(&mut lease.connection).await.unwrap();
     lease.give_back();
     on_writer(&store, format!("PRAGMA max_page_count = {}", pages + 2)).await;
@@ -96,7 +96,7 @@ async fn a_full_disk_is_unavailable_and_nothing_landed() {
 #[tokio::test]
 async fn an_operation_that_left_a_transaction_open_leaves_none_to_the_next() {
     let (_folder, store) = store().await;
-    let mut lease = store.lanes.writer.lease("test").await.unwrap();
+    let mut lease = store.parts.lanes.writer.lease("test").await.unwrap();
     lease.connection.execute("BEGIN IMMEDIATE").await.unwrap();
     lease.connection.execute("UPDATE tn_head SET sequence = 7").await.unwrap();
     drop(lease);
@@ -127,7 +127,7 @@ async fn a_row_that_names_what_is_not_stored_is_a_defect() {
 async fn many_readers_wait_for_each_other_and_for_no_writer() {
     let (_folder, store) = store().await;
     let store = Arc::new(store);
-    let _writing = store.lanes.writer.lease("test").await.unwrap();
+    let _writing = store.parts.lanes.writer.lease("test").await.unwrap();
     let readers = (0..64).map(|_| {
         let store = store.clone();
         tokio::spawn(async move { store.head().await.unwrap().sequence })
@@ -140,7 +140,7 @@ async fn many_readers_wait_for_each_other_and_for_no_writer() {
 #[tokio::test]
 async fn what_is_past_a_limit_of_sqlite_is_too_large() {
     let (_folder, store) = store().await;
-    let mut lease = store.lanes.writer.lease("test").await.unwrap();
+    let mut lease = store.parts.lanes.writer.lease("test").await.unwrap();
     let sql = Rendered::new(Sqlite::DIALECT, "SELECT zeroblob(2000000000)");
     assert_eq!(lease.fetch(&sql, &[]).await.unwrap_err().kind, StoreErrorKind::TooLarge);
 }

@@ -3,8 +3,8 @@
 //! The file itself is not opened for it: closing it lets go of all the locks that this process has on it, SQLite's among
 //! them.
 
-use super::Sqlite;
-use crate::engine::Engine;
+use super::classify::Sqlite;
+use crate::errors::Errors;
 use std::fs::{self, File, Metadata};
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};

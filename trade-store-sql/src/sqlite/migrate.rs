@@ -3,8 +3,8 @@
 //! What was applied is noted in a table of our own, so that an application that keeps its own tables and migrations in
 //! the same file is not disturbed, nor disturbs.
 
-use super::Sqlite;
-use crate::engine::classify;
+use super::classify::Sqlite;
+use crate::errors::classify;
 use crate::migrations::{Migrations, OPERATION};
 use sqlx::sqlite::SqliteConnection;
 use trade_core::store::{Access, StoreError};

@@ -7,6 +7,7 @@
 mod batch;
 mod classify;
 mod commit;
+mod driver;
 #[cfg(test)]
 mod faults;
 mod file;
@@ -15,21 +16,18 @@ mod open;
 mod open_file;
 #[cfg(test)]
 mod query_plans;
+mod state;
 mod upkeep;
 
-use crate::dialect::{Dialect, Rendered};
-use crate::engine::{Engine, Param};
+use crate::engine::Engine;
+use crate::parts::Parts;
 use crate::read::log;
-use crate::rows::Columns;
 use crate::store::SqlStore;
-use file::AtRest;
-use open::SqliteOptions;
-use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteQueryResult, SqliteRow};
-use sqlx::{Arguments, AssertSqlSafe, Row, Sqlite as Driver};
+use classify::Sqlite;
+use state::State;
 use std::time::Duration;
 use trade_core::resource::Sequence;
-use trade_core::store::{Access, Commit, Head, Held, StoreError, StoreErrorKind};
-use upkeep::Upkeep;
+use trade_core::store::{Access, Commit, Head, Held, StoreError};
 
 /// Keeps a network in an SQLite file.
 ///
@@ -74,127 +72,38 @@ impl SqliteStore {
     /// As [`open`](Self::open); `Unsupported` as well where the file holds no network, or an older schema, and must not
     /// be changed.
     pub async fn open_with(url: &str, access: Access) -> Result<Self, StoreError> {
-        open::open(url, access).await
+        let (lanes, state) = open::open(url, access).await?;
+        Ok(Self::new(lanes, state, access))
     }
 }
-
-/// What a store keeps beside its connections.
-#[derive(Debug)]
-pub struct State {
-    /// The file, where it was opened as one that nobody writes to.
-    at_rest: Option<AtRest>,
-    /// The upkeep of one that is written.
-    upkeep: Option<Upkeep>,
-}
-
-impl State {
-    /// Something was written, or could not be.
-    fn written(&self) {
-        if let Some(upkeep) = &self.upkeep {
-            upkeep.written();
-        }
-    }
-}
-
-/// SQLite, as an engine.
-#[derive(Debug)]
-pub struct Sqlite;
 
 /// How often the head is looked at for what other processes wrote: they leave no sign but the file itself.
 const POLL_PAUSE: Duration = Duration::from_millis(100);
 
 impl Engine for Sqlite {
-    type Connection = SqliteConnection;
-    type Options = SqliteOptions;
-    type Row = SqliteRow;
     type State = State;
 
-    const NAME: &'static str = "sqlite";
-    const DIALECT: Dialect = Dialect::Sqlite;
-    const IDLE_MAX: Option<Duration> = None;
-    const CLOCK: Option<&'static str> = None;
-
-    async fn connect(options: &SqliteOptions) -> Result<SqliteConnection, sqlx::Error> {
-        options.open().await
-    }
-
-    async fn fetch(
-        connection: &mut SqliteConnection,
-        text: &Rendered,
-        parameters: &[Param<'_>],
-    ) -> Result<Vec<SqliteRow>, sqlx::Error> {
-        query(text, parameters)?.fetch_all(connection).await
-    }
-
-    async fn execute(
-        connection: &mut SqliteConnection,
-        text: &Rendered,
-        parameters: &[Param<'_>],
-    ) -> Result<u64, sqlx::Error> {
-        query(text, parameters)?.execute(connection).await.map(|done: SqliteQueryResult| done.rows_affected())
-    }
-
-    fn meaning(error: &sqlx::Error) -> (StoreErrorKind, &'static str) {
-        classify::meaning(error)
-    }
-
-    async fn commit(store: &SqlStore<Self>, commit: &Commit) -> Result<Head, StoreError> {
+    async fn commit(store: &Parts<Self, State>, commit: &Commit) -> Result<Head, StoreError> {
         commit::commit(store, commit).await
     }
 
-    async fn hold(store: &SqlStore<Self>) -> Result<Box<dyn Held + '_>, StoreError> {
+    async fn hold(store: &Parts<Self, State>) -> Result<Box<dyn Held + '_>, StoreError> {
         Ok(Box::new(commit::lock(store).await?))
     }
 
-    async fn changed(store: &SqlStore<Self>, after: Sequence) -> Result<(), StoreError> {
+    async fn changed(store: &Parts<Self, State>, after: Sequence) -> Result<(), StoreError> {
         while log::head(&store.lanes.watcher, "watch the log").await?.sequence <= after {
-            Self::check(&store.state).await?;
+            store.state.check().await?;
             tokio::time::sleep(POLL_PAUSE).await;
         }
         Ok(())
     }
 
     async fn check(state: &State) -> Result<(), StoreError> {
-        state.at_rest.as_ref().map_or(Ok(()), AtRest::check)?;
-        match &state.upkeep {
-            Some(upkeep) => upkeep.check().await,
-            None => Ok(()),
-        }
+        state.check().await
     }
 
     async fn stop(state: &State) {
-        if let Some(upkeep) = &state.upkeep {
-            upkeep.close().await;
-        }
-    }
-}
-
-fn query(
-    text: &Rendered,
-    parameters: &[Param<'_>],
-) -> Result<sqlx::query::Query<'static, Driver, SqliteArguments>, sqlx::Error> {
-    let mut arguments = SqliteArguments::default();
-    for parameter in parameters {
-        let added = match parameter {
-            Param::Int(number) => arguments.add(number),
-            Param::Text(text) => arguments.add(text.map(str::to_owned)),
-            list => arguments.add(list.json()),
-        };
-        added.map_err(sqlx::Error::Encode)?;
-    }
-    Ok(sqlx::query_with(AssertSqlSafe(text.text.clone()), arguments))
-}
-
-impl Columns for SqliteRow {
-    fn number(&self, at: usize) -> Result<Option<i64>, sqlx::Error> {
-        self.try_get(at)
-    }
-
-    fn text(&self, at: usize) -> Result<Option<&str>, sqlx::Error> {
-        self.try_get(at)
-    }
-
-    fn bytes(&self, at: usize) -> Result<Option<&[u8]>, sqlx::Error> {
-        self.try_get(at)
+        state.stop().await
     }
 }

@@ -1,18 +1,19 @@
 //! How a file is opened: looked at first, and changed only once it is known to be ours to change.
 
-use super::classify::{is_busy, is_unopened};
+use super::classify::{Sqlite, is_busy, is_unopened};
+use super::driver::SqliteOptions;
 use super::file::{AtRest, refuse_part, why_unopened};
+use super::migrate;
 use super::open_file::OpenFile;
+use super::state::State;
 use super::upkeep::{Upkeep, move_log};
-use super::{Sqlite, SqliteStore, State, migrate};
-use crate::engine::{Engine, classify};
+use crate::errors::{Errors, classify};
 use crate::lane::{Lane, Patience, Rank};
+use crate::parts::Lanes;
 use crate::places::Places;
-use crate::store::Lanes;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteSynchronous};
 use std::fmt::Write;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,27 +40,8 @@ const PAGE_BYTES: u32 = 2_048;
 /// and the more of them share one move, the less is written.
 const CHECKPOINT_PAGES: &str = "64000";
 
-/// How the connections of a store are opened.
-#[derive(Debug, Clone)]
-pub struct SqliteOptions {
-    connect: SqliteConnectOptions,
-    /// The file that has to be the one at the path, where it is known.
-    file: Option<Arc<OpenFile>>,
-}
-
-impl SqliteOptions {
-    pub(super) async fn open(&self) -> Result<SqliteConnection, sqlx::Error> {
-        let connection = self.connect.connect().await?;
-        if let Some(file) = &self.file {
-            // It may have opened another than the others have.
-            file.look().map_err(io::Error::other)?;
-        }
-        Ok(connection)
-    }
-}
-
 /// Opens the file of an address.
-pub(super) async fn open(url: &str, access: Access) -> Result<SqliteStore, StoreError> {
+pub(super) async fn open(url: &str, access: Access) -> Result<(Lanes<Sqlite>, State), StoreError> {
     let options = options(url)?;
     let path = options.get_filename().to_owned();
     refuse_part(&path)?;
@@ -83,7 +65,10 @@ pub(super) async fn open(url: &str, access: Access) -> Result<SqliteStore, Store
 /// SQLite would make files beside one that is in write-ahead-log mode. It does not where it is told that nobody writes
 /// to it, which is true of a file at rest for as long as nobody opens it; and not where the index of the write-ahead log
 /// is there, and only to be read: then it follows whoever writes, or makes an index of its own in memory.
-async fn open_to_read(url: &str, options: SqliteConnectOptions) -> Result<SqliteStore, StoreError> {
+async fn open_to_read(
+    url: &str,
+    options: SqliteConnectOptions,
+) -> Result<(Lanes<Sqlite>, State), StoreError> {
     let path = options.get_filename().to_owned();
     let options = options.create_if_missing(false).read_only(true);
     let at_rest = AtRest::of(&path);
@@ -97,7 +82,7 @@ async fn open_to_read(url: &str, options: SqliteConnectOptions) -> Result<Sqlite
     let mut lease = lanes.writer.lease(OPERATION).await?;
     migrate::refuse_other(&mut lease.connection, Access::ReadOnly).await?;
     lease.give_back();
-    Ok(SqliteStore::new(lanes, State { at_rest, upkeep: None }, Access::ReadOnly))
+    Ok((lanes, State { at_rest, upkeep: None }))
 }
 
 /// A path as SQLite reads it in an address (<https://sqlite.org/uri.html>).
@@ -116,7 +101,10 @@ fn percent_encoded(path: &Path) -> Result<String, StoreError> {
 }
 
 /// Opens a file to be written to, and brings its schema up to date where that is asked for.
-async fn open_to_write(options: SqliteConnectOptions, access: Access) -> Result<SqliteStore, StoreError> {
+async fn open_to_write(
+    options: SqliteConnectOptions,
+    access: Access,
+) -> Result<(Lanes<Sqlite>, State), StoreError> {
     let mut connection = options.connect().await.map_err(classify::<Sqlite>(OPERATION))?;
     migrate::refuse_other(&mut connection, access).await?;
     switch_to_write_ahead_log(&mut connection).await?;
@@ -134,7 +122,7 @@ async fn open_to_write(options: SqliteConnectOptions, access: Access) -> Result<
         writer_options.pragma("temp_store", "MEMORY").statement_cache_capacity(WRITER_STATEMENTS);
     let lanes = lanes(writer_options, options.read_only(true), Some(file.clone()));
     let upkeep = Some(Upkeep::start(file, connection));
-    Ok(SqliteStore::new(lanes, State { at_rest: None, upkeep }, access))
+    Ok((lanes, State { at_rest: None, upkeep }))
 }
 
 fn lanes(

@@ -5,9 +5,9 @@
 //! (<https://sqlite.org/fileformat2.html#walformat>). What is cut off, and written behind, reads as zeros. SQLite holds no
 //! lock on the log that would end when another handle of it is closed.
 
-use super::Sqlite;
+use super::classify::Sqlite;
 use super::file::{self, FileId};
-use crate::engine::Engine;
+use crate::errors::Errors;
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};

@@ -3,7 +3,7 @@
 use super::{Sqlite, SqliteStore, batch};
 use crate::commit::{RowSet, Written};
 use crate::dialect::Rendered;
-use crate::engine::Engine;
+use crate::driver::Driver;
 use crate::read::every_read::every_read;
 use sqlx::{AssertSqlSafe, Row};
 
@@ -45,7 +45,7 @@ async fn assert_searches(store: &SqliteStore, template: &str) {
 }
 
 async fn assert_plan_searches(store: &SqliteStore, sql: &str) {
-    let mut lease = store.lanes.writer.lease("explain").await.unwrap();
+    let mut lease = store.parts.lanes.writer.lease("explain").await.unwrap();
     let explain = format!("EXPLAIN QUERY PLAN {sql}");
     let plan = sqlx::query(AssertSqlSafe(explain)).fetch_all(&mut lease.connection).await.unwrap();
     lease.give_back();

@@ -8,9 +8,9 @@
 //! Who copies the file alone should find in it what was committed. So the log is moved into it once nothing was committed
 //! for a moment, by the connection that is kept, in nobody's way.
 
-use super::Sqlite;
+use super::classify::Sqlite;
 use super::open_file::OpenFile;
-use crate::engine::classify;
+use crate::errors::classify;
 use futures::FutureExt;
 use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
