@@ -181,7 +181,7 @@ const LEFT: [(&str, &str); 6] = [
     ("trade-core/src/lib.rs", CORE),
     ("trade-store-sql/src/lib.rs", ""),
     ("trade-store-mongo/src/lib.rs", ""),
-    ("trade-http/src/lib.rs", "app conditional routes"),
+    ("trade-http/src/lib.rs", "app conditional"),
     ("examples/src/lib.rs", ""),
     ("examples/src/main.rs", "clock"),
 ];

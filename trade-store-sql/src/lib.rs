@@ -34,9 +34,10 @@
 #![warn(missing_docs)]
 #![cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 
-// An engine is a folder. What the engines share stands beside them: the form of a row (`rows`), which index a list is
-// read by (`plan`), the steps of a schema (`migrations`), what is read (`read`) and written (`commit`), each statement
-// once, as a template that `dialect` words for the engine.
+// An engine is a folder: its `errors`, its `driver`, and what it does for a store (`engine`), each above the one before.
+// What the engines share stands beside them: the form of a row (`rows`), which index a list is read by (`plan`), the
+// steps of a schema (`migrations`), what is read (`read`) and written (`commit`), each statement once, as a template that
+// `dialect` words for the engine.
 mod commit;
 mod dialect;
 mod driver;
