@@ -168,6 +168,8 @@ pub struct Commit {
     pub cargo: Vec<Write<ShipmentId, Cargo>>,
     /// Stations read and written.
     pub stations: Vec<Write<StationId, Station>>,
+    /// Those of them that had another name or other metadata before: of the others that exist, both are stored as they are.
+    pub described: BTreeSet<StationId>,
     /// Levels written.
     pub stock: Vec<StockWrite>,
     /// Ledger rows to add, in order; those of one event stand together.

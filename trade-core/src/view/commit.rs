@@ -26,6 +26,7 @@ impl View {
             trades: writes(touched.trades, &mut self.trades, |slot| slot, |trade| trade.version),
             cargo: writes(touched.cargo, &mut self.cargo, |slot| slot, |cargo| cargo.version),
             stations: writes(touched.stations, &mut self.stations, |slot| &mut slot.row, |row| row.version),
+            described: std::mem::take(&mut self.described),
             stock,
             ledger: ledger(&log),
             history: history(&log),
@@ -41,6 +42,7 @@ impl View {
         self.head = head;
         self.receipts.clear();
         self.stock_changed.clear();
+        self.described.clear();
         for id in commit.trades.iter().map(|write| &write.key).chain(&touched.trades) {
             self.trades.remove(id);
         }

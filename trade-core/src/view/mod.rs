@@ -12,6 +12,7 @@ use crate::step::{Part, Step};
 use crate::store::{Head, Keys, Loaded, Receipt, StockRow};
 use crate::values::{ItemId, ShipmentId, StationId, TransactionId, ascending};
 use slot::Slot;
+use std::collections::BTreeSet;
 use std::hash::Hash;
 use std::sync::Arc;
 
@@ -32,6 +33,8 @@ pub struct View {
     touched: Touched,
     /// Levels that the next commit writes.
     stock_changed: Vec<(StationId, ItemId)>,
+    /// Stations that have another name or other metadata than the store holds.
+    described: BTreeSet<StationId>,
     /// Levels known here, listed or not.
     stock_known: usize,
     /// What [`View::undo`] puts back, latest last; none where nothing is to be undone.
@@ -132,6 +135,7 @@ impl View {
             receipts: HashMap::default(),
             touched: Touched::default(),
             stock_changed: Vec::new(),
+            described: BTreeSet::new(),
             stock_known: 0,
             journal: None,
         }
@@ -406,8 +410,11 @@ impl View {
         };
         // Changed where it is, unless the store or the journal holds it as well.
         let station = Arc::make_mut(slot.row.change(sequence, unknown));
-        station.name.clone_from(name);
-        station.metadata.clone_from(metadata);
+        if (&station.name, &station.metadata) != (name, metadata) {
+            station.name.clone_from(name);
+            station.metadata.clone_from(metadata);
+            self.described.insert(station_id.clone());
+        }
         station.on_hand_total = station.on_hand_total.saturating_add_signed(gained);
         station.item_count += listed;
         station.version = *version;

@@ -61,7 +61,10 @@ fn stations(commit: &Commit, shift: u64, is_proven: bool) -> Result<[Statements;
                 new.add(station::write(value, write.created + shift).map_err(defect)?);
             }
             (Some(value), Some(version)) => {
-                changed.update(expected(write, version, is_proven), station::change(value).map_err(defect)?);
+                changed.update(
+                    expected(write, version, is_proven),
+                    station::change(value, commit.described.contains(&write.key)).map_err(defect)?,
+                );
             }
         }
     }

@@ -26,11 +26,11 @@ pub(crate) fn write(station: &Station, sequence: Sequence) -> Decoded<RawDocumen
     Ok(document)
 }
 
-/// What of a station changes after its creation.
+/// What of a station changes after its creation, its name and metadata only where those do.
 ///
 /// # Errors
 /// As [`write()`].
-pub(crate) fn change(station: &Station) -> Decoded<RawDocumentBuf> {
+pub(crate) fn change(station: &Station, is_described: bool) -> Decoded<RawDocumentBuf> {
     let mut set = rawdoc! {
         "quantity": total(station)?,
         "itemCount": stored(station.item_count),
@@ -38,10 +38,10 @@ pub(crate) fn change(station: &Station) -> Decoded<RawDocumentBuf> {
         "updatedAt": date(station.updated_at),
     };
     // Neither is ever taken away: what is absent was absent before.
-    if let Some(name) = &station.name {
+    if let Some(name) = station.name.as_ref().filter(|_| is_described) {
         set.append(cstr!("name"), name.as_str());
     }
-    if let Some(metadata) = &station.metadata {
+    if let Some(metadata) = station.metadata.as_ref().filter(|_| is_described) {
         set.append(cstr!("metadata"), super::metadata(metadata)?);
     }
     Ok(rawdoc! { "$set": set })

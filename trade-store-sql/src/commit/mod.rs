@@ -19,6 +19,7 @@ pub(crate) const OPERATION: &str = "commit";
 pub(crate) enum RowSet {
     NewStations,
     ChangedStations,
+    DescribedStations,
     Stock,
     ListedStock,
     NewTrades,
@@ -65,9 +66,10 @@ pub(crate) enum Written {
 
 impl RowSet {
     /// All of them, in the order of [`RowSet::shape`].
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::NewStations,
         Self::ChangedStations,
+        Self::DescribedStations,
         Self::Stock,
         Self::ListedStock,
         Self::NewTrades,
@@ -94,9 +96,11 @@ macro_rules! shape {
     };
 }
 
-static SHAPES: [Shape; 15] = [
+static SHAPES: [Shape; 16] = [
     shape!("tn_station", Written::Inserted, sequence Int, id Text, name Text, metadata Text, on_hand_total Text,
         item_count Int, updated_at Int, version Int),
+    shape!("tn_station", Written::ChangedFrom { version: "version" }, sequence Int, on_hand_total Text, item_count Int,
+        updated_at Int, version Int, expected Int),
     shape!("tn_station", Written::ChangedFrom { version: "version" }, sequence Int, name Text, metadata Text,
         on_hand_total Text, item_count Int, updated_at Int, version Int, expected Int),
     shape!("tn_stock", Written::Replaced { key: 2 }, station Int, item Text, on_hand Int, reserved Int, incoming Int),

@@ -6,7 +6,7 @@ use super::{Cell, Defect, RowSet, Sink};
 use crate::receipts::{self, Piece};
 use crate::rows::stored;
 use std::collections::HashMap;
-use trade_core::resource::{Cargo, Lines, Sequence, Trade, Version};
+use trade_core::resource::{Cargo, Lines, Sequence, Station, Trade, Version};
 use trade_core::store::{Commit, Head, LedgerWrite, LogRecord, StockRow, Write};
 use trade_core::values::{ItemId, Label, Metadata, ShipmentId, StationId, Timestamp};
 
@@ -94,9 +94,11 @@ fn with_metadata<'v, T>(
 
 fn write_stations<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<(), Defect> {
     let [new, changed] = split(&rows.commit.stations, |id| rows.keys.station(id))?;
-    let [new, changed] = [
+    let is_described = |(_, station): &(i64, &Station)| rows.commit.described.contains(&station.station_id);
+    let (described, changed): (Vec<_>, Vec<_>) = changed.into_iter().partition(is_described);
+    let [new, described] = [
         with_metadata(new, |station| station.metadata.as_ref())?,
-        with_metadata(changed, |station| station.metadata.as_ref())?,
+        with_metadata(described, |station| station.metadata.as_ref())?,
     ];
     sink.add(
         RowSet::NewStations,
@@ -115,9 +117,23 @@ fn write_stations<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<()
     );
     let versions: HashMap<&StationId, Version> =
         rows.commit.stations.iter().filter_map(|write| Some((&write.key, write.expected?))).collect();
+    let expected = |station: &Station| versions.get(&station.station_id).copied().unwrap_or_default();
     sink.add(
         RowSet::ChangedStations,
-        changed.into_iter().map(|(sequence, station, metadata)| {
+        changed.into_iter().map(|(sequence, station)| {
+            [
+                sequence.into(),
+                station.on_hand_total.to_string().into(),
+                Cell::number(station.item_count),
+                station.updated_at.millis().into(),
+                Cell::number(station.version),
+                Cell::number(expected(station)),
+            ]
+        }),
+    );
+    sink.add(
+        RowSet::DescribedStations,
+        described.into_iter().map(|(sequence, station, metadata)| {
             [
                 sequence.into(),
                 station.name.as_ref().map(Label::as_str).into(),
@@ -126,7 +142,7 @@ fn write_stations<S: Sink>(rows: &CommitRows<'_, '_>, sink: &mut S) -> Result<()
                 Cell::number(station.item_count),
                 station.updated_at.millis().into(),
                 Cell::number(station.version),
-                Cell::number(versions.get(&station.station_id).copied().unwrap_or_default()),
+                Cell::number(expected(station)),
             ]
         }),
     );

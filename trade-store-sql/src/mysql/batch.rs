@@ -385,9 +385,9 @@ pub(super) async fn change_some(state: &State, lease: &mut Lease<'_, MySql>) {
     let number = |number: i64| Cell::Int(Some(number));
     let place = |text: &'static str| Cell::from(Some(text));
     let mut script = Script::moving(state, Head::EMPTY, Head::EMPTY);
-    let stations = (1..41_i32).map(i64::from).map(|n| {
-        [n.into(), place("Ceres"), place("{}"), place("7"), number(40), number(9), number(2), number(1)]
-    });
+    let stations = (1..41_i32)
+        .map(i64::from)
+        .map(|n| [n.into(), place("7"), number(40), number(9), number(2), number(1)]);
     script.add(RowSet::ChangedStations, stations);
     let trades =
         (0..40_i32).map(i64::from).map(|n| [number(10_000 + 4 * n), number(1), number(9), number(2)]);
