@@ -23,8 +23,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpListener;
 use trade_core::event::Actor;
 use trade_core::memory::MemoryStore;
+use trade_core::policy::Principal;
 use trade_core::service::TradeService;
-use trade_http::{Caller, HttpOptions};
+use trade_http::HttpOptions;
 
 /// Who is logged in, by the token of their session.
 type Sessions = Arc<Mutex<HashMap<String, String>>>;
@@ -55,7 +56,7 @@ async fn require_login(State(sessions): State<Sessions>, mut request: Request, n
     let user = session(request.headers())
         .and_then(|token| sessions.lock().unwrap_or_else(PoisonError::into_inner).get(token).cloned());
     let Some(user) = user else { return StatusCode::UNAUTHORIZED.into_response() };
-    request.extensions_mut().insert(Caller::new(Actor::User(user.into())));
+    request.extensions_mut().insert(Principal::new(Actor::User(user.into())));
     next.run(request).await
 }
 

@@ -14,7 +14,7 @@ use tests::world::World;
 use trade_core::command::{Command, CreateStation, Request};
 use trade_core::resource::{Cargo, CargoStatus, Trade, TradeStatus};
 use trade_core::service::TradeService;
-use trade_core::store::{CargoFilter, CargoQuery, TradeFilter, TradeQuery};
+use trade_core::store::{CargoFilter, CargoQuery, StationQuery, TradeFilter, TradeQuery};
 use trade_core::testing::conformance::server_url;
 use trade_core::values::Timestamp;
 
@@ -142,7 +142,11 @@ impl Kept {
                 break;
             }
         }
-        let stations = store.inventory_list(None, 500, 500).await.expect("stations can be read").rows;
+        let stations = store
+            .inventory_list(&StationQuery::all(None, 500, 500))
+            .await
+            .expect("stations can be read")
+            .rows;
         let levels = stations.iter().flat_map(|station| {
             let id = &station.station_id;
             let held = station.items.iter().filter(|item| item.level.on_hand > 0);

@@ -6,7 +6,7 @@ use tests::engine::{Engine, Site};
 use tests::server::{Server, assert_verified, replay_binary, root};
 use tests::world::World;
 use tokio::process::Command;
-use trade_core::store::{InventoryQuery, TradeFilter, TradeQuery};
+use trade_core::store::{InventoryQuery, StationQuery, TradeFilter, TradeQuery};
 
 /// The invoices: the sample, or a file of one's own.
 fn sample() -> String {
@@ -46,7 +46,7 @@ async fn state(site: &Site) -> (Vec<String>, Vec<String>) {
     let mut levels = Vec::new();
     let mut before = None;
     loop {
-        let page = store.inventory_list(before, 500, 0).await.expect("stations");
+        let page = store.inventory_list(&StationQuery::all(before, 500, 0)).await.expect("stations");
         for station in page.rows {
             let query = InventoryQuery { items: Vec::new(), after: None, limit: 5_000 };
             let page =

@@ -9,7 +9,7 @@ use trade_core::command::Command;
 use trade_core::event::Actor;
 use trade_core::rules::{Context, Draft};
 use trade_core::service::TradeService;
-use trade_core::store::{Access, Commit, InventoryQuery, Keys, Store};
+use trade_core::store::{Access, Commit, InventoryQuery, Keys, StationQuery, Store};
 use trade_core::testing::conformance::taken;
 use trade_core::testing::fixtures::{open_station, start_time, station};
 use trade_core::verify::verify;
@@ -74,7 +74,7 @@ async fn making(store: &dyn Store, id: &str) -> Commit {
     keys.stations.insert(station(id));
     let loaded = store.load(&keys).await.expect("it is loaded");
     let mut draft = Draft::new(View::new(&keys, loaded));
-    let context = Context { now: start_time(), time: start_time(), actor: Actor::Anonymous };
+    let context = Context::new(start_time(), Actor::Anonymous);
     draft.decide(&open_station(id, &[]), &context).expect("it is allowed");
     draft.close(Vec::new()).0
 }
@@ -94,7 +94,8 @@ async fn assert_serves(url: &str) {
     let items: Vec<_> = (0..3_000).map(|n| format!("item-{n}")).collect();
     let items: Vec<_> = items.iter().map(|item| (item.as_str(), 1)).collect();
     taken(&network.service, open_station("large", &items)).await;
-    let stations = store.inventory_list(None, 10, 100).await.expect("they are listed").rows;
+    let stations =
+        store.inventory_list(&StationQuery::all(None, 10, 100)).await.expect("they are listed").rows;
     let listed: Vec<_> = stations.iter().map(|station| station.items.len()).collect();
     assert_eq!(listed, [100, 10, 10, 10, 0, 0]);
     assert_eq!(verify(&*store).await.expect("the log and the tables agree").trades, 10);

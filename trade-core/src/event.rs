@@ -1,7 +1,7 @@
 //! Events: what a step did, each carrying the full resource as it is after the step.
 
 use crate::resource::{Cargo, Inventory, LedgerEntry, Sequence, Trade, words};
-use crate::values::{InvalidValue, StationId, Timestamp, serde_as_text};
+use crate::values::{InvalidValue, Scope, StationId, Timestamp, serde_as_text};
 use serde::{Deserialize, Serialize};
 use std::{fmt, sync::Arc};
 
@@ -157,7 +157,7 @@ impl Event {
     }
 }
 
-/// What a stream or a poll is narrowed to. Empty lists narrow nothing.
+/// What a stream or a poll is narrowed to. Empty lists narrow nothing; an empty scope lets nothing through.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct EventFilter {
     /// Only these topics.
@@ -166,6 +166,8 @@ pub struct EventFilter {
     pub types: Vec<EventType>,
     /// Only what concerns one of these stations.
     pub stations: Vec<StationId>,
+    /// Only what concerns a station of the scope.
+    pub scope: Scope,
 }
 
 impl EventFilter {
@@ -173,8 +175,20 @@ impl EventFilter {
     pub fn matches(&self, event: &Event) -> bool {
         let topic = self.topics.is_empty() || self.topics.contains(&event.event_type.topic());
         let kind = self.types.is_empty() || self.types.contains(&event.event_type);
-        let mut stations = event.stations().into_iter().flatten();
-        topic && kind && (self.stations.is_empty() || stations.any(|id| self.stations.contains(id)))
+        let stations = || event.stations().into_iter().flatten();
+        topic
+            && kind
+            && (self.stations.is_empty() || stations().any(|id| self.stations.contains(id)))
+            && self.scope.touches(stations())
+    }
+
+    /// Stations one of which every event concerns that passes; none where that may be any.
+    pub fn narrowed_to(&self) -> Option<&[StationId]> {
+        match self.scope.set() {
+            _ if !self.stations.is_empty() => Some(&self.stations),
+            Some(scope) => Some(scope.as_slice()),
+            None => None,
+        }
     }
 }
 

@@ -41,6 +41,7 @@ pub mod event;
 mod hash;
 pub mod memory;
 mod outage;
+pub mod policy;
 pub mod record;
 pub mod rejection;
 pub mod resource;

@@ -1,14 +1,15 @@
 //! Why a command is refused. A refusal changes nothing, and the same request may succeed later.
 
 use crate::resource::{CargoStatus, TradeStatus, Version};
-use crate::values::{Currency, ItemId, ShipmentId, StationId, TransactionId};
+use crate::values::{Currency, ItemId, Scope, ShipmentId, StationId, TransactionId};
 use serde::{Deserialize, Serialize};
 
 /// Why a command is refused, with the numbers and ids that say so.
 ///
 /// Checked in this order: the content of the command ([`InvalidRequest`](Self::InvalidRequest),
-/// [`AmountOutOfRange`](Self::AmountOutOfRange)), the request's key, existence, precondition, status, stock
-/// (shortage before range). Whether a trade's `expiresAt` is still to come is a matter of existence: it is asked of a new
+/// [`AmountOutOfRange`](Self::AmountOutOfRange)), the request's key, existence and permission, precondition, status, stock
+/// (shortage before range). What is to be changed is looked up first, and not found where the caller may not know of it;
+/// what is to be made is permitted before the stations that it names are looked up. Whether a trade's `expiresAt` is still to come is a matter of existence: it is asked of a new
 /// trade alone, before its stations.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum Rejection {
@@ -45,6 +46,15 @@ pub enum Rejection {
         field: String,
         /// The station.
         station: StationId,
+    },
+    /// It is not for the caller to do.
+    #[error("the caller may not do this")]
+    Forbidden,
+    /// A rule of the application forbids it.
+    #[error("{reason}")]
+    RefusedByPolicy {
+        /// Which, in the words of the policy.
+        reason: String,
     },
     /// The trade exists with other content.
     #[error("trade {0} exists, and is not the same")]
@@ -138,6 +148,14 @@ impl Shortages {
     pub fn total(&self) -> usize {
         self.total
     }
+
+    /// Leaves out what is available at stations outside a scope.
+    pub(crate) fn shown_to(mut self, scope: &Scope) -> Self {
+        for shortage in &mut self.listed {
+            shortage.available = shortage.available.filter(|_| scope.contains(&shortage.station_id));
+        }
+        self
+    }
 }
 
 impl FromIterator<Shortage> for Shortages {
@@ -159,8 +177,9 @@ pub struct Shortage {
     pub item_id: ItemId,
     /// Units the step would take.
     pub requested: u64,
-    /// Units available.
-    pub available: u64,
+    /// Units available; none where the caller may not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub available: Option<u64>,
 }
 
 impl Rejection {
@@ -174,6 +193,8 @@ impl Rejection {
             Self::CargoNotFound(_) => "cargo-not-found",
             Self::StationNotFound(_) => "station-not-found",
             Self::UnknownStation { .. } => "unknown-station",
+            Self::Forbidden => "forbidden",
+            Self::RefusedByPolicy { .. } => "refused-by-policy",
             Self::TradeExists(_) => "trade-exists",
             Self::CargoExists(_) => "cargo-exists",
             Self::StationExists(_) => "station-exists",
@@ -211,7 +232,8 @@ fn shortages(shortages: &Shortages) -> String {
         .iter()
         .take(SHOWN_MAX)
         .map(|s| {
-            format!("{} of {} asked of {}, {} available", s.requested, s.item_id, s.station_id, s.available)
+            let available = s.available.map(|units| format!(", {units} available")).unwrap_or_default();
+            format!("{} of {} asked of {}{available}", s.requested, s.item_id, s.station_id)
         })
         .collect();
     if shortages.total > SHOWN_MAX {

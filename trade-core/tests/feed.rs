@@ -12,6 +12,7 @@ use trade_core::service::TradeService;
 use trade_core::testing::FaultyStore;
 use trade_core::testing::conformance::taken;
 use trade_core::testing::fixtures::*;
+use trade_core::values::Scope;
 
 const STATIONS: usize = 7;
 const TRADES: usize = 500;
@@ -95,13 +96,20 @@ async fn a_narrowed_reader_sees_what_passes_and_nothing_else() {
         (&["nowhere"], &[], &[]),
         (&[], &[Topic::Trade], &[]),
     ] {
-        let stations = stations.iter().map(|id| station(id)).collect();
-        let filter = EventFilter { topics: topics.to_vec(), types: types.to_vec(), stations };
-        let passing = all.iter().map(|event| event.event()).filter(|event| filter.matches(event));
-        let expected: Vec<_> = passing.map(|event| event.sequence).collect();
-        for position in [0, 1, 511, 512, 513, 2_100] {
-            let expected: Vec<_> = expected.iter().copied().filter(|sequence| *sequence > position).collect();
-            assert_eq!(read_all(from(service.bus(), position, &filter).await).await, expected, "{filter:?}");
+        let stations: Vec<_> = stations.iter().map(|id| station(id)).collect();
+        let (topics, types) = (topics.to_vec(), types.to_vec());
+        let scope = Scope::of(stations.iter().cloned()).expect("a few");
+        let narrow = EventFilter { topics, types, stations, ..EventFilter::default() };
+        let scoped = EventFilter { stations: Vec::new(), scope: scope.clone(), ..narrow.clone() };
+        for filter in [narrow.clone(), scoped, EventFilter { scope, ..narrow }] {
+            let passing = all.iter().map(|event| event.event()).filter(|event| filter.matches(event));
+            let expected: Vec<_> = passing.map(|event| event.sequence).collect();
+            for position in [0, 1, 511, 512, 513, 2_100] {
+                let later = |sequence: &u64| *sequence > position;
+                let expected: Vec<_> = expected.iter().copied().filter(later).collect();
+                let found = read_all(from(service.bus(), position, &filter).await).await;
+                assert_eq!(found, expected, "{filter:?}");
+            }
         }
     }
 }

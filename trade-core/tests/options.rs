@@ -51,6 +51,7 @@ async fn an_option_out_of_its_range_is_refused_by_name() {
         receipts_kept: DAY,
         one_processor: true,
         store_call_max: Duration::from_secs(1),
+        ..ServiceOptions::default()
     };
     let service = start(Arc::new(MemoryStore::new()), least).await.expect("it starts");
     taken(&service, open_station("a", &[("tea", 1), ("wool", 1)])).await;

@@ -18,7 +18,7 @@ use trade_core::values::{Timestamp, UNITS_MAX};
 use trade_core::view::View;
 
 fn at(now: Timestamp) -> Context {
-    Context { now, time: now, actor: Actor::Anonymous }
+    Context::new(now, Actor::Anonymous)
 }
 
 fn submit(draft: &mut Draft, command: &Command, now: Timestamp) -> Result<Outcome, Rejection> {

@@ -1,6 +1,7 @@
 //! What all handlers share.
 
 use crate::bodies::Bodies;
+use crate::call::Call;
 use crate::feed::Live;
 use crate::metrics::Metrics;
 use crate::options::HttpOptions;
@@ -9,8 +10,7 @@ use crate::untaken::Untaken;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tokio::sync::Semaphore;
-use trade_core::service::TradeService;
-use trade_core::store::Store;
+use trade_core::service::{Session, TradeService};
 
 /// The state of a router. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -46,8 +46,8 @@ impl App {
         }
     }
 
-    /// The store, for reading.
-    pub(crate) fn store(&self) -> &dyn Store {
-        self.service.store().as_ref()
+    /// The network as the sender of a request may use it.
+    pub(crate) fn session(&self, call: &Call) -> Session {
+        self.service.session(call.principal.clone())
     }
 }

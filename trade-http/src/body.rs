@@ -156,9 +156,7 @@ impl<const MAX: usize> Received<MAX> {
         let input = Input::new(&self.call, &[]);
         let key = idempotency::key(&self.call, &input.faults);
         let command = read(&input, Node::body(&json, &input.faults));
-        let submission = Submission::new(input.faults.settle(command)?)
-            .by(self.call.caller.actor().clone())
-            .named(self.call.context.request_id());
+        let submission = Submission::new(input.faults.settle(command)?).named(self.call.context.request_id());
         let Some(key) = key else { return Ok(submission) };
         let idempotency = idempotency::identify(&self.call, key, &json).map_err(|error| {
             tracing::error!(%error, "a body cannot be written as JSON again");

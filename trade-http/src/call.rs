@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::convert::Infallible;
 use std::sync::Arc;
 use trade_core::event::Actor;
+use trade_core::policy::Principal;
 
 /// How a request is named in answers and logs.
 #[derive(Debug, Clone)]
@@ -35,55 +36,12 @@ impl Context {
     }
 }
 
-/// Who sends a request.
-///
-/// A layer of the application, which knows its own logins, puts it into the extensions of the request. Events then name
-/// this actor, and each actor has `Idempotency-Key`s of its own. Where there is none, the actor is
-/// [`Actor::Anonymous`], and all such callers share one space of keys.
-///
-/// ```
-/// use axum::{extract::Request, http::StatusCode, middleware::Next, response::{IntoResponse, Response}};
-/// use trade_core::event::Actor;
-/// use trade_http::Caller;
-///
-/// async fn login(mut request: Request, next: Next) -> Response {
-///     // However the application knows its users.
-///     let Some(user) = request.headers().get("x-user").and_then(|user| user.to_str().ok()) else {
-///         return StatusCode::UNAUTHORIZED.into_response();
-///     };
-///     let caller = Caller::new(Actor::User(user.into()));
-///     request.extensions_mut().insert(caller);
-///     next.run(request).await
-/// }
-///
-/// # fn nest(network: axum::Router) -> axum::Router {
-/// axum::Router::new().nest("/network", network).layer(axum::middleware::from_fn(login))
-/// # }
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller {
-    actor: Actor,
-}
-
-impl Caller {
-    pub(crate) const ANONYMOUS: Self = Self { actor: Actor::Anonymous };
-
-    /// A caller by the name under which its events and idempotency keys are kept.
-    pub fn new(actor: Actor) -> Self {
-        Self { actor }
-    }
-
-    /// The name under which its events and idempotency keys are kept.
-    pub fn actor(&self) -> &Actor {
-        &self.actor
-    }
-}
-
 /// A request without its body.
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) context: Context,
-    pub(crate) caller: Caller,
+    /// Who sends it: see [`router`](crate::router).
+    pub(crate) principal: Principal,
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
     /// The path and query below the place where this router is nested.
@@ -94,9 +52,10 @@ impl Call {
     /// Takes a request apart.
     pub(crate) fn of(parts: &mut Parts) -> Self {
         let context = parts.extensions.get::<Context>().cloned();
+        let principal = parts.extensions.get::<Principal>().cloned();
         Self {
             context: context.unwrap_or_else(|| Context::new("", original_path(parts))),
-            caller: parts.extensions.get().cloned().unwrap_or(Caller::ANONYMOUS),
+            principal: principal.unwrap_or_else(|| Principal::new(Actor::Anonymous)),
             method: parts.method.clone(),
             headers: std::mem::take(&mut parts.headers),
             uri: parts.uri.clone(),

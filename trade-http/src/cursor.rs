@@ -12,9 +12,9 @@ use trade_core::values::{ItemId, from_stored};
 
 /// What a cursor belongs to: one list with its filters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Scope(u32);
+pub(crate) struct Listing(u32);
 
-impl Scope {
+impl Listing {
     /// Of a path and the parameters that narrow the list, in any order; so are the values of a parameter.
     pub(crate) fn of<'p>(path: &str, narrowed: impl Iterator<Item = (&'p str, &'p str)>) -> Self {
         let values = |(name, list): (&'p str, &'p str)| (name, list.split(',').collect::<BTreeSet<_>>());
@@ -48,19 +48,19 @@ impl Scope {
 pub(crate) struct Paging<P> {
     /// Where the page before ended.
     pub(crate) from: Option<P>,
-    scope: Scope,
+    listing: Listing,
 }
 
 impl<P: Cursor> Paging<P> {
     /// Of a list, after a cursor where there is one; none where that is of another list.
-    pub(crate) fn new(scope: Scope, cursor: Option<&str>) -> Option<Self> {
-        let from = cursor.map(|cursor| scope.decode(cursor).ok_or(())).transpose().ok()?;
-        Some(Self { from, scope })
+    pub(crate) fn new(listing: Listing, cursor: Option<&str>) -> Option<Self> {
+        let from = cursor.map(|cursor| listing.decode(cursor).ok_or(())).transpose().ok()?;
+        Some(Self { from, listing })
     }
 
     /// The cursor of the page that follows this one, which ends here.
     pub(crate) fn next(&self, end: &P) -> String {
-        self.scope.encode(end)
+        self.listing.encode(end)
     }
 }
 
@@ -166,13 +166,13 @@ mod tests {
 
     #[test]
     fn a_cursor_holds_for_its_list_and_filters_in_any_order() {
-        let scope =
-            |path, narrowed: &[(&'static str, &'static str)]| Scope::of(path, narrowed.iter().copied());
+        let listing =
+            |path, narrowed: &[(&'static str, &'static str)]| Listing::of(path, narrowed.iter().copied());
         let filters = [("itemId", "a,b"), ("station", "c")];
-        let cursor = scope("/t", &filters).encode(&TradeCursor(7));
+        let cursor = listing("/t", &filters).encode(&TradeCursor(7));
         for same in [filters, [("station", "c"), ("itemId", "b,a")], [("itemId", "a,b,a"), ("station", "c")]]
         {
-            assert_eq!(scope("/t", &same).decode(&cursor), Some(TradeCursor(7)), "{same:?}");
+            assert_eq!(listing("/t", &same).decode(&cursor), Some(TradeCursor(7)), "{same:?}");
         }
         for (path, other) in [
             ("/u", &filters[..]),
@@ -180,10 +180,10 @@ mod tests {
             ("/t", &[("itemId", "ab"), ("station", "c")]),
             ("/t", &[("itemId", "a"), ("station", "b,c")]),
         ] {
-            assert_eq!(scope(path, other).decode::<TradeCursor>(&cursor), None, "{path} {other:?}");
+            assert_eq!(listing(path, other).decode::<TradeCursor>(&cursor), None, "{path} {other:?}");
         }
         for bad in ["", "-", "t7", &cursor.to_uppercase(), &format!("{cursor}0")] {
-            assert_eq!(scope("/t", &filters).decode::<TradeCursor>(bad), None, "{bad}");
+            assert_eq!(listing("/t", &filters).decode::<TradeCursor>(bad), None, "{bad}");
         }
     }
 

@@ -24,7 +24,7 @@ pub(crate) fn key<'c>(call: &'c Call, faults: &Faults) -> Option<&'c [u8]> {
 /// The same for the same key, caller, method, resource and body, on every server and for good: receipts are kept by it.
 pub(crate) fn identify(call: &Call, key: &[u8], body: &Json<'_>) -> Result<Idempotency, serde_json::Error> {
     let mut request = Sha256::new();
-    let caller = call.caller.actor().to_string();
+    let caller = call.principal.actor().to_string();
     let resource = call.resource();
     for part in [caller.as_bytes(), call.method.as_str().as_bytes(), resource.as_bytes(), key] {
         // With its length before it, no part can be taken for the end of another.

@@ -1,7 +1,7 @@
 //! Reading path, query and headers of a request, beside its body, into one list of faults.
 
 use crate::call::Call;
-use crate::cursor::{Cursor, Paging, Scope};
+use crate::cursor::{Cursor, Listing, Paging};
 use crate::fields::{Faults, shown};
 use crate::percent::decode;
 use crate::problem::Problem;
@@ -145,10 +145,10 @@ impl<'c> Input<'c> {
     pub(crate) fn paging<P: Cursor>(&self) -> Option<Paging<P>> {
         let narrowed =
             self.parameters.iter().filter(|(name, _)| !matches!(name.as_ref(), "limit" | "cursor"));
-        let scope =
-            Scope::of(&self.call.resource(), narrowed.map(|(name, value)| (name.as_ref(), value.as_ref())));
+        let listing =
+            Listing::of(&self.call.resource(), narrowed.map(|(name, value)| (name.as_ref(), value.as_ref())));
         let paging = |cursor| {
-            Paging::new(scope, cursor).ok_or_else(|| {
+            Paging::new(listing, cursor).ok_or_else(|| {
                 InvalidValue::new("must be the nextCursor of a page of this list, with the same filters")
             })
         };

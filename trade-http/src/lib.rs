@@ -56,7 +56,6 @@ mod routes;
 mod sent;
 mod untaken;
 
-pub use call::Caller;
 pub use connection::Connections;
 pub use hosts::{AllowedHosts, InvalidHost};
 pub use options::{HttpOptions, Shutdown};
@@ -66,6 +65,34 @@ use axum::Router;
 use trade_core::service::TradeService;
 
 /// The routes of a network, to be served or nested.
+///
+/// It asks nobody who they are. A layer of the application, which knows its own logins, puts a [`Principal`] into the
+/// extensions of the request: events then name its actor, each actor has `Idempotency-Key`s of its own, and the policy of the
+/// service ([`ServiceOptions::policy`]) says what it may do and see. Where there is none the actor is
+/// [`Actor::Anonymous`](trade_core::event::Actor::Anonymous), and all such callers share one space of keys.
+///
+/// ```
+/// use axum::{extract::Request, http::StatusCode, middleware::Next, response::{IntoResponse, Response}};
+/// use trade_core::event::Actor;
+/// use trade_core::policy::Principal;
+///
+/// async fn login(mut request: Request, next: Next) -> Response {
+///     // However the application knows its users.
+///     let Some(user) = request.headers().get("x-user").and_then(|user| user.to_str().ok()) else {
+///         return StatusCode::UNAUTHORIZED.into_response();
+///     };
+///     let principal = Principal::new(Actor::User(user.into()));
+///     request.extensions_mut().insert(principal);
+///     next.run(request).await
+/// }
+///
+/// # fn nest(network: axum::Router) -> axum::Router {
+/// axum::Router::new().nest("/network", network).layer(axum::middleware::from_fn(login))
+/// # }
+/// ```
+///
+/// [`Principal`]: trade_core::policy::Principal
+/// [`ServiceOptions::policy`]: trade_core::service::ServiceOptions::policy
 ///
 /// It has fallbacks of its own, for unknown paths and methods; so it is nested rather than merged where the application
 /// has some too. Every router counts for itself: `/metrics` of one knows nothing of another's requests.

@@ -22,6 +22,7 @@ type Code = (&'static str, StatusCode, &'static str);
 static CODES: &[Code] = &[
     ("malformed-request", StatusCode::BAD_REQUEST, "The request is not as HTTP demands"),
     ("malformed-json", StatusCode::BAD_REQUEST, "The body is not JSON"),
+    ("forbidden", StatusCode::FORBIDDEN, "This is not for the caller to do"),
     ("not-found", StatusCode::NOT_FOUND, "There is nothing at this path"),
     ("trade-not-found", StatusCode::NOT_FOUND, "There is no such trade"),
     ("cargo-not-found", StatusCode::NOT_FOUND, "There is no such cargo"),
@@ -33,6 +34,7 @@ static CODES: &[Code] = &[
     ("station-exists", StatusCode::CONFLICT, "The station exists"),
     ("illegal-transition", StatusCode::CONFLICT, "The status does not allow the step"),
     ("insufficient-stock", StatusCode::CONFLICT, "There is not enough stock"),
+    ("refused-by-policy", StatusCode::CONFLICT, "A rule of the application refuses the step"),
     ("idempotency-in-progress", StatusCode::CONFLICT, "The first request with this key is still running"),
     ("version-mismatch", StatusCode::PRECONDITION_FAILED, "The resource has another version"),
     ("body-too-large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
@@ -261,6 +263,7 @@ impl From<Rejection> for Problem {
                 let listed = shortages.listed().to_vec();
                 Self { shortages: listed, ..problem }.counting(shortages.total(), shortages.listed().len())
             }
+            Rejection::RefusedByPolicy { reason } => problem.with("reason", reason),
             Rejection::InBatch { index, rejection } => {
                 let mut inner = Self::from(*rejection);
                 for fault in &mut inner.errors {

@@ -7,7 +7,7 @@ use axum::http::Request;
 use common::{Network, trade};
 use serde_json::{Value, json};
 use trade_core::event::Actor;
-use trade_http::Caller;
+use trade_core::policy::Principal;
 
 #[tokio::test]
 async fn a_key_gives_the_first_answer_again_on_every_route() {
@@ -109,14 +109,14 @@ async fn a_key_is_for_one_resource_however_its_path_is_spelled() {
 #[tokio::test]
 async fn a_caller_has_its_own_name_in_events_and_its_own_keys() {
     let network = Network::stocked().await;
-    let of = |caller: Caller| {
-        let router = network.router.clone().layer(axum::Extension(caller));
+    let of = |principal: Principal| {
+        let router = network.router.clone().layer(axum::Extension(principal));
         Network { router, service: network.service.clone(), shutdown: network.shutdown.clone() }
     };
     let adjustment = json!({"adjustments": [{"itemId": "ore", "delta": 1, "reason": "received"}]});
     let key = [("idempotency-key", "k")];
     for (actor, name) in [(Actor::User("ada".into()), "user:ada"), (Actor::Key("ops".into()), "key:ops")] {
-        let network = of(Caller::new(actor));
+        let network = of(Principal::new(actor));
         let first = network.ask("PATCH", "/api/inventory/ceres", &key, Some(adjustment.clone())).await;
         assert_eq!((first.status.as_u16(), first.header("idempotency-replayed")), (200, ""), "{name}");
         let again = network.ask("PATCH", "/api/inventory/ceres", &key, Some(adjustment.clone())).await;

@@ -8,12 +8,21 @@ use crate::{MongoOptions, MongoStore, connect};
 use mongodb::bson::{Bson, Document, doc};
 use trade_core::resource::{CargoStatus, TradeStatus};
 use trade_core::store::{
-    CargoFilter, InventoryQuery, LedgerPosition, LedgerQuery, Store, StoreError, TradeFilter,
+    CargoFilter, InventoryQuery, LedgerPosition, LedgerQuery, StationQuery, Store, StoreError, TradeFilter,
 };
 use trade_core::testing::fixtures::{item, shipment_of, start_time, station};
+use trade_core::values::Scope;
 
-/// How many documents a server examined for a query, and how many index entries, over all its stages.
+/// How many documents a server examined for a query, and how many index entries, over all its stages. It looked through no
+/// collection, and put nothing in order.
 async fn examined(store: &MongoStore, query: Query) -> (i64, i64) {
+    let command = query.command.clone();
+    let (documents, entries, stages) = explained(store, query).await;
+    assert!(!stages.iter().any(|stage| stage == "SORT"), "{command:?}\n{stages:?}");
+    (documents, entries)
+}
+
+async fn explained(store: &MongoStore, query: Query) -> (i64, i64, Vec<String>) {
     let command = Document::try_from(&*query.command).unwrap();
     let explain = doc! { "explain": command.clone(), "verbosity": "executionStats" };
     let told = store.link.database.run_command(explain).await.unwrap();
@@ -25,8 +34,8 @@ async fn examined(store: &MongoStore, query: Query) -> (i64, i64) {
         ("totalKeysExamined", number) => entries += whole(number),
         _ => {}
     });
-    assert!(stages.iter().all(|stage| stage != "COLLSCAN" && stage != "SORT"), "{command}\n{stages:?}");
-    (documents, entries)
+    assert!(stages.iter().all(|stage| stage != "COLLSCAN"), "{command}\n{stages:?}");
+    (documents, entries, stages)
 }
 
 fn whole(number: &Bson) -> i64 {
@@ -103,6 +112,31 @@ async fn a_page_of_trades_examines_its_rows_whatever_its_filter() {
     store.close().await;
 }
 
+/// A page of a scope searches for each of its stations at both ends, and reads the rows that it lists. Where the stations are
+/// merged in parts, each part finds as many entries of its index, of which the newest become documents.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "TRADE_TEST_MONGODB_URL"]
+async fn a_page_of_a_scope_examines_its_rows_and_no_others() {
+    let database = Database::new();
+    let store = filled(&database).await;
+    for (count, parts) in [(1, 1), (90, 1), (290, 3)] {
+        let scope = Scope::of((0..count).map(|n| station(&format!("s-{n}")))).unwrap();
+        let trades = TradeFilter { scope: scope.clone(), ..TradeFilter::default() };
+        let cargo = CargoFilter { scope: scope.clone(), ..CargoFilter::default() };
+        for walk in [trades::walk(&trades), cargo::walk(&cargo)] {
+            let (documents, entries) = examined(&store, page(walk, 10).unwrap()).await;
+            let rows = if parts == 1 { 11 } else { 11 * (parts + 1) };
+            let told = format!("{documents} documents, {entries} entries of {count} stations");
+            assert!(documents <= rows && entries <= 3 * 2 * count + 2 * rows, "{told}");
+        }
+        let cancelled = TradeFilter { status: Some(TradeStatus::Cancelled), scope, ..TradeFilter::default() };
+        let (documents, _) = examined(&store, trades_page(&cancelled, 10).unwrap()).await;
+        let most = (2 * parts + 1) * i64::try_from(EXAMINED_MAX).unwrap();
+        assert!((1..=most).contains(&documents), "{documents} documents of {count} stations");
+    }
+    store.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "TRADE_TEST_MONGODB_URL"]
 async fn everything_else_is_searched_for_as_well() {
@@ -134,7 +168,7 @@ async fn everything_else_is_searched_for_as_well() {
         (2, cargo::history_query(&shipment_of("T0-00001"), 0, 10).unwrap()),
         (3, inventory::one_query(&station("s-7"), &items).unwrap()),
         (3, inventory::one_query(&station("s-7"), &named).unwrap()),
-        (3 * 6, inventory::list_query(None, 5, 2).unwrap()),
+        (3 * 6, inventory::list_query(&StationQuery::all(None, 5, 2)).unwrap()),
         (6, ledger::station_query(&station("s-7"), &entries).unwrap()),
         (6, ledger::station_query(&station("s-7"), &LedgerQuery { before, ..entries }).unwrap()),
         (10, log::read_query(3, 10, usize::MAX)),
@@ -144,6 +178,11 @@ async fn everything_else_is_searched_for_as_well() {
         let (documents, _) = examined(&store, query).await;
         assert!(documents <= most, "{documents} documents: {told}");
     }
+    // The stations of a scope are put in order.
+    let scope = Scope::of([station("s-7"), station("s-9"), station("nowhere")]).unwrap();
+    let stations = StationQuery { scope, ..StationQuery::all(None, 5, 2) };
+    let (documents, ..) = explained(&store, inventory::list_query(&stations).unwrap()).await;
+    assert!(documents <= 2 * 3 + 2 * 2, "{documents} documents");
     store.close().await;
 }
 

@@ -14,8 +14,8 @@ use trade_core::command::RequestId;
 use trade_core::resource::{Cargo, Inventory, LedgerEntry, Sequence, Trade};
 use trade_core::store::{
     CargoQuery, CargoRepository, Commit, EventLog, Head, Held, InventoryPage, InventoryQuery,
-    InventoryRepository, Keys, LedgerPosition, LedgerQuery, Loaded, LogRecord, Page, Receipt, Store,
-    StoreError, StoreErrorKind, TradeQuery, TradeRepository,
+    InventoryRepository, Keys, LedgerPosition, LedgerQuery, Loaded, LogRecord, Page, Receipt, StationQuery,
+    Store, StoreError, StoreErrorKind, TradeQuery, TradeRepository,
 };
 use trade_core::values::{ShipmentId, StationId, Timestamp, TransactionId};
 
@@ -126,13 +126,8 @@ impl InventoryRepository for MongoStore {
         inventory::one(&self.link, id, query).await
     }
 
-    async fn inventory_list(
-        &self,
-        before: Option<Sequence>,
-        limit: usize,
-        items_max: usize,
-    ) -> Result<Page<Inventory, Sequence>, StoreError> {
-        inventory::list(&self.link, before, limit, items_max).await
+    async fn inventory_list(&self, query: &StationQuery) -> Result<Page<Inventory, Sequence>, StoreError> {
+        inventory::list(&self.link, query).await
     }
 
     async fn ledger(

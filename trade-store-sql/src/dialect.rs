@@ -1,8 +1,8 @@
 //! How each engine words what the statements of this crate share.
 //!
 //! A statement is written once, as a template. Parameters are `?1`, `?2` …; what engines word differently stands in
-//! braces and is replaced, as the table in [`Dialect::word`] shows. All text is constant: values are bound, never
-//! written into a statement.
+//! braces and is replaced, as the table in [`Dialect::word`] shows. Values are bound, never written into a statement; but
+//! for keys of stations, numbers that the store itself gave out, in the lists of a scope.
 
 use crate::layouts;
 use std::fmt::Write;
@@ -29,6 +29,8 @@ pub struct Rendered {
     pub(crate) text: Arc<str>,
     /// Where parameters go by their order alone: the number, from 1, of each.
     pub(crate) order: Vec<usize>,
+    /// Whether it will be run again: then it stays prepared.
+    pub(crate) is_kept: bool,
 }
 
 /// A statement of which each engine has its own wording, made when it is first asked for.
@@ -79,7 +81,12 @@ impl Rendered {
             }
         }
         text.push_str(rest);
-        Self { text: text.into(), order }
+        Self { text: text.into(), order, is_kept: true }
+    }
+
+    /// The same, of a statement that will not be run again.
+    pub(crate) fn once(self) -> Self {
+        Self { is_kept: false, ..self }
     }
 }
 
@@ -106,6 +113,9 @@ impl Dialect {
     /// - `before:COLUMN|VALUE|SEQUENCE|PLACE`: the ledger rows of a value that stand before a position;
     /// - `newest:COLUMN|SEQUENCE`: those rows, the last one first;
     /// - `then:TABLE|NAME|CONDITION`: a join whose rows are looked up for each row before it, in this order;
+    /// - `heads:TABLE|INDEX|COLUMNS|FIXED|PLACE|KEYS`: the newest sequence between parameters 1 and 2 that each of some
+    ///   stations has in an index. Its columns before the sequence, that of the station first; what stands in the others,
+    ///   with a comma before it; what to call this walk; and the keys of the stations, which are parameter 3 as well;
     /// - `part`, `end:NAME`: around a part of a union that has an order and a limit of its own;
     /// - `texts:N`, `pairs:N`, `integers:N`: a list that is one parameter, as a table `k` of `key` (the place in the
     ///   list, counted from [`Dialect::first_place`]) and `value`, or `a` and `b`;
@@ -161,6 +171,7 @@ fn sqlite_word(name: &str, of: &str) -> Option<String> {
         ("before", of) => before(of),
         ("newest", of) => newest(of),
         ("then", of) => join("CROSS JOIN", of),
+        ("heads", of) => heads(of),
         ("part", _) => PART.into(),
         ("end", of) => format!(") {of}"),
         ("texts" | "integers", of) => format!("json_each(?{of}) k"),
@@ -204,6 +215,7 @@ fn postgres_word(name: &str, of: &str) -> Option<String> {
             let [table, name, condition] = parts(of);
             format!("CROSS JOIN LATERAL (SELECT * FROM {table} {name} WHERE {condition} OFFSET 0) {name}")
         }
+        ("heads", of) => heads(of),
         ("part", _) => PART.into(),
         ("end", of) => format!(") {of}"),
         ("texts", of) => format!("unnest(CAST(?{of} AS text[])) WITH ORDINALITY k (value, key)"),
@@ -229,6 +241,24 @@ fn mysql_word(name: &str, of: &str) -> Option<String> {
         ("before", of) => before(of),
         ("newest", of) => newest(of),
         ("then", of) => join("STRAIGHT_JOIN", of),
+        // A subquery for each station would not begin within its walk. A group for each does, where the keys are known when
+        // the statement is planned; of a thousand MariaDB makes a table (`in_predicate_conversion_threshold`).
+        ("heads", of) => {
+            let [table, index, columns, fixed, place, keys] = parts(of);
+            let (column, others) = columns.split_once(", ").unwrap_or((columns, ""));
+            let fixed = fixed.strip_prefix(", ").map(|value| format!(" AND {others} = {value}"));
+            let fixed = fixed.unwrap_or_default();
+            let keys: Vec<_> = keys.split(',').collect();
+            let heads = keys.chunks(500).map(|keys| {
+                let keys = keys.join(",");
+                format!(
+                    "SELECT {place} AS place, {column} AS station, max(sequence) AS head FROM {table} \
+                     FORCE INDEX ({index}) WHERE {column} IN ({keys}){fixed} AND sequence > ?1 AND sequence < ?2 \
+                     GROUP BY {columns}"
+                )
+            });
+            heads.collect::<Vec<_>>().join(" UNION ALL ")
+        }
         // A subquery would be written to a table of its own first.
         ("part", _) => "(".into(),
         ("end", _) => ")".into(),
@@ -294,6 +324,16 @@ fn before(of: &str) -> String {
 fn newest(of: &str) -> String {
     let [_, sequence] = parts(of);
     format!("{sequence} DESC")
+}
+
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+fn heads(of: &str) -> String {
+    let [table, index, columns, fixed, place] = parts(of);
+    format!(
+        "SELECT {place} AS place, k.value AS station, (SELECT sequence FROM {table}{{index:{index}}} \
+         WHERE {{span:{columns}|k.value{fixed}|?1|?2}} ORDER BY {{newest:{columns}|sequence}} LIMIT 1) AS head \
+         FROM {{integers:3}}"
+    )
 }
 
 /// SQLite takes an order and a limit only in a subquery.

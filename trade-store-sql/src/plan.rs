@@ -8,6 +8,7 @@
 use crate::rows::stored;
 use trade_core::resource::Sequence;
 use trade_core::store::{CargoFilter, Page, TradeFilter};
+use trade_core::values::Scope;
 
 /// How many rows a page examines where not every row of its walk belongs to it.
 pub(crate) const EXAMINED_MAX: i64 = 2_000;
@@ -32,11 +33,22 @@ pub(crate) enum CargoNarrowing {
     Status,
 }
 
+/// What is walked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Walk<N> {
+    /// The ends of the stations of a scope: whatever else narrows the list, none of the rows examined is out of scope.
+    Scope,
+    /// The index of a filter.
+    By(N),
+    /// The whole table.
+    All,
+}
+
 /// How a list is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Plan<N> {
-    /// Whose walk is taken; that of the whole table where nothing narrows the list.
-    pub(crate) walk: Option<N>,
+    /// Whose walk is taken.
+    pub(crate) walk: Walk<N>,
     /// What is checked on each row.
     pub(crate) checks: Vec<N>,
 }
@@ -44,26 +56,32 @@ pub(crate) struct Plan<N> {
 impl Plan<TradeNarrowing> {
     pub(crate) fn of_trades(filter: &TradeFilter) -> Self {
         use TradeNarrowing::{Buyer, Item, Seller, Station, Status};
-        Self::of([
-            (Seller, filter.seller.is_some()),
-            (Buyer, filter.buyer.is_some()),
-            (Station, filter.station.is_some()),
-            (Item, filter.item.is_some()),
-            (Status, filter.status.is_some()),
-        ])
+        Self::of(
+            &filter.scope,
+            [
+                (Seller, filter.seller.is_some()),
+                (Buyer, filter.buyer.is_some()),
+                (Station, filter.station.is_some()),
+                (Item, filter.item.is_some()),
+                (Status, filter.status.is_some()),
+            ],
+        )
     }
 }
 
 impl Plan<CargoNarrowing> {
     pub(crate) fn of_cargo(filter: &CargoFilter) -> Self {
         use CargoNarrowing::{Destination, Late, Origin, Status};
-        let mut plan = Self::of([
-            (Origin, filter.origin.is_some()),
-            (Destination, filter.destination.is_some()),
-            (Late, filter.late_at.is_some()),
-            (Status, filter.status.is_some()),
-        ]);
-        if plan.walk == Some(Late) {
+        let mut plan = Self::of(
+            &filter.scope,
+            [
+                (Origin, filter.origin.is_some()),
+                (Destination, filter.destination.is_some()),
+                (Late, filter.late_at.is_some()),
+                (Status, filter.status.is_some()),
+            ],
+        );
+        if plan.walk == Walk::By(Late) {
             plan.checks.push(Late);
         }
         plan
@@ -71,11 +89,14 @@ impl Plan<CargoNarrowing> {
 }
 
 impl<N: Copy> Plan<N> {
-    /// The first narrowing present is walked; they come most telling first.
-    fn of<const COUNT: usize>(narrowings: [(N, bool); COUNT]) -> Self {
+    /// A scope is walked, or the first narrowing present; they come most telling first.
+    fn of<const COUNT: usize>(scope: &Scope, narrowings: [(N, bool); COUNT]) -> Self {
         let mut present =
             narrowings.into_iter().filter_map(|(narrowing, present)| present.then_some(narrowing));
-        let walk = present.next();
+        let walk = match scope {
+            Scope::Of(_) => Walk::Scope,
+            Scope::All => present.next().map_or(Walk::All, Walk::By),
+        };
         Self { walk, checks: present.collect() }
     }
 
@@ -124,7 +145,7 @@ mod tests {
     fn a_single_filter_is_walked_and_leaves_nothing_to_check() {
         let filter = TradeFilter { item: Some("tea".try_into().unwrap()), ..TradeFilter::default() };
         let plan = Plan::of_trades(&filter);
-        assert_eq!(plan, Plan { walk: Some(TradeNarrowing::Item), checks: vec![] });
+        assert_eq!(plan, Plan { walk: Walk::By(TradeNarrowing::Item), checks: vec![] });
         assert_eq!(plan.examined_max(50), 51);
     }
 
@@ -133,7 +154,7 @@ mod tests {
         let filter =
             CargoFilter { late_at: Some(trade_core::values::Timestamp::EPOCH), ..CargoFilter::default() };
         let plan = Plan::of_cargo(&filter);
-        assert_eq!(plan, Plan { walk: Some(CargoNarrowing::Late), checks: vec![CargoNarrowing::Late] });
+        assert_eq!(plan, Plan { walk: Walk::By(CargoNarrowing::Late), checks: vec![CargoNarrowing::Late] });
         assert_eq!(plan.examined_max(50), EXAMINED_MAX);
     }
 

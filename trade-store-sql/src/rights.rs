@@ -31,7 +31,9 @@ impl Uses {
 pub(crate) async fn prove<E: Driver>(lease: &mut Lease<'_, E>, access: Access) -> Result<(), StoreError> {
     for (table, uses) in uses(access.may_write()) {
         let text = uses.statements.join("; ").into();
-        if let Err(mut error) = lease.execute(&Rendered { text, order: Vec::new() }, &[]).await {
+        if let Err(mut error) =
+            lease.execute(&Rendered { text, order: Vec::new(), is_kept: false }, &[]).await
+        {
             match error.kind {
                 StoreErrorKind::Unsupported => {
                     error.detail += &format!(": on {table} it needs {}", uses.rights.join(", "));

@@ -10,8 +10,8 @@ use trade_core::command::RequestId;
 use trade_core::resource::{Cargo, Inventory, LedgerEntry, Sequence, Trade};
 use trade_core::store::{
     Access, CargoQuery, CargoRepository, Commit, EventLog, Head, Held, InventoryPage, InventoryQuery,
-    InventoryRepository, Keys, LedgerPosition, LedgerQuery, Loaded, LogRecord, Page, Receipt, Store,
-    StoreError, StoreErrorKind, TradeQuery, TradeRepository,
+    InventoryRepository, Keys, LedgerPosition, LedgerQuery, Loaded, LogRecord, Page, Receipt, StationQuery,
+    Store, StoreError, StoreErrorKind, TradeQuery, TradeRepository,
 };
 use trade_core::values::{ShipmentId, StationId, Timestamp, TransactionId};
 
@@ -95,13 +95,8 @@ impl<E: Engine> InventoryRepository for SqlStore<E> {
         inventory::one(&self.parts.lanes.readers, id, query).await
     }
 
-    async fn inventory_list(
-        &self,
-        before: Option<Sequence>,
-        limit: usize,
-        items_max: usize,
-    ) -> Result<Page<Inventory, Sequence>, StoreError> {
-        self.parts.lanes.list(|lane| inventory::list(lane, before, limit, items_max)).await
+    async fn inventory_list(&self, query: &StationQuery) -> Result<Page<Inventory, Sequence>, StoreError> {
+        self.parts.lanes.list(|lane| inventory::list(lane, query)).await
     }
 
     async fn ledger(

@@ -11,10 +11,10 @@ use trade_core::command::Command;
 use trade_core::memory::MemoryStore;
 use trade_core::resource::{CargoStatus, Sequence, Settlement, TradeStatus};
 use trade_core::store::{
-    CargoFilter, CargoQuery, InventoryQuery, Keys, LedgerPosition, LedgerQuery, Store, TimeRange,
-    TradeFilter, TradeQuery,
+    CargoFilter, CargoQuery, InventoryQuery, Keys, LedgerPosition, LedgerQuery, StationQuery, Store,
+    TimeRange, TradeFilter, TradeQuery,
 };
-use trade_core::values::{ShipmentId, Timestamp};
+use trade_core::values::{Scope, ShipmentId, Timestamp};
 
 on_every_engine!(
     trades_are_listed_as_the_memory_store_lists_them,
@@ -119,10 +119,19 @@ fn spans() -> Vec<TimeRange> {
     ]
 }
 
+/// One station, two, all, or one that does not exist.
+fn scope(narrowed: bool, pick: usize) -> Scope {
+    if !narrowed {
+        return Scope::All;
+    }
+    let stations = [&["mars"][..], &["ceres", "vesta", "nowhere"], &STATIONS, &["nowhere"]][pick % 4];
+    Scope::of(stations.iter().map(|id| station(id))).unwrap()
+}
+
 async fn trades_are_listed_as_the_memory_store_lists_them<S: Site>() {
     let (_site, stores) = stores::<S>().await;
     let mut filters = BTreeSet::new();
-    for mask in 0..32_u32 {
+    for mask in 0..64_u32 {
         for pick in 0..4_usize {
             filters.insert((mask, pick));
         }
@@ -131,6 +140,7 @@ async fn trades_are_listed_as_the_memory_store_lists_them<S: Site>() {
         for created in spans() {
             let has = |bit: u32| mask & (1 << bit) != 0;
             let filter = TradeFilter {
+                scope: scope(has(5), pick),
                 station: has(0).then(|| station(STATIONS[pick])),
                 buyer: has(1).then(|| station(STATIONS[(pick + 1) % 4])),
                 seller: has(2).then(|| station(STATIONS[pick])),
@@ -147,11 +157,12 @@ async fn trades_are_listed_as_the_memory_store_lists_them<S: Site>() {
 
 async fn cargo_is_listed_as_the_memory_store_lists_it<S: Site>() {
     let (_site, stores) = stores::<S>().await;
-    for mask in 0..16_u32 {
+    for mask in 0..32_u32 {
         for pick in 0..6_usize {
             for created in spans() {
                 let has = |bit: u32| mask & (1 << bit) != 0;
                 let filter = CargoFilter {
+                    scope: scope(has(4), pick),
                     origin: has(0).then(|| station(STATIONS[pick % 4])),
                     destination: has(1).then(|| station(STATIONS[(pick + 1) % 4])),
                     status: has(2).then(|| CargoStatus::ALL[pick]),
@@ -235,7 +246,8 @@ async fn single_rows_histories_and_stations_are_the_same<S: Site>() {
         }
     }
     for (before, limit, items_max) in [(None, 10, 100), (None, 3, 2), (Some(3), 3, 1), (None, 2, 0)] {
-        let [a, b] = [sql, memory].map(|store| store.inventory_list(before, limit, items_max));
+        let query = StationQuery::all(before, limit, items_max);
+        let [a, b] = [sql, memory].map(|store| store.inventory_list(&query));
         assert_eq!(a.await.unwrap(), b.await.unwrap());
     }
 }

@@ -10,7 +10,7 @@ use mongodb::bson::{Bson, DateTime, Document, doc};
 use std::collections::BTreeMap;
 use trade_core::command::Command;
 use trade_core::resource::CargoStatus;
-use trade_core::store::Access;
+use trade_core::store::{Access, StationQuery};
 use trade_core::values::Timestamp;
 use trade_network::store::Opened;
 
@@ -331,7 +331,7 @@ fn played(plans: &[StationPlan], history: &[(bool, &Deal)]) -> BTreeMap<String, 
                 if *is_end { target.lead(deal).await.unwrap() } else { target.make(deal).await.unwrap() }
             }
         }
-        let stations = opened.store().inventory_list(None, 50, 6_000).await.unwrap().rows;
+        let stations = opened.store().inventory_list(&StationQuery::all(None, 50, 6_000)).await.unwrap().rows;
         target.stop().await;
         let levels = stations.iter().flat_map(|station| {
             station

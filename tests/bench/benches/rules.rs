@@ -19,7 +19,7 @@ const BATCH: u64 = 1_000;
 
 fn context() -> Context {
     let now = SystemClock::new().now();
-    Context { now, time: now, actor: Actor::Anonymous }
+    Context::new(now, Actor::Anonymous)
 }
 
 /// A view of all stations and what they hold.

@@ -101,16 +101,18 @@ impl Chunk {
     pub(super) fn next(&self, after: Sequence, filter: &EventFilter) -> Option<&Arc<SharedEvent>> {
         let from = usize::try_from((after + 1).saturating_sub(self.first)).ok()?;
         let events = self.events();
-        if filter.stations.is_empty() || self.len() < INDEXED_MIN {
+        let narrowed_to = filter.narrowed_to().filter(|_| self.len() >= INDEXED_MIN);
+        // Where there are fewer events than stations, it is less work to pass over the others.
+        let Some(stations) = narrowed_to.filter(|stations| stations.len() < self.len()) else {
             return events.get(from..)?.iter().find(|event| filter.matches(event.event()));
-        }
+        };
         let index = self.stations.get_or_init(|| self.index());
         let of_station = |station: &StationId| {
             let places = index.get(station)?;
             let later = &places[places.partition_point(|place| *place < from)..];
             later.iter().copied().find(|place| filter.matches(events[*place].event()))
         };
-        let place = filter.stations.iter().filter_map(of_station).min()?;
+        let place = stations.iter().filter_map(of_station).min()?;
         events.get(place)
     }
 

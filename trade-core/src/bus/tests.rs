@@ -145,7 +145,7 @@ async fn a_log_that_goes_on_is_never_taken_for_another() {
     let mut draft = Draft::new(View::empty());
     for n in 0..100_u64 {
         let time = start_time().plus(Duration::from_millis(n));
-        let context = Context { now: time, time, actor: Actor::Anonymous };
+        let context = Context::new(time, Actor::Anonymous);
         let command = if n == 0 { open_station("a", &[]) } else { adjust("a", &[("tea", 1)]) };
         draft.decide(&command, &context).expect("stock may always arrive");
         let records = draft.log.clone();

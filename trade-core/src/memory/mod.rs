@@ -7,8 +7,8 @@ use crate::command::RequestId;
 use crate::resource::{Cargo, Inventory, LedgerEntry, Sequence, StockItem, Trade};
 use crate::store::{
     CargoQuery, CargoRepository, Commit, EventLog, Head, Held, InventoryPage, InventoryQuery,
-    InventoryRepository, Keys, LedgerPosition, LedgerQuery, Loaded, LogRecord, Page, Receipt, Store,
-    StoreError, TradeQuery, TradeRepository,
+    InventoryRepository, Keys, LedgerPosition, LedgerQuery, Loaded, LogRecord, Page, Receipt, StationQuery,
+    Store, StoreError, TradeQuery, TradeRepository,
 };
 use crate::values::{ShipmentId, StationId, Timestamp, TransactionId};
 use async_trait::async_trait;
@@ -117,13 +117,8 @@ impl InventoryRepository for MemoryStore {
         Ok(Some(InventoryPage { inventory: Inventory::new(&station.row, items), next }))
     }
 
-    async fn inventory_list(
-        &self,
-        before: Option<Sequence>,
-        limit: usize,
-        items_max: usize,
-    ) -> Result<Page<Inventory, Sequence>, StoreError> {
-        Ok(self.state().inventory_list(before, limit, items_max))
+    async fn inventory_list(&self, query: &StationQuery) -> Result<Page<Inventory, Sequence>, StoreError> {
+        Ok(self.state().inventory_list(query))
     }
 
     async fn ledger(

@@ -7,7 +7,7 @@ use crate::resource::{
 };
 use crate::store::{
     CargoQuery, Commit, Head, Keys, LedgerPosition, LedgerQuery, LedgerWrite, Loaded, LogRecord, Page,
-    Receipt, StockRow, StoreError, StoreErrorKind, TimeRange, TradeQuery, Write,
+    Receipt, StationQuery, StockRow, StoreError, StoreErrorKind, TimeRange, TradeQuery, Write,
 };
 use crate::values::{ItemId, ShipmentId, StationId, Timestamp, TransactionId, UNITS_MAX};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -41,6 +41,7 @@ pub(super) struct State {
 #[derive(Debug)]
 pub(super) struct StationState {
     pub(super) row: Arc<Station>,
+    created: Sequence,
     pub(super) stock: BTreeMap<ItemId, StockLevel>,
     sold: Vec<usize>,
     bought: Vec<usize>,
@@ -71,9 +72,10 @@ impl Default for State {
 }
 
 impl StationState {
-    fn new(row: Arc<Station>) -> Self {
+    fn new(row: Arc<Station>, created: Sequence) -> Self {
         Self {
             row,
+            created,
             stock: BTreeMap::new(),
             sold: Vec::new(),
             bought: Vec::new(),
@@ -104,13 +106,14 @@ impl State {
         let of = |station: &StationId, list: fn(&StationState) -> &[usize]| {
             newest(self.stations.get(station).map_or(&[], list), &places)
         };
-        let walk: Box<dyn Iterator<Item = usize> + '_> =
-            match (&filter.seller, &filter.buyer, &filter.station, &filter.item, filter.status) {
+        let sides = |id| [of(id, |station| &station.sold), of(id, |station| &station.bought)];
+        let named = (&filter.seller, &filter.buyer, &filter.station, &filter.item, filter.status);
+        let walk: Box<dyn Iterator<Item = usize> + '_> = match filter.scope.set() {
+            Some(scope) => Box::new(merged(scope.as_slice().iter().flat_map(sides))),
+            None => match named {
                 (Some(seller), ..) => Box::new(of(seller, |station| &station.sold)),
                 (_, Some(buyer), ..) => Box::new(of(buyer, |station| &station.bought)),
-                (_, _, Some(id), ..) => {
-                    Box::new(merged(of(id, |station| &station.sold), of(id, |station| &station.bought)))
-                }
+                (_, _, Some(id), ..) => Box::new(merged(sides(id))),
                 (_, _, _, Some(item), _) => {
                     Box::new(newest(self.trades_by_item.get(item).map_or(&[], Vec::as_slice), &places))
                 }
@@ -118,7 +121,8 @@ impl State {
                     Box::new(newest_of(self.trades_by_status.get(&status), places.clone()))
                 }
                 _ => Box::new(places.clone().rev()),
-            };
+            },
+        };
         self.trades.page(walk, query.limit, |trade| filter.matches(trade))
     }
 
@@ -129,17 +133,21 @@ impl State {
             newest(self.stations.get(station).map_or(&[], list), &places)
         };
         let with = |status| newest_of(self.cargo_by_status.get(&status), places.clone());
-        let walk: Box<dyn Iterator<Item = usize> + '_> =
-            match (&filter.origin, &filter.destination, filter.status, filter.late_at) {
+        let sides = |id| [of(id, |station| &station.sent), of(id, |station| &station.received)];
+        let named = (&filter.origin, &filter.destination, filter.status, filter.late_at);
+        let walk: Box<dyn Iterator<Item = usize> + '_> = match filter.scope.set() {
+            Some(scope) => Box::new(merged(scope.as_slice().iter().flat_map(sides))),
+            None => match named {
                 (Some(origin), ..) => Box::new(of(origin, |station| &station.sent)),
                 (_, Some(destination), ..) => Box::new(of(destination, |station| &station.received)),
                 (_, _, Some(status), _) => Box::new(with(status)),
                 // Late is what is not final.
                 (_, _, _, Some(_)) => {
-                    Box::new(merged(with(CargoStatus::Pending), with(CargoStatus::InTransit)))
+                    Box::new(merged([CargoStatus::Pending, CargoStatus::InTransit].map(with)))
                 }
                 _ => Box::new(places.clone().rev()),
-            };
+            },
+        };
         self.cargo.page(walk, query.limit, |cargo| filter.matches(cargo))
     }
 
@@ -165,16 +173,20 @@ impl State {
         due.take(limit).map(|(_, id)| id.clone()).collect()
     }
 
-    pub(super) fn inventory_list(
-        &self,
-        before: Option<Sequence>,
-        limit: usize,
-        items_max: usize,
-    ) -> Page<Inventory, Sequence> {
-        let walk = self.station_order.range(..before.unwrap_or(Sequence::MAX)).rev();
-        page(walk.map(|(sequence, id)| (*sequence, id)), limit, |id| {
-            let station = self.stations.get(id)?;
-            let items = station.stock.iter().take(items_max);
+    pub(super) fn inventory_list(&self, query: &StationQuery) -> Page<Inventory, Sequence> {
+        let before = query.before.unwrap_or(Sequence::MAX);
+        let walk: Box<dyn Iterator<Item = Sequence> + '_> = match query.scope.set() {
+            Some(scope) => {
+                let known = scope.as_slice().iter().filter_map(|id| Some(self.stations.get(id)?.created));
+                let mut created: Vec<_> = known.filter(|created| *created < before).collect();
+                created.sort_unstable();
+                Box::new(created.into_iter().rev())
+            }
+            None => Box::new(self.station_order.range(..before).rev().map(|(created, _)| *created)),
+        };
+        page(walk.map(|created| (created, created)), query.limit, |created| {
+            let station = self.stations.get(self.station_order.get(&created)?)?;
+            let items = station.stock.iter().take(query.items_max);
             let item = |(item_id, level): (&ItemId, &StockLevel)| StockItem {
                 item_id: item_id.clone(),
                 level: *level,
@@ -430,7 +442,7 @@ impl State {
             known.row = station.clone();
             return;
         }
-        self.stations.insert(id.clone(), StationState::new(station.clone()));
+        self.stations.insert(id.clone(), StationState::new(station.clone(), created));
         self.station_order.insert(created, id.clone());
     }
 

@@ -3,6 +3,7 @@
 use crate::hash::HashMap;
 use crate::resource::Sequence;
 use crate::store::Page;
+use std::collections::BinaryHeap;
 use std::hash::Hash;
 use std::ops::Range;
 use std::sync::Arc;
@@ -74,13 +75,23 @@ pub(super) fn newest<'a>(places: &'a [usize], range: &Range<usize>) -> impl Iter
     places[place(range.start)..place(range.end)].iter().rev().copied()
 }
 
-/// Two descending walks that share nothing as one.
+/// Descending walks as one; what is in several of them comes once.
 pub(super) fn merged(
-    one: impl Iterator<Item = usize>,
-    other: impl Iterator<Item = usize>,
+    walks: impl IntoIterator<Item = impl Iterator<Item = usize>>,
 ) -> impl Iterator<Item = usize> {
-    let (mut one, mut other) = (one.peekable(), other.peekable());
-    std::iter::from_fn(move || if one.peek() > other.peek() { one.next() } else { other.next() })
+    let mut walks: Vec<_> = walks.into_iter().collect();
+    let mut next: BinaryHeap<(usize, usize)> =
+        walks.iter_mut().enumerate().filter_map(|(walk, places)| Some((places.next()?, walk))).collect();
+    let mut last = None;
+    std::iter::from_fn(move || {
+        loop {
+            let (place, walk) = next.pop()?;
+            next.extend(walks[walk].next().map(|place| (place, walk)));
+            if last.replace(place) != Some(place) {
+                return Some(place);
+            }
+        }
+    })
 }
 
 /// A page of what `wanted` gives back, from a walk over rows by their sequences.

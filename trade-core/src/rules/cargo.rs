@@ -1,6 +1,7 @@
 use super::shipment::{self, NewShipment, next_states};
 use super::{Context, Decision};
 use crate::command::{CargoOutcome, CreateTransfer, UpdateCargo};
+use crate::policy::Action;
 use crate::rejection::Rejection;
 use crate::resource::{Cargo, Settlement};
 use crate::step::Step;
@@ -33,13 +34,20 @@ pub(super) fn transfer(
 ) -> Result<Decision<CargoOutcome>, Rejection> {
     let CreateTransfer { shipment_id, origin, destination, items, eta, metadata } = command;
     if let Some(cargo) = view.cargo(shipment_id) {
-        let same = *origin == cargo.origin
+        let is_shown = context.shows([&cargo.origin, &cargo.destination]);
+        if is_shown {
+            context.provided(cargo.version)?;
+        }
+        let same = is_shown
+            && *origin == cargo.origin
             && *destination == cargo.destination
             && *eta == cargo.requested_eta
             && *metadata == *cargo.requested_metadata.as_ref().unwrap_or(&cargo.metadata)
             && items.same_content(&cargo.items);
         return if same { Ok(unchanged(cargo)) } else { Err(Rejection::CargoExists(shipment_id.clone())) };
     }
+    context.permit(view, &Action::CreateTransfer(command))?;
+    context.provided(0)?;
     shipment::check_station(view, "origin", origin)?;
     shipment::check_station(view, "destination", destination)?;
     let new = NewShipment {
@@ -62,11 +70,15 @@ pub(super) fn update(
     context: &Context,
 ) -> Result<Decision<CargoOutcome>, Rejection> {
     let UpdateCargo { shipment_id, status, eta, location, metadata, precondition } = command;
-    let cargo = view.cargo(shipment_id).ok_or_else(|| Rejection::CargoNotFound(shipment_id.clone()))?;
+    let shown = |cargo: &&Arc<Cargo>| context.shows([&cargo.origin, &cargo.destination]);
+    let cargo = view.cargo(shipment_id).filter(shown);
+    let cargo = cargo.ok_or_else(|| Rejection::CargoNotFound(shipment_id.clone()))?;
+    let trade = cargo.transaction_id.as_ref().and_then(|id| view.trade(id));
+    let action = Action::UpdateCargo { command, cargo, trade: trade.map(|trade| &**trade) };
+    context.permit(view, &action)?;
     if !precondition.allows(cargo.version) {
         return Err(Rejection::VersionMismatch { actual: cargo.version });
     }
-    let trade = cargo.transaction_id.as_ref().and_then(|id| view.trade(id));
     let to = status.unwrap_or(cargo.status);
     let changed = Cargo {
         eta: eta.unwrap_or(cargo.eta),

@@ -2,6 +2,7 @@ use super::stock::StockChange;
 use super::{Context, Decision};
 use crate::command::{AdjustInventory, Adjustment, CreateStation};
 use crate::event::EventType;
+use crate::policy::Action;
 use crate::rejection::Rejection;
 use crate::resource::{Inventory, MovementReason, Place, Station, StockItem, StockLevel};
 use crate::step::{Movement, Step};
@@ -46,9 +47,14 @@ pub(super) fn create(
     context: &Context,
 ) -> Result<Decision<Arc<Inventory>>, Rejection> {
     let CreateStation { station_id, name, metadata, items: _ } = command;
-    if view.station(station_id).is_some() {
+    context.permit(view, &Action::CreateStation(command))?;
+    if let Some(station) = view.station(station_id) {
+        if context.shows([station_id]) {
+            context.provided(station.version)?;
+        }
         return Err(Rejection::StationExists(station_id.clone()));
     }
+    context.provided(0)?;
     let opening = opening_stock(command)?;
     let item = |(item_id, quantity): (&&ItemId, &Quantity)| {
         let level = StockLevel { on_hand: quantity.units(), ..StockLevel::default() };
@@ -81,7 +87,9 @@ pub(super) fn adjust(
     context: &Context,
 ) -> Result<Decision<Arc<Inventory>>, Rejection> {
     let AdjustInventory { station_id, name, metadata, adjustments, precondition } = command;
-    let station = view.station(station_id).ok_or_else(|| Rejection::StationNotFound(station_id.clone()))?;
+    let station = view.station(station_id).filter(|_| context.shows([station_id]));
+    let station = station.ok_or_else(|| Rejection::StationNotFound(station_id.clone()))?;
+    context.permit(view, &Action::AdjustInventory { command, station })?;
     if !precondition.allows(station.version) {
         return Err(Rejection::VersionMismatch { actual: station.version });
     }

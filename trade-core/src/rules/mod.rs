@@ -13,12 +13,14 @@ mod trade;
 
 pub use settlement::DEFAULT_LEAD_TIME;
 
-use crate::command::{Command, InitiateTrades, Outcome, Precondition};
+use crate::command::{Command, InitiateTrade, InitiateTrades, Outcome, Precondition, TradeOutcome};
 use crate::event::{Actor, Event};
+use crate::policy::{Action, Asker, Denial};
 use crate::rejection::Rejection;
+use crate::resource::Version;
 use crate::step::Step;
 use crate::store::{Commit, LogRecord, Receipt};
-use crate::values::Timestamp;
+use crate::values::{StationId, Timestamp};
 use crate::view::View;
 use std::sync::Arc;
 
@@ -29,8 +31,48 @@ pub struct Context {
     pub now: Timestamp,
     /// The time that is written: now, or that of the newest step where the clock is behind it.
     pub time: Timestamp,
-    /// Who asks.
+    /// The name in the events.
     pub actor: Actor,
+    /// Who asks, under which policy; none where the owner of the network does, who may do everything.
+    pub asker: Option<Arc<Asker>>,
+    /// The versions that what the command makes may have already. A batch has none, and other commands one of their own.
+    pub precondition: Precondition,
+}
+
+impl Context {
+    /// Now, for the owner of the network.
+    pub fn new(now: Timestamp, actor: Actor) -> Self {
+        Self { now, time: now, actor, asker: None, precondition: Precondition::None }
+    }
+
+    /// Whether who asks may know of what touches these stations.
+    fn shows<'s>(&self, stations: impl IntoIterator<Item = &'s StationId>) -> bool {
+        self.asker.as_ref().is_none_or(|asker| asker.scope().touches(stations))
+    }
+
+    /// Whether who asks may do this.
+    fn permit(&self, view: &View, action: &Action<'_>) -> Result<(), Rejection> {
+        let Some(asker) = &self.asker else { return Ok(()) };
+        asker.check(action, view).map_err(|denial| match denial {
+            Denial::Forbidden => Rejection::Forbidden,
+            Denial::Because(reason) => Rejection::RefusedByPolicy { reason },
+        })
+    }
+
+    /// Whether the version fits that something has which the command makes; 0 where it does not exist.
+    fn provided(&self, actual: Version) -> Result<(), Rejection> {
+        if self.precondition.allows(actual) { Ok(()) } else { Err(Rejection::VersionMismatch { actual }) }
+    }
+
+    /// A refusal as who asks may know it.
+    fn told(&self, rejection: Rejection) -> Rejection {
+        match (rejection, &self.asker) {
+            (Rejection::InsufficientStock(shortages), Some(asker)) => {
+                Rejection::InsufficientStock(shortages.shown_to(asker.scope()))
+            }
+            (rejection, _) => rejection,
+        }
+    }
 }
 
 /// What a command does: nothing, or one step; and its answer.
@@ -73,45 +115,47 @@ pub fn check(command: &Command) -> Result<(), Rejection> {
     }
 }
 
-/// Checks what a request says of the version that a thing has which it makes. Whether it exists is looked up first; its
-/// content, and whether it may be made, after.
-pub(crate) fn check_precondition(
-    view: &View,
-    command: &Command,
-    precondition: &Precondition,
-) -> Result<(), Rejection> {
-    let version = match command {
-        Command::CreateStation(command) => view.station(&command.station_id).map(|station| station.version),
-        Command::InitiateTrade(command) => view.trade(&command.transaction_id).map(|trade| trade.version),
-        Command::CreateTransfer(command) => view.cargo(&command.shipment_id).map(|cargo| cargo.version),
-        _ => return Ok(()),
-    };
-    let actual = version.unwrap_or(0);
-    if precondition.allows(actual) { Ok(()) } else { Err(Rejection::VersionMismatch { actual }) }
-}
-
 /// Decides one command, other than a batch: that is decided trade by trade, by [`Draft::decide`].
 ///
 /// # Errors
 /// The first [`Rejection`] that applies.
 pub fn decide(view: &View, command: &Command, context: &Context) -> Result<Decision, Rejection> {
-    match command {
+    let decided = match command {
         Command::CreateStation(command) => {
-            Ok(inventory::create(view, command, context)?.map(Outcome::Inventory))
+            inventory::create(view, command, context).map(|decision| decision.map(Outcome::Inventory))
         }
-        Command::InitiateTrade(command) => {
-            let totals = trade::totals(command)?;
-            Ok(trade::initiate(view, command, totals, context)?.map(Outcome::Trade))
-        }
+        Command::InitiateTrade(command) => trade::totals(command)
+            .and_then(|totals| trade::initiate(view, command, totals, context))
+            .map(|decision| decision.map(Outcome::Trade)),
         Command::InitiateTrades(_) => Err(Rejection::invalid("trades", "cannot be decided as one step")),
-        Command::UpdateTrade(command) => Ok(trade::update(view, command, context)?.map(Outcome::Trade)),
-        Command::ExpireTrade(id) => Ok(trade::expire(view, id, context)?.map(Outcome::Trade)),
-        Command::CreateTransfer(command) => Ok(cargo::transfer(view, command, context)?.map(Outcome::Cargo)),
-        Command::UpdateCargo(command) => Ok(cargo::update(view, command, context)?.map(Outcome::Cargo)),
-        Command::AdjustInventory(command) => {
-            Ok(inventory::adjust(view, command, context)?.map(Outcome::Inventory))
+        Command::UpdateTrade(command) => {
+            trade::update(view, command, context).map(|decision| decision.map(Outcome::Trade))
         }
-    }
+        Command::ExpireTrade(id) => {
+            trade::expire(view, id, context).map(|decision| decision.map(Outcome::Trade))
+        }
+        Command::CreateTransfer(command) => {
+            cargo::transfer(view, command, context).map(|decision| decision.map(Outcome::Cargo))
+        }
+        Command::UpdateCargo(command) => {
+            cargo::update(view, command, context).map(|decision| decision.map(Outcome::Cargo))
+        }
+        Command::AdjustInventory(command) => {
+            inventory::adjust(view, command, context).map(|decision| decision.map(Outcome::Inventory))
+        }
+    };
+    decided.map_err(|rejection| context.told(rejection))
+}
+
+/// Decides a trade of a batch: as if it came alone, without a precondition.
+fn decide_of_batch(
+    view: &View,
+    trade: &InitiateTrade,
+    context: &Context,
+) -> Result<Decision<TradeOutcome>, Rejection> {
+    trade::check(trade)
+        .and_then(|totals| trade::initiate(view, trade, totals, context))
+        .map_err(|rejection| context.told(rejection))
 }
 
 /// A view, and the steps that were decided on it since it was loaded, or since [`Draft::close`].
@@ -143,11 +187,10 @@ impl Draft {
         if batch.atomic {
             self.view.remember();
         }
+        let context = &Context { precondition: Precondition::None, ..context.clone() };
         let mut answers = Vec::with_capacity(batch.trades.len());
         for (index, trade) in batch.trades.iter().enumerate() {
-            let decided =
-                trade::check(trade).and_then(|totals| trade::initiate(&self.view, trade, totals, context));
-            match decided {
+            match decide_of_batch(&self.view, trade, context) {
                 Err(rejection) if batch.atomic => {
                     self.view.undo();
                     self.log.truncate(before);
@@ -174,10 +217,10 @@ impl Draft {
         };
         let before = self.log.len();
         self.view.remember();
+        let context = &Context { precondition: Precondition::None, ..context.clone() };
         let mut answers = Vec::with_capacity(batch.trades.len());
         for trade in &batch.trades {
-            let decided =
-                trade::check(trade).and_then(|totals| trade::initiate(&self.view, trade, totals, context));
+            let decided = decide_of_batch(&self.view, trade, context);
             let Ok(Decision { step: Some(step), outcome }) = decided else {
                 self.view.undo();
                 self.log.truncate(before);

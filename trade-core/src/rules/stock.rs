@@ -106,7 +106,7 @@ impl<'a> StockChange<'a> {
                         station_id: station_id.clone(),
                         item_id: item_id.clone(),
                         requested,
-                        available,
+                        available: Some(available),
                     }),
                     Err(Unfit::OutOfRange) => {
                         refused.get_or_insert_with(|| Rejection::QuantityOutOfRange {

@@ -1,6 +1,7 @@
 use super::shipment::{self, NewShipment};
 use super::{Context, Decision};
 use crate::command::{InitiateTrade, TradeOutcome, UpdateTrade};
+use crate::policy::Action;
 use crate::rejection::Rejection;
 use crate::resource::{Cargo, CargoStatus, Settlement, Trade, TradeStatus};
 use crate::step::Step;
@@ -34,11 +35,17 @@ pub(super) fn initiate(
         command;
     if let Some(trade) = view.trade(transaction_id) {
         let cargo = cargo_of(view, trade)?;
-        if !is_same(command, trade, cargo) {
+        let is_shown = context.shows([&trade.seller, &trade.buyer]);
+        if is_shown {
+            context.provided(trade.version)?;
+        }
+        if !is_shown || !is_same(command, trade, cargo) {
             return Err(Rejection::TradeExists(transaction_id.clone()));
         }
         return Ok(unchanged(trade, cargo));
     }
+    context.permit(view, &Action::InitiateTrade(command))?;
+    context.provided(0)?;
     if expires_at.is_some_and(|expires_at| expires_at <= context.now) {
         return Err(Rejection::invalid("expiresAt", "must be later than now"));
     }
@@ -79,11 +86,12 @@ pub(super) fn update(
     context: &Context,
 ) -> Result<Decision<TradeOutcome>, Rejection> {
     let UpdateTrade { transaction_id, status, precondition } = command;
-    let trade = view.trade(transaction_id).ok_or_else(|| Rejection::TradeNotFound(transaction_id.clone()))?;
+    let trade = find(view, transaction_id, context)?;
+    let cargo = cargo_of(view, trade)?;
+    context.permit(view, &Action::UpdateTrade { command, trade, cargo })?;
     if !precondition.allows(trade.version) {
         return Err(Rejection::VersionMismatch { actual: trade.version });
     }
-    let cargo = cargo_of(view, trade)?;
     if trade.status == *status {
         return Ok(unchanged(trade, cargo));
     }
@@ -100,7 +108,7 @@ pub(super) fn expire(
     id: &TransactionId,
     context: &Context,
 ) -> Result<Decision<TradeOutcome>, Rejection> {
-    let trade = view.trade(id).ok_or_else(|| Rejection::TradeNotFound(id.clone()))?;
+    let trade = find(view, id, context)?;
     let cargo = cargo_of(view, trade)?;
     if cargo.status != CargoStatus::Pending || !shipment::is_expired(Some(trade), context.now) {
         return Ok(unchanged(trade, cargo));
@@ -123,6 +131,12 @@ fn end(
         }
         _ => Err(illegal(trade, cargo, trade.status)),
     }
+}
+
+/// A trade that who asks may know of.
+fn find<'a>(view: &'a View, id: &TransactionId, context: &Context) -> Result<&'a Arc<Trade>, Rejection> {
+    let shown = |trade: &&Arc<Trade>| context.shows([&trade.seller, &trade.buyer]);
+    view.trade(id).filter(shown).ok_or_else(|| Rejection::TradeNotFound(id.clone()))
 }
 
 fn cargo_of<'a>(view: &'a View, trade: &Trade) -> Result<&'a Arc<Cargo>, Rejection> {

@@ -29,7 +29,7 @@ pub(super) async fn run(service: Weak<Inner>) {
         if Instant::now() >= look_next {
             look_next = Instant::now() + LOOK_INTERVAL;
             // A store that is away is told of by others.
-            let _ = service.inner.timekeeper.look(&**service.store()).await;
+            let _ = service.inner.timekeeper.look(&*service.inner.store).await;
         }
         if service.inner.timekeeper.off_by_seconds().is_some() {
             drop(service);
@@ -85,7 +85,7 @@ fn is_cancelled(outcome: &Outcome) -> bool {
 async fn prune(service: &TradeService) {
     // A clock that is wrong must not make new receipts look old, and neither must what was dated by it. So they are old by
     // the store's clock, or by what others had written before this service started, and the time since.
-    let known = match service.store().clock().await {
+    let known = match service.inner.store.clock().await {
         Ok(Some(now)) => now,
         Ok(None) => service.inner.start.newest.plus(service.inner.start.at.elapsed()),
         Err(error) => return tracing::warn!(%error, "old receipts could not be looked for"),
@@ -93,7 +93,7 @@ async fn prune(service: &TradeService) {
     let kept = service.inner.options.receipts_kept.saturating_add(BASE_AGE_MAX);
     let before = service.now().min(known).minus(kept);
     loop {
-        match service.store().prune_receipts(before, PRUNE_CHUNK).await {
+        match service.inner.store.prune_receipts(before, PRUNE_CHUNK).await {
             Ok(pruned) if pruned < PRUNE_CHUNK as u64 => return,
             Ok(_) => tokio::task::yield_now().await,
             Err(error) => {

@@ -7,18 +7,21 @@ mod maintenance;
 mod options;
 mod readiness;
 mod replay;
+mod session;
 mod task;
 mod timekeeper;
 mod weight;
 
 pub use options::{ServiceOptions, StartError};
+pub use session::{EventPage, Session};
 
 use crate::bus::EventBus;
 use crate::clock::{Clock, IdSource, SystemClock, UuidV7};
 use crate::command::{Outcome, Request, RequestId, TypedCommand};
+use crate::policy::{Asker, Principal};
 use crate::rejection::Rejection;
 use crate::rules;
-use crate::store::{Store, StoreError, StoreErrorKind};
+use crate::store::{Store, StoreError, StoreErrorKind, StoreReader};
 use crate::values::Timestamp;
 use committer::{Committer, Pending, Reply};
 use guarded::Guarded;
@@ -78,6 +81,8 @@ pub enum ServiceError {
 
 /// A network of stations: submits commands, reads, subscribes. Cheap to clone.
 ///
+/// It is the handle of the network's owner, who may do everything. For others there is [`TradeService::session`].
+///
 /// ```
 /// use std::sync::Arc;
 /// use trade_core::{command::{CreateStation, Request}, memory::MemoryStore, service::TradeService};
@@ -135,8 +140,18 @@ impl TradeService {
     /// # Errors
     /// [`StartError`] if the store cannot be read.
     pub async fn start(store: Arc<dyn Store>) -> Result<Self, StartError> {
-        Self::start_with(store, Arc::new(SystemClock::new()), Arc::new(UuidV7), ServiceOptions::default())
-            .await
+        Self::start_with_options(store, ServiceOptions::default()).await
+    }
+
+    /// The same with options of one's own.
+    ///
+    /// # Errors
+    /// [`StartError`] if an option is out of its range, or the store cannot be read.
+    pub async fn start_with_options(
+        store: Arc<dyn Store>,
+        options: ServiceOptions,
+    ) -> Result<Self, StartError> {
+        Self::start_with(store, Arc::new(SystemClock::new()), Arc::new(UuidV7), options).await
     }
 
     /// Starts a service with a clock, an id source and options of one's own.
@@ -190,6 +205,11 @@ impl TradeService {
         Ok(service)
     }
 
+    /// The network as somebody may use it, by the policy of the service ([`ServiceOptions::policy`]).
+    pub fn session(&self, principal: Principal) -> Session {
+        Session::new(self.clone(), principal)
+    }
+
     /// Applies a command: its step is durable, and its events are published, before this returns.
     ///
     /// A caller that stops waiting does not stop the command.
@@ -200,7 +220,15 @@ impl TradeService {
         &self,
         request: Request<C>,
     ) -> Result<Answer<C::Outcome>, ServiceError> {
-        let Answer { outcome, replayed, name } = self.submit_any(request.of_any()).await?;
+        self.submit_for(request, None).await
+    }
+
+    pub(crate) async fn submit_for<C: TypedCommand>(
+        &self,
+        request: Request<C>,
+        asker: Option<Arc<Asker>>,
+    ) -> Result<Answer<C::Outcome>, ServiceError> {
+        let Answer { outcome, replayed, name } = self.submit_any(request.of_any(), asker).await?;
         let outcome = C::outcome(outcome).ok_or_else(|| {
             let detail = "a command was answered as another one is";
             ServiceError::Unknown(Arc::new(self.defect(detail)))
@@ -208,7 +236,7 @@ impl TradeService {
         Ok(Answer { outcome, replayed, name })
     }
 
-    async fn submit_any(&self, request: Request) -> Result<Answer, ServiceError> {
+    async fn submit_any(&self, request: Request, asker: Option<Arc<Asker>>) -> Result<Answer, ServiceError> {
         rules::check(&request.command)?;
         if let Some(seconds) = self.inner.timekeeper.off_by_seconds() {
             return Err(ServiceError::ClockOff { seconds });
@@ -223,7 +251,7 @@ impl TradeService {
         let weight = self.inner.weights.of(&request.command);
         let room = self.room(weight.in_queue)?;
         let (reply, answer) = oneshot::channel();
-        let pending = Pending::new(request, weight.in_group, reply, (guard, room));
+        let pending = Pending::new((request, asker), weight.in_group, reply, (guard, room));
         {
             let queue = self.inner.queue.lock().unwrap_or_else(PoisonError::into_inner);
             let sent = queue.as_ref().is_some_and(|queue| queue.send(pending).is_ok());
@@ -259,6 +287,10 @@ impl TradeService {
         StoreError::new(StoreErrorKind::Internal, self.inner.store.name(), "commit", detail)
     }
 
+    fn corrupt(&self, operation: &'static str, detail: String) -> StoreError {
+        StoreError::new(StoreErrorKind::Corrupt, self.inner.store.name(), operation, detail)
+    }
+
     /// Whether the service does its work: not after [`TradeService::shutdown`], nor after a defect ended one of its tasks.
     /// A process whose service no longer works should be restarted.
     pub fn is_working(&self) -> bool {
@@ -288,8 +320,8 @@ impl TradeService {
     }
 
     /// The store, for reading. Its calls return, as [`ServiceOptions::store_call_max`] says.
-    pub fn store(&self) -> &Arc<dyn Store> {
-        &self.inner.store
+    pub fn store(&self) -> &dyn StoreReader {
+        &*self.inner.store
     }
 
     /// The live feed.

@@ -1,8 +1,10 @@
 //! How a service works, and what it does not start with.
 
+use crate::policy::{AllowAll, Policy};
 use crate::store::StoreError;
 use std::fmt::Debug;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 const LINES: RangeInclusive<u32> = 1..=10_000_000;
@@ -44,6 +46,8 @@ pub struct ServiceOptions {
     ///
     /// [`EventLog::changed`]: crate::store::EventLog::changed
     pub store_call_max: Duration,
+    /// What those may do and see who use the network by a [`Session`](super::Session).
+    pub policy: Arc<dyn Policy>,
 }
 
 impl Default for ServiceOptions {
@@ -56,6 +60,7 @@ impl Default for ServiceOptions {
             receipts_kept: hours(48),
             one_processor: false,
             store_call_max: Duration::from_secs(60),
+            policy: Arc::new(AllowAll),
         }
     }
 }
@@ -70,6 +75,7 @@ impl ServiceOptions {
             receipts_kept,
             one_processor: _,
             store_call_max,
+            policy: _,
         } = self;
         within("queue_lines_max", queue_lines_max, &LINES)?;
         within("group_lines_max", group_lines_max, &LINES)?;

@@ -27,8 +27,8 @@ pub use commit::{
 };
 pub use error::{StoreError, StoreErrorKind};
 pub use query::{
-    CargoFilter, CargoQuery, InventoryPage, InventoryQuery, LedgerPosition, LedgerQuery, Page, TimeRange,
-    TradeFilter, TradeQuery,
+    CargoFilter, CargoQuery, InventoryPage, InventoryQuery, LedgerPosition, LedgerQuery, Page, StationQuery,
+    TimeRange, TradeFilter, TradeQuery,
 };
 
 pub use wrapper::StoreWrapper;
@@ -52,7 +52,8 @@ pub trait TradeRepository: Send + Sync {
     ///
     /// To ensure that a page costs the same with a thousand trades and ten million, an implementation must serve each
     /// filter from an index, and read a bounded number of rows where filters are combined; a page may then be short
-    /// and still name a next position.
+    /// and still name a next position. So may one of a scope: it costs a search for each station of it, and beyond that
+    /// the same however many these are, and however many trades are none of theirs.
     ///
     /// # Errors
     /// [`StoreError`] if they cannot be read.
@@ -106,17 +107,11 @@ pub trait InventoryRepository: Send + Sync {
         query: &InventoryQuery,
     ) -> Result<Option<InventoryPage>, StoreError>;
 
-    /// A page of stations, newest (by creation sequence) first, each with its first `items_max` items; only those
-    /// created before `before`, where it is given.
+    /// A page of stations, newest (by creation sequence) first, each with its first items.
     ///
     /// # Errors
     /// [`StoreError`] if they cannot be read.
-    async fn inventory_list(
-        &self,
-        before: Option<Sequence>,
-        limit: usize,
-        items_max: usize,
-    ) -> Result<Page<Inventory, Sequence>, StoreError>;
+    async fn inventory_list(&self, query: &StationQuery) -> Result<Page<Inventory, Sequence>, StoreError>;
 
     /// A page of the ledger rows that leave or enter a station, or are listed at it
     /// ([`LedgerWrite::listed_at`]), newest first. Bounded as
@@ -178,11 +173,20 @@ pub trait EventLog: Send + Sync {
     async fn changed(&self, after: Sequence) -> Result<(), StoreError>;
 }
 
-/// A store: the repositories, the log, and the one door through which everything is written.
-#[async_trait]
-pub trait Store:
+/// A store as whoever reads it sees it.
+pub trait StoreReader:
     TradeRepository + CargoRepository + InventoryRepository + EventLog + std::fmt::Debug
 {
+}
+
+impl<S> StoreReader for S where
+    S: TradeRepository + CargoRepository + InventoryRepository + EventLog + std::fmt::Debug + ?Sized
+{
+}
+
+/// A store: the repositories, the log, and the one door through which everything is written.
+#[async_trait]
+pub trait Store: StoreReader {
     /// What kind of store it is, for messages: `sqlite`, `memory` …
     fn name(&self) -> &'static str;
 

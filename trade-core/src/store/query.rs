@@ -1,5 +1,5 @@
 use crate::resource::{Cargo, CargoStatus, Inventory, Sequence, Trade, TradeStatus};
-use crate::values::{ItemId, StationId, Timestamp};
+use crate::values::{ItemId, Scope, StationId, Timestamp};
 
 /// Some rows of a list, and the position to go on from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,8 @@ impl TimeRange {
 /// Which trades; what is absent narrows nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TradeFilter {
+    /// Those that a station of the scope buys or sells in.
+    pub scope: Scope,
     /// Those this station buys or sells in.
     pub station: Option<StationId>,
     /// Those it buys in.
@@ -47,12 +49,22 @@ pub struct TradeFilter {
 }
 
 impl TradeFilter {
+    /// The same, of what a scope shows.
+    ///
+    /// Of a scope that is in the filter already, the stations count that are in both: so it never shows more.
+    #[must_use]
+    pub(crate) fn shown_to(&self, scope: &Scope) -> Self {
+        let named = [&self.station, &self.buyer, &self.seller].into_iter().flatten();
+        Self { scope: left_of(&self.scope, scope, named), ..self.clone() }
+    }
+
     /// Whether a trade passes.
     pub fn matches(&self, trade: &Trade) -> bool {
         let is =
             |wanted: &Option<StationId>, station: &StationId| wanted.as_ref().is_none_or(|id| id == station);
         let has = |item: &ItemId| trade.items.iter().any(|line| line.item_id == *item);
-        self.station.as_ref().is_none_or(|id| *id == trade.buyer || *id == trade.seller)
+        self.scope.touches([&trade.buyer, &trade.seller])
+            && self.station.as_ref().is_none_or(|id| *id == trade.buyer || *id == trade.seller)
             && is(&self.buyer, &trade.buyer)
             && is(&self.seller, &trade.seller)
             && self.status.is_none_or(|status| status == trade.status)
@@ -75,6 +87,8 @@ pub struct TradeQuery {
 /// Which shipments; what is absent narrows nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CargoFilter {
+    /// Those from or to a station of the scope.
+    pub scope: Scope,
     /// Those from this station.
     pub origin: Option<StationId>,
     /// Those to it.
@@ -88,9 +102,17 @@ pub struct CargoFilter {
 }
 
 impl CargoFilter {
+    /// As [`TradeFilter::shown_to`].
+    #[must_use]
+    pub(crate) fn shown_to(&self, scope: &Scope) -> Self {
+        let named = [&self.origin, &self.destination].into_iter().flatten();
+        Self { scope: left_of(&self.scope, scope, named), ..self.clone() }
+    }
+
     /// Whether a shipment passes.
     pub fn matches(&self, cargo: &Cargo) -> bool {
-        self.origin.as_ref().is_none_or(|id| *id == cargo.origin)
+        self.scope.touches([&cargo.origin, &cargo.destination])
+            && self.origin.as_ref().is_none_or(|id| *id == cargo.origin)
             && self.destination.as_ref().is_none_or(|id| *id == cargo.destination)
             && self.status.is_none_or(|status| status == cargo.status)
             && self.late_at.is_none_or(|now| cargo.eta < now && !cargo.status.is_final())
@@ -107,6 +129,33 @@ pub struct CargoQuery {
     pub before: Option<Sequence>,
     /// The most rows.
     pub limit: usize,
+}
+
+/// What is left to check of a scope in a filter and the one it is shown to, where the filter names stations: nothing where
+/// both have one of these.
+fn left_of<'s>(asked: &Scope, shown: &Scope, mut named: impl Iterator<Item = &'s StationId>) -> Scope {
+    let both = asked.within(shown);
+    if named.any(|station| both.contains(station)) { Scope::All } else { both }
+}
+
+/// A page of stations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StationQuery {
+    /// Which.
+    pub scope: Scope,
+    /// Only those created before this sequence: the `next` of the page before.
+    pub before: Option<Sequence>,
+    /// The most stations.
+    pub limit: usize,
+    /// The most items of each.
+    pub items_max: usize,
+}
+
+impl StationQuery {
+    /// A page of all stations.
+    pub fn all(before: Option<Sequence>, limit: usize, items_max: usize) -> Self {
+        Self { scope: Scope::All, before, limit, items_max }
+    }
 }
 
 /// Which items of a station.

@@ -2,8 +2,8 @@
 
 use super::{
     CargoQuery, CargoRepository, Commit, EventLog, Head, Held, InventoryPage, InventoryQuery,
-    InventoryRepository, Keys, LedgerPosition, LedgerQuery, Loaded, LogRecord, Page, Receipt, Store,
-    StoreError, TradeQuery, TradeRepository,
+    InventoryRepository, Keys, LedgerPosition, LedgerQuery, Loaded, LogRecord, Page, Receipt, StationQuery,
+    Store, StoreError, TradeQuery, TradeRepository,
 };
 use crate::command::RequestId;
 use crate::resource::{Cargo, Inventory, LedgerEntry, Sequence, Trade};
@@ -148,7 +148,7 @@ store_wrapper! {
     }
     InventoryRepository {
         fn inventory(id: &StationId, query: &InventoryQuery) -> Option<InventoryPage>;
-        fn inventory_list(before: Option<Sequence>, limit: usize, items_max: usize) -> Page<Inventory, Sequence>;
+        fn inventory_list(query: &StationQuery) -> Page<Inventory, Sequence>;
         fn ledger(station: &StationId, query: &LedgerQuery) -> Page<LedgerEntry, LedgerPosition>;
         fn ledger_after(after: LedgerPosition, limit: usize) -> Page<LedgerEntry, LedgerPosition>;
     }

@@ -179,7 +179,7 @@ pub fn key(request: u8, content: u8) -> Idempotency {
 /// The log of what is taken of some commands, all at one moment.
 pub fn log_of(commands: &[Command], at: Timestamp) -> Vec<LogRecord> {
     let mut draft = Draft::new(View::empty());
-    let context = Context { now: at, time: at, actor: Actor::Anonymous };
+    let context = Context::new(at, Actor::Anonymous);
     for command in commands.iter().filter(|command| check(command).is_ok()) {
         // What is refused leaves no trace.
         let _ = draft.decide(command, &context);

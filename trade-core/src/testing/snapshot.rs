@@ -3,8 +3,8 @@
 use crate::event::Event;
 use crate::resource::{Cargo, Inventory, LedgerEntry, Sequence, Trade};
 use crate::store::{
-    CargoFilter, CargoQuery, InventoryQuery, LedgerPosition, LogRecord, Page, Store, StoreError, TradeFilter,
-    TradeQuery,
+    CargoFilter, CargoQuery, InventoryQuery, LedgerPosition, LogRecord, Page, StationQuery, Store,
+    StoreError, TradeFilter, TradeQuery,
 };
 use crate::values::{ShipmentId, StationId, TransactionId};
 use std::collections::BTreeMap;
@@ -162,7 +162,7 @@ pub async fn all_cargo(store: &dyn Store, filter: &CargoFilter, limit: usize) ->
 /// If the store fails, or its pages do not end.
 pub async fn all_stations(store: &dyn Store, limit: usize, items_max: usize) -> Vec<Inventory> {
     let mut walk = Walk::new(limit);
-    while walk.take(store.inventory_list(walk.before, limit, items_max).await) {}
+    while walk.take(store.inventory_list(&StationQuery::all(walk.before, limit, items_max)).await) {}
     walk.rows
 }
 

@@ -5,6 +5,7 @@ mod label;
 mod metadata;
 mod money;
 mod quantity;
+mod scope;
 mod timestamp;
 
 pub(crate) use id::ascending;
@@ -14,6 +15,7 @@ pub use metadata::Metadata;
 pub(crate) use money::Worth;
 pub use money::{Amount, Currency, Money, MoneySum, TotalOutOfRange};
 pub use quantity::{Delta, Quantity, UNITS_MAX};
+pub use scope::{Scope, StationSet};
 pub use timestamp::Timestamp;
 
 use std::fmt;

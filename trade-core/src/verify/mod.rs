@@ -10,7 +10,8 @@ mod receipts;
 use crate::event::{Event, EventData, EventType};
 use crate::resource::{Inventory, LedgerEntry, Sequence, StockItem};
 use crate::store::{
-    CargoFilter, CargoQuery, Head, InventoryQuery, LedgerPosition, Store, StoreError, TradeFilter, TradeQuery,
+    CargoFilter, CargoQuery, Head, InventoryQuery, LedgerPosition, StationQuery, Store, StoreError,
+    TradeFilter, TradeQuery,
 };
 use crate::values::StationId;
 use crate::view::View;
@@ -278,7 +279,7 @@ async fn compare_stations(store: &dyn Store, view: &View) -> Result<(u64, u64), 
     let (mut stations, mut levels) = (0, 0);
     let mut before: Option<Sequence> = None;
     loop {
-        let page = store.inventory_list(before, PAGE, 0).await?;
+        let page = store.inventory_list(&StationQuery::all(before, PAGE, 0)).await?;
         for inventory in &page.rows {
             let id = &inventory.station_id;
             let told = view.station(id).map(|station| Inventory::new(station, Vec::new()));

@@ -56,11 +56,13 @@ impl Groups {
 
     fn open(&mut self, filter: EventFilter) -> usize {
         let place = self.all.len();
-        if filter.stations.is_empty() {
-            self.wide.push(place);
-        }
-        for station in &filter.stations {
-            self.by_station.entry(station.clone()).or_default().push(place);
+        match filter.narrowed_to() {
+            None => self.wide.push(place),
+            Some(stations) => {
+                for station in stations {
+                    self.by_station.entry(station.clone()).or_default().push(place);
+                }
+            }
         }
         self.places.insert(filter.clone(), place);
         self.all.push(Group { filter, members: Vec::new(), frames: Vec::new() });

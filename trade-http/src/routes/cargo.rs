@@ -8,18 +8,16 @@ use crate::cursor::{CargoCursor, HistoryCursor, Paging};
 use crate::fields::{Node, text};
 use crate::lines::{lines, metadata};
 use crate::page;
-use crate::problem::Problem;
 use crate::reply::{self, Reply};
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 use trade_core::command::{CargoOutcome, CreateTransfer, UpdateCargo};
-use trade_core::event::Event;
 use trade_core::rejection::Rejection;
-use trade_core::resource::{Cargo, Sequence, Trade};
+use trade_core::resource::{Cargo, Trade};
 use trade_core::service::TradeService;
-use trade_core::store::{CargoFilter, CargoQuery, Page, Store, StoreError};
-use trade_core::values::{InvalidValue, ShipmentId};
+use trade_core::store::{CargoFilter, CargoQuery};
+use trade_core::values::{InvalidValue, Scope, ShipmentId};
 
 #[derive(Serialize)]
 struct Changed<'a> {
@@ -31,7 +29,7 @@ struct Changed<'a> {
 
 pub(crate) async fn create(State(app): State<App>, received: Received<BODY_BYTES_MAX>) -> Reply {
     let request = received.creation(|body| new_transfer(body, &app.service))?;
-    let answer = app.service.submit(request).await?;
+    let answer = app.session(&received.call).submit(request).await?;
     let CargoOutcome { created, cargo, .. } = &answer.outcome;
     let status = if *created { StatusCode::CREATED } else { StatusCode::OK };
     let reply = reply::json(status, &Changed { message: "Cargo created successfully", cargo, trade: None });
@@ -64,7 +62,7 @@ pub(crate) async fn update(State(app): State<App>, received: Received<BODY_BYTES
         let update = UpdateCargo::new(shipment_id?);
         Some(UpdateCargo { status, eta, location, metadata, precondition, ..update })
     })?;
-    let answer = app.service.submit(request).await?;
+    let answer = app.session(&received.call).submit(request).await?;
     let CargoOutcome { cargo, trade, .. } = &answer.outcome;
     let changed = Changed { message: "Cargo updated successfully", cargo, trade: trade.as_deref() };
     let reply = reply::json(StatusCode::OK, &changed);
@@ -78,7 +76,7 @@ struct One<'a> {
 
 pub(crate) async fn one(State(app): State<App>, call: Call) -> Reply {
     let id: ShipmentId = call.read(&[], |input| input.id("shipmentId"))?;
-    let cargo = app.store().cargo(&id).await?.ok_or(Rejection::CargoNotFound(id))?;
+    let cargo = app.session(&call).cargo(&id).await?.ok_or(Rejection::CargoNotFound(id))?;
     reply::resource(&call, cargo.version, &One { cargo: &cargo })
 }
 
@@ -92,6 +90,7 @@ pub(crate) async fn list(State(app): State<App>, call: Call) -> Reply {
             _ => Err(InvalidValue::new("must be true or false")),
         });
         let filter = CargoFilter {
+            scope: Scope::All,
             origin: input.value("origin"),
             destination: input.value("destination"),
             status: input.value("status"),
@@ -101,10 +100,10 @@ pub(crate) async fn list(State(app): State<App>, call: Call) -> Reply {
         let limit = input.limit();
         Some((filter, input.paging()?, limit))
     })?;
-    let (store, filter) = (app.store(), &filter);
+    let (session, filter) = (&app.session(&call), &filter);
     page::list(&app, "cargo", (&paging, limit), |from, limit| async move {
         let before = from.map(|CargoCursor(before)| before);
-        let page = store.cargo_list(&CargoQuery { filter: filter.clone(), before, limit }).await?;
+        let page = session.cargo_list(&CargoQuery { filter: filter.clone(), before, limit }).await?;
         Ok(page::from_position(page, CargoCursor))
     })
     .await
@@ -116,51 +115,12 @@ pub(crate) async fn history(State(app): State<App>, call: Call) -> Reply {
             let (id, paging, limit) = (input.id_before_end("shipmentId"), input.paging(), input.limit());
             Some((id?, paging?, limit))
         })?;
-    let (store, id) = (app.store(), &id);
+    let (session, id) = (&app.session(&call), &id);
     page::list(&app, "events", (&paging, limit), |from, limit| async move {
         let after = from.map_or(0, |HistoryCursor(after)| after);
-        let mut sequences = store.cargo_history(id, after, limit + 1).await?;
-        if sequences.is_empty() && store.cargo(id).await?.is_none() {
-            return Err(Rejection::CargoNotFound(id.clone()).into());
-        }
-        let is_last = sequences.len() <= limit;
-        sequences.truncate(limit);
-        let events = events_at(store, &sequences).await?;
-        if events.len() != sequences.len() {
-            tracing::error!(%id, "the history names events that are not in the log");
-            return Err(Problem::internal());
-        }
-        let next = sequences.last().filter(|_| !is_last).map(|last| HistoryCursor(*last));
-        Ok(Page { rows: events, next, as_of: None })
+        let page = session.cargo_history(id, after, limit).await?;
+        let page = page.ok_or_else(|| Rejection::CargoNotFound(id.clone()))?;
+        Ok(page::from_position(page, HistoryCursor))
     })
     .await
-}
-
-/// Sequences at most so far apart are read from the log together.
-const GAP_MAX: u64 = 32;
-const RECORDS_MAX: usize = 32;
-const RECORD_BYTES_MAX: usize = 256 * 1024;
-
-/// The events at these sequences, which ascend.
-async fn events_at(store: &dyn Store, sequences: &[Sequence]) -> Result<Vec<Event>, StoreError> {
-    let mut events = Vec::with_capacity(sequences.len());
-    while let Some(&[first, ref rest @ ..]) = sequences.get(events.len()..) {
-        let near = rest.first().is_some_and(|next| next - first <= GAP_MAX);
-        let records_max = if near { RECORDS_MAX } else { 1 };
-        let records = store.read(first - 1, records_max, RECORD_BYTES_MAX).await?;
-        let found_before = events.len();
-        for record in records {
-            let span = record.first()..=record.last;
-            let wanted = &sequences[events.len()..];
-            let wanted = &wanted[..wanted.partition_point(|sequence| *sequence <= record.last)];
-            if !wanted.is_empty() && wanted.iter().all(|sequence| span.contains(sequence)) {
-                let all = record.step.events(record.first());
-                events.extend(all.into_iter().filter(|event| wanted.contains(&event.sequence)));
-            }
-        }
-        if events.len() == found_before {
-            break;
-        }
-    }
-    Ok(events)
 }

@@ -8,7 +8,6 @@ use crate::cursor::{ItemCursor, LedgerCursor, Paging, StationCursor};
 use crate::fields::{Node, text};
 use crate::lines::{delta, metadata, opening_lines};
 use crate::page;
-use crate::problem::Problem;
 use crate::reply::{self, Reply};
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -16,7 +15,7 @@ use serde::Serialize;
 use trade_core::command::{AdjustInventory, Adjustment, CreateStation};
 use trade_core::rejection::Rejection;
 use trade_core::resource::{Inventory, Lines};
-use trade_core::store::{InventoryQuery, LedgerQuery};
+use trade_core::store::{InventoryQuery, LedgerQuery, StationQuery};
 use trade_core::values::{ItemId, StationId};
 
 /// The most items that a list of stations shows of each.
@@ -37,7 +36,7 @@ pub(crate) async fn create(State(app): State<App>, received: Received<BODY_BYTES
         let items = object.optional("items", opening_lines).unwrap_or_default();
         Some(CreateStation { name, metadata, items, ..CreateStation::new(station_id?) })
     })?;
-    let answer = app.service.submit(request).await?;
+    let answer = app.session(&received.call).submit(request).await?;
     let inventory = &answer.outcome;
     let changed = Changed { message: "Inventory created successfully", inventory };
     let reply = reply::json(StatusCode::CREATED, &changed);
@@ -57,7 +56,7 @@ pub(crate) async fn adjust(State(app): State<App>, received: Received<BODY_BYTES
         let adjust = AdjustInventory::new(station_id?, adjustments.unwrap_or_default());
         Some(AdjustInventory { name, metadata, precondition, ..adjust })
     })?;
-    let answer = app.service.submit(request).await?;
+    let answer = app.session(&received.call).submit(request).await?;
     let inventory = &answer.outcome;
     let changed = Changed { message: "Inventory updated successfully", inventory };
     let reply = reply::json(StatusCode::OK, &changed);
@@ -88,7 +87,7 @@ pub(crate) async fn one(State(app): State<App>, call: Call) -> Reply {
         let after = paging.as_ref()?.from.clone().map(|ItemCursor(after)| after);
         Some((id?, InventoryQuery { items, after, limit }, paging?))
     })?;
-    let page = app.store().inventory(&id, &query).await?.ok_or(Rejection::StationNotFound(id))?;
+    let page = app.session(&call).inventory(&id, &query).await?.ok_or(Rejection::StationNotFound(id))?;
     let next_cursor = page.next.map(|next| paging.next(&ItemCursor(next)));
     let version = page.inventory.version;
     reply::resource(&call, version, &One { inventory: page.inventory, next_cursor })
@@ -99,10 +98,10 @@ pub(crate) async fn list(State(app): State<App>, call: Call) -> Reply {
         let limit = input.limit();
         Some((input.paging()?, limit))
     })?;
-    let store = app.store();
+    let session = &app.session(&call);
     page::list(&app, "inventory", (&paging, limit), |from, limit| async move {
         let before = from.map(|StationCursor(before)| before);
-        let page = store.inventory_list(before, limit, LISTED_ITEMS_MAX).await?;
+        let page = session.inventory_list(&StationQuery::all(before, limit, LISTED_ITEMS_MAX)).await?;
         Ok(page::from_position(page, StationCursor))
     })
     .await
@@ -114,19 +113,12 @@ pub(crate) async fn ledger(State(app): State<App>, call: Call) -> Reply {
             let (id, item, limit) = (input.id_before_end("stationId"), input.value("itemId"), input.limit());
             Some((id?, item, input.paging()?, limit))
         })?;
-    let (app, store, id, item) = (&app, app.store(), &id, &item);
-    page::list(app, "entries", (&paging, limit), |from, limit| async move {
+    let (session, id, item) = (&app.session(&call), &id, &item);
+    page::list(&app, "entries", (&paging, limit), |from, limit| async move {
         let before = from.map(|LedgerCursor(before)| before);
-        let page = store.ledger(id, &LedgerQuery { item: item.clone(), before, limit }).await?;
-        if page.rows.is_empty() && !exists(app, id).await? {
-            return Err(Rejection::StationNotFound(id.clone()).into());
-        }
+        let page = session.ledger(id, &LedgerQuery { item: item.clone(), before, limit }).await?;
+        let page = page.ok_or_else(|| Rejection::StationNotFound(id.clone()))?;
         Ok(page::from_position(page, LedgerCursor))
     })
     .await
-}
-
-async fn exists(app: &App, id: &StationId) -> Result<bool, Problem> {
-    let query = InventoryQuery { items: Vec::new(), after: None, limit: 1 };
-    Ok(app.store().inventory(id, &query).await?.is_some())
 }

@@ -18,7 +18,7 @@ use trade_core::rejection::Rejection;
 use trade_core::resource::{Cargo, Settlement, Trade};
 use trade_core::service::TradeService;
 use trade_core::store::{TimeRange, TradeFilter, TradeQuery};
-use trade_core::values::TransactionId;
+use trade_core::values::{Scope, TransactionId};
 
 #[derive(Serialize)]
 struct Changed<'a> {
@@ -29,7 +29,7 @@ struct Changed<'a> {
 
 pub(crate) async fn initiate(State(app): State<App>, received: Received<BODY_BYTES_MAX>) -> Reply {
     let request = received.creation(|body| new_trade(body, &app.service))?;
-    let answer = app.service.submit(request).await?;
+    let answer = app.session(&received.call).submit(request).await?;
     let TradeOutcome { created, trade, cargo } = &answer.outcome;
     let status = if *created { StatusCode::CREATED } else { StatusCode::OK };
     let reply = reply::json(status, &Changed { message: "Trade initiated successfully", trade, cargo });
@@ -99,7 +99,7 @@ pub(crate) async fn batch(State(app): State<App>, received: Received<BATCH_BYTES
     let (decided, replayed, name) = if request.command.trades.is_empty() {
         (Vec::new(), false, None)
     } else {
-        let answer = app.service.submit(request).await?;
+        let answer = app.session(&received.call).submit(request).await?;
         (answer.outcome, answer.replayed, answer.name)
     };
     let context = received.call.context_of(name);
@@ -155,7 +155,7 @@ pub(crate) async fn update(State(app): State<App>, received: Received<BODY_BYTES
         let command = UpdateTrade { transaction_id: transaction_id?, status: status?, precondition };
         Some(command)
     })?;
-    let answer = app.service.submit(request).await?;
+    let answer = app.session(&received.call).submit(request).await?;
     let TradeOutcome { trade, cargo, .. } = &answer.outcome;
     let reply = reply::json(StatusCode::OK, &Changed { message: "Trade updated successfully", trade, cargo });
     reply::replayed(reply::tagged(reply, trade.version), answer.replayed)
@@ -168,7 +168,7 @@ struct One<'a> {
 
 pub(crate) async fn one(State(app): State<App>, call: Call) -> Reply {
     let id: TransactionId = call.read(&[], |input| input.id("transactionId"))?;
-    let trade = app.store().trade(&id).await?.ok_or(Rejection::TradeNotFound(id))?;
+    let trade = app.session(&call).trade(&id).await?.ok_or(Rejection::TradeNotFound(id))?;
     reply::resource(&call, trade.version, &One { trade: &trade })
 }
 
@@ -176,6 +176,7 @@ pub(crate) async fn list(State(app): State<App>, call: Call) -> Reply {
     let known = ["station", "buyer", "seller", "status", "itemId", "since", "until", "limit", "cursor"];
     let (filter, paging, limit) = call.read(&known, |input| {
         let filter = TradeFilter {
+            scope: Scope::All,
             station: input.value("station"),
             buyer: input.value("buyer"),
             seller: input.value("seller"),
@@ -186,10 +187,10 @@ pub(crate) async fn list(State(app): State<App>, call: Call) -> Reply {
         let limit = input.limit();
         Some((filter, input.paging()?, limit))
     })?;
-    let (store, filter) = (app.store(), &filter);
+    let (session, filter) = (&app.session(&call), &filter);
     page::list(&app, "trades", (&paging, limit), |from, limit| async move {
         let before = from.map(|TradeCursor(before)| before);
-        let page = store.trades(&TradeQuery { filter: filter.clone(), before, limit }).await?;
+        let page = session.trades(&TradeQuery { filter: filter.clone(), before, limit }).await?;
         Ok(page::from_position(page, TradeCursor))
     })
     .await

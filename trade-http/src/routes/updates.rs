@@ -14,14 +14,12 @@ use axum::response::IntoResponse;
 use serde::Serialize;
 use trade_core::event::{EventFilter, EventType, Topic};
 use trade_core::resource::Sequence;
-use trade_core::store::Store;
-use trade_core::values::{InvalidValue, StationId};
+use trade_core::service::{EventPage, Session};
+use trade_core::values::{InvalidValue, Scope, StationId};
 
-/// Events that one poll examines at most, and how many reads of the log it takes for it at most (4 MiB in all).
+/// Events that one poll examines at most, and how many reads of the log it takes for it at most.
 const EXAMINED_MAX: u64 = 5_000;
 const READS_MAX: usize = 16;
-const READ_RECORDS_MAX: usize = 512;
-const READ_BYTES_MAX: usize = 256 * 1024;
 
 /// What follows the events.
 #[derive(Serialize)]
@@ -51,12 +49,12 @@ pub(crate) async fn poll(State(app): State<App>, call: Call) -> Reply {
     })?;
     let _turn = app.lists.acquire().await;
     let mut rows = Rows::of("events");
-    let position = read(app.store(), &mut rows, after, limit, &filter).await?;
+    let position = read(&app.session(&call), &mut rows, after, limit, &filter).await?;
     rows.reply(&position)
 }
 
 async fn read(
-    store: &dyn Store,
+    session: &Session,
     rows: &mut Rows,
     after: Sequence,
     limit: usize,
@@ -64,28 +62,30 @@ async fn read(
 ) -> Result<Position, Problem> {
     let mut position = Position { next_after: after, resync: None };
     for _ in 0..READS_MAX {
-        let records = store.read(position.next_after, READ_RECORDS_MAX, READ_BYTES_MAX).await?;
-        if records.is_empty() {
-            let newest = store.head().await?.sequence;
+        let EventPage { events, last, is_end } =
+            session.events(position.next_after, EXAMINED_MAX + after - position.next_after, filter).await?;
+        if is_end {
+            let newest = session.newest().await?;
             if after > newest {
                 position.next_after = newest;
                 position.resync = Some(Restart { oldest: newest.min(1), newest });
             }
             break;
         }
-        for record in records {
-            for event in record.step.events(record.first()) {
-                if event.sequence <= position.next_after {
-                    continue;
-                }
-                if filter.matches(&event) && rows.add(std::slice::from_ref(&event))? == 0 {
-                    return Ok(position);
-                }
-                position.next_after = event.sequence;
-                if rows.count() == limit || position.next_after - after >= EXAMINED_MAX {
-                    return Ok(position);
-                }
+        for event in events {
+            if rows.add(std::slice::from_ref(&event))? == 0 {
+                // The next page begins with it.
+                position.next_after = event.sequence - 1;
+                return Ok(position);
             }
+            position.next_after = event.sequence;
+            if rows.count() == limit {
+                return Ok(position);
+            }
+        }
+        position.next_after = last;
+        if last - after >= EXAMINED_MAX {
+            break;
         }
     }
     Ok(position)
@@ -109,12 +109,13 @@ fn filter(input: &Input<'_>) -> EventFilter {
         })
     });
     let stations = input.list("station", |text| StationId::try_from(text));
+    let filter = EventFilter { topics: Vec::new(), types, stations, scope: Scope::All };
     let nothing_of_the_log = !topics.is_empty() && topics.iter().all(Option::is_none);
     if nothing_of_the_log {
         // An empty list of topics would narrow nothing; no event is of this topic and this kind.
-        return EventFilter { topics: vec![Topic::Trade], types: vec![EventType::CargoCreated], stations };
+        return EventFilter { topics: vec![Topic::Trade], types: vec![EventType::CargoCreated], ..filter };
     }
-    EventFilter { topics: topics.into_iter().flatten().collect(), types, stations }
+    EventFilter { topics: topics.into_iter().flatten().collect(), ..filter }
 }
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -132,7 +133,7 @@ pub(crate) async fn stream(State(app): State<App>, call: Call) -> Reply {
     let after = given.map(last_event_id).transpose()?;
     let room = app.streams.clone().try_acquire_owned();
     let room = room.map_err(|_| Problem::new("overloaded", "there are too many open streams: try again"))?;
-    let subscription = app.service.bus().subscribe(after, filter);
+    let subscription = app.session(&call).subscribe(after, filter);
     let open = app.metrics.stream_opened(room);
     let feed = Feed::new(subscription, app.live.clone(), call.context.clone(), open).unwritten();
     let headers = [

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use trade_core::memory::MemoryStore;
 use trade_core::resource::{Inventory, Sequence};
-use trade_core::store::{Head, Page, Store, StoreError, StoreErrorKind, StoreWrapper};
+use trade_core::store::{Head, Page, StationQuery, Store, StoreError, StoreErrorKind, StoreWrapper};
 use trade_core::values::Timestamp;
 
 #[derive(Debug, Clone, Copy)]
@@ -76,12 +76,8 @@ impl StoreWrapper for Broken {
         "broken"
     }
 
-    async fn inventory_list(
-        &self,
-        before: Option<Sequence>,
-        limit: usize,
-        _: usize,
-    ) -> Result<Page<Inventory, Sequence>, StoreError> {
+    async fn inventory_list(&self, query: &StationQuery) -> Result<Page<Inventory, Sequence>, StoreError> {
+        let StationQuery { before, limit, .. } = *query;
         let Self::Copied(pages) = self else { return self.fail().await };
         let end = pages.len() as Sequence + 1;
         let left = before.unwrap_or(end) - 1;

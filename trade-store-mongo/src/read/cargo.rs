@@ -13,6 +13,7 @@ use trade_core::values::ShipmentId;
 
 /// How a list of shipments is read.
 pub(crate) fn walk(filter: &CargoFilter) -> Walk {
+    let scope = filter.scope.set().map(|set| Narrowing::by_ends(["origin", "destination"], set.as_slice()));
     let origin = filter.origin.as_ref().map(|id| Narrowing::by("by_origin", doc! { "origin": id.as_str() }));
     let destination = filter
         .destination
@@ -22,7 +23,7 @@ pub(crate) fn walk(filter: &CargoFilter) -> Walk {
         CargoStatus::ALL.iter().filter(|status| !status.is_final()).map(|status| status.as_str()).collect();
     let late = filter.late_at.map(|_| Narrowing::by("by_status", doc! { "status": { "$in": open } }));
     let status = filter.status.map(|status| Narrowing::by("by_status", doc! { "status": status.as_str() }));
-    let mut walk = Walk::of(CARGO, [origin, destination, late, status]);
+    let mut walk = Walk::of(CARGO, [scope, origin, destination, late, status]);
     // What is not final is walked; whether it is late is checked on each document.
     walk.checks.extend(filter.late_at.map(|now| doc! { "ETA": { "$lt": date(now) } }));
     walk

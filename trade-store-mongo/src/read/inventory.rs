@@ -1,13 +1,13 @@
 //! Stations and their stock.
 
-use super::walk::{one_more, page};
+use super::walk::{ids, one_more, page};
 use super::{Moment, Query};
 use crate::documents::{Decoded, Fields, documents, station, stock, stored};
 use crate::link::Link;
 use crate::schema::{STATIONS, STOCK};
 use mongodb::bson::{Document, RawDocument, doc};
 use trade_core::resource::{Inventory, Sequence, Station, StockItem};
-use trade_core::store::{InventoryPage, InventoryQuery, Page, StoreError};
+use trade_core::store::{InventoryPage, InventoryQuery, Page, StationQuery, StoreError};
 use trade_core::values::StationId;
 
 /// A station, and items of it.
@@ -74,37 +74,35 @@ pub(crate) fn with_first_items(items_max: usize) -> Document {
 }
 
 /// Stations, newest first, each with its first items.
-pub(crate) fn list_query(
-    before: Option<Sequence>,
-    limit: usize,
-    items_max: usize,
-) -> Result<Query, StoreError> {
+pub(crate) fn list_query(query: &StationQuery) -> Result<Query, StoreError> {
+    let StationQuery { scope, before, limit, items_max } = query;
+    let mut narrowed = doc! { "createdSequence": { "$lt": before.map_or(i64::MAX, stored) } };
+    let mut index = "by_sequence";
+    if let Some(scope) = scope.set() {
+        narrowed.insert("_id", doc! { "$in": ids(scope.as_slice()) });
+        index = "_id_";
+    }
     let mut pipeline = vec![
-        doc! { "$match": { "createdSequence": { "$lt": before.map_or(i64::MAX, stored) } } },
+        doc! { "$match": narrowed },
         doc! { "$sort": { "createdSequence": -1 } },
-        doc! { "$limit": stored(one_more(limit) as u64) },
+        doc! { "$limit": stored(one_more(*limit) as u64) },
     ];
-    if items_max > 0 {
-        pipeline.push(with_first_items(items_max));
+    if *items_max > 0 {
+        pipeline.push(with_first_items(*items_max));
     }
     let query = Query::aggregate("list stations", STATIONS, &pipeline, Moment::One)?;
-    Ok(query.by_index("by_sequence"))
+    Ok(query.by_index(index))
 }
 
-pub(crate) async fn list(
-    link: &Link,
-    before: Option<Sequence>,
-    limit: usize,
-    items_max: usize,
-) -> Result<Page<Inventory, Sequence>, StoreError> {
+pub(crate) async fn list(link: &Link, query: &StationQuery) -> Result<Page<Inventory, Sequence>, StoreError> {
     let row = |document: &RawDocument| -> Decoded<(Sequence, Inventory)> {
-        let items = match items_max {
+        let items = match query.items_max {
             0 => Vec::new(),
             _ => documents("stock", document.list("stock")?, stock::read_item)?,
         };
         let station = station::read(document)?;
         Ok((document.count("createdSequence")?, Inventory::new(&station, items)))
     };
-    let rows = list_query(before, limit, items_max)?.fetch(link, row).await?;
-    Ok(page(rows, limit, None))
+    let rows = list_query(query)?.fetch(link, row).await?;
+    Ok(page(rows, query.limit, None))
 }

@@ -16,15 +16,13 @@ pub(crate) fn walk(filter: &TradeFilter) -> Walk {
     let side = |index, field: &str, id: &Option<StationId>| {
         id.as_ref().map(|id| Narrowing::by(index, doc! { field: id.as_str() }))
     };
-    // No trade is on both sides: its buyer is not its seller.
-    let station = filter.station.as_ref().map(|id| Narrowing {
-        index: None,
-        any_of: vec![doc! { "seller": id.as_str() }, doc! { "buyer": id.as_str() }],
-    });
+    let station = filter.station.as_ref();
+    let station = station.map(|id| Narrowing::by_ends(["seller", "buyer"], std::slice::from_ref(id)));
+    let scope = filter.scope.set().map(|set| Narrowing::by_ends(["seller", "buyer"], set.as_slice()));
     let item = filter.item.as_ref().map(|id| Narrowing::by("by_item", doc! { "items.itemId": id.as_str() }));
     let status = filter.status.map(|status| Narrowing::by("by_status", doc! { "status": status.as_str() }));
     let seller = side("by_seller", "seller", &filter.seller);
-    Walk::of(TRADES, [seller, side("by_buyer", "buyer", &filter.buyer), station, item, status])
+    Walk::of(TRADES, [scope, seller, side("by_buyer", "buyer", &filter.buyer), station, item, status])
 }
 
 pub(crate) async fn list(link: &Link, query: &TradeQuery) -> Result<Page<Arc<Trade>, Sequence>, StoreError> {

@@ -15,7 +15,7 @@ use crate::schema::LOG;
 use mongodb::bson::{Document, RawDocument, doc, rawdoc};
 use trade_core::resource::Sequence;
 use trade_core::store::{Page, StoreError, TimeRange};
-use trade_core::values::Timestamp;
+use trade_core::values::{StationId, Timestamp};
 
 /// How many documents a page examines where not every one of its walk belongs to it.
 pub(crate) const EXAMINED_MAX: usize = 2_000;
@@ -26,21 +26,37 @@ pub(crate) struct Narrowing {
     /// The index that is walked. None where two are, merged by sequence: a command can name only one, and each of them
     /// is so much the better that the server finds it by itself.
     pub(crate) index: Option<&'static str>,
-    /// What passes is what passes one of these.
-    pub(crate) any_of: Vec<Document>,
+    /// What passes is what passes one of the conditions of one of these parts. Nothing passes none.
+    pub(crate) parts: Vec<Vec<Document>>,
 }
+
+/// How many stations a part of a walk names. For each value of both fields the server walks their indexes and merges what
+/// it finds, up to 200 of them (`internalQueryMaxScansToExplode`); of more it would sort everything.
+const STATIONS_OF_A_PART: usize = 100;
 
 impl Narrowing {
     /// What has one of some values in a field.
     pub(crate) fn by(index: &'static str, condition: Document) -> Self {
-        Self { index: Some(index), any_of: vec![condition] }
+        Self { index: Some(index), parts: vec![vec![condition]] }
     }
 
-    fn condition(&self) -> Document {
-        match &self.any_of[..] {
-            [only] => only.clone(),
-            any => doc! { "$or": any },
-        }
+    /// What has one of some stations at one of two ends.
+    pub(crate) fn by_ends(ends: [&str; 2], stations: &[StationId]) -> Self {
+        let part = |stations: &[StationId]| Vec::from(ends.map(|end| doc! { end: { "$in": ids(stations) } }));
+        Self { index: None, parts: stations.chunks(STATIONS_OF_A_PART).map(part).collect() }
+    }
+}
+
+/// Ids as a list in a condition.
+pub(crate) fn ids(stations: &[StationId]) -> Vec<&str> {
+    stations.iter().map(StationId::as_str).collect()
+}
+
+/// What passes one of some conditions.
+fn any_of(conditions: Vec<Document>) -> Document {
+    match <[Document; 1]>::try_from(conditions) {
+        Ok([only]) => only,
+        Err(conditions) => doc! { "$or": conditions },
     }
 }
 
@@ -62,7 +78,7 @@ impl Walk {
     ) -> Self {
         let mut present = narrowings.into_iter().flatten();
         let narrowing = present.next().unwrap_or_else(|| Narrowing::by("by_sequence", Document::new()));
-        let checks = present.map(|narrowing| narrowing.condition()).collect();
+        let checks = present.map(|narrowing| any_of(narrowing.parts.concat())).collect();
         Self { collection, narrowing, checks }
     }
 
@@ -70,27 +86,54 @@ impl Walk {
         if self.checks.is_empty() { one_more(limit) } else { EXAMINED_MAX.max(one_more(limit)) }
     }
 
+    /// The stages of a walk: the sequences of the newest documents, each once; where it has one part, the documents.
+    fn stages(&self, span: Span, examined_max: usize) -> Vec<Document> {
+        let newest =
+            |field: &str| [doc! { "$sort": { field: -1 } }, doc! { "$limit": stored(examined_max as u64) }];
+        let part = |conditions: &Vec<Document>| {
+            let within = conditions.iter().map(|condition| {
+                let mut condition = condition.clone();
+                condition.insert("sequence", doc! { "$gte": span.first, "$lt": span.before });
+                condition
+            });
+            let mut stages = vec![doc! { "$match": any_of(within.collect()) }];
+            stages.extend(newest("sequence"));
+            stages
+        };
+        let mut parts = self.narrowing.parts.iter().map(part);
+        let mut stages = parts.next().unwrap_or_default();
+        if self.narrowing.parts.len() > 1 {
+            let sequence = doc! { "$project": { "_id": 0, "sequence": 1 } };
+            stages.push(sequence.clone());
+            for mut part in parts {
+                part.push(sequence.clone());
+                stages.push(doc! { "$unionWith": { "coll": self.collection, "pipeline": part } });
+            }
+            // One of two stations is in several parts.
+            stages.push(doc! { "$group": { "_id": "$sequence" } });
+            stages.extend(newest("_id"));
+            stages.push(doc! { "$project": { "_id": 0, "sequence": "$_id" } });
+        }
+        stages
+    }
+
     /// The stages of a page: its rows, and, where it may be short, the place of the last document examined.
     pub(crate) fn pipeline(&self, span: Span, limit: usize) -> Vec<Document> {
-        let conditions = self.narrowing.any_of.iter().map(|condition| {
-            let mut condition = condition.clone();
-            condition.insert("sequence", doc! { "$gte": span.first, "$lt": span.before });
-            condition
-        });
-        let narrowing = Narrowing { index: None, any_of: conditions.collect() };
         let examined_max = self.examined_max(limit);
-        let walk = [
-            doc! { "$match": narrowing.condition() },
-            doc! { "$sort": { "sequence": -1 } },
-            doc! { "$limit": stored(examined_max as u64) },
-        ];
-        let mut stages = walk.to_vec();
+        let walk = self.stages(span, examined_max);
+        let mut stages = walk.clone();
+        if self.narrowing.parts.len() > 1 {
+            stages.push(doc! { "$lookup": {
+                "from": self.collection, "localField": "sequence", "foreignField": "sequence", "as": "rows",
+            } });
+            stages.push(doc! { "$replaceRoot": { "newRoot": { "$first": "$rows" } } });
+        }
         if self.checks.is_empty() {
             return stages;
         }
         stages.push(doc! { "$match": { "$and": &self.checks } });
         stages.push(doc! { "$limit": stored(one_more(limit) as u64) });
-        let mut last = walk.to_vec();
+        let mut last = walk;
         last.push(doc! { "$skip": stored(examined_max as u64 - 1) });
         last.push(doc! { "$project": { "_id": 0, "examined": "$sequence" } });
         stages.push(doc! { "$unionWith": { "coll": self.collection, "pipeline": last } });
@@ -105,6 +148,9 @@ impl Walk {
         (created, before, limit): (TimeRange, Option<Sequence>, usize),
         read: impl Fn(&RawDocument) -> Decoded<T>,
     ) -> Result<Page<T, Sequence>, StoreError> {
+        if self.narrowing.parts.is_empty() {
+            return Ok(page(Vec::new(), limit, None));
+        }
         let span = Span::of(link, operation, created, before).await?;
         let pipeline = self.pipeline(span, limit);
         let mut query = Query::aggregate(operation, self.collection, &pipeline, Moment::One)?;

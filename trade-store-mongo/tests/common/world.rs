@@ -16,7 +16,7 @@ pub(crate) async fn decided_on(
     commands: &[Command],
 ) -> Commit {
     let mut draft = Draft::new(View::new(keys, store.load(keys).await.unwrap()));
-    let context = Context { now: time, time, actor: Actor::Anonymous };
+    let context = Context::new(time, Actor::Anonymous);
     for command in commands {
         draft.decide(command, &context).unwrap();
     }

@@ -62,7 +62,7 @@ fn query(text: &Rendered, parameters: &[Param<'_>]) -> Result<Query, sqlx::Error
         };
         added.map_err(sqlx::Error::Encode)?;
     }
-    Ok(sqlx::query_with(AssertSqlSafe(text.text.clone()), arguments))
+    Ok(sqlx::query_with(AssertSqlSafe(text.text.clone()), arguments).persistent(text.is_kept))
 }
 
 impl Columns for MySqlRow {

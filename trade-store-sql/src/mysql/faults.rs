@@ -12,7 +12,9 @@ use std::time::Duration;
 use trade_core::command::{Command, CreateStation};
 use trade_core::event::Actor;
 use trade_core::rules::{Context, Draft};
-use trade_core::store::{Commit, EventLog, InventoryQuery, InventoryRepository, Keys, Store, StoreErrorKind};
+use trade_core::store::{
+    Commit, EventLog, InventoryQuery, InventoryRepository, Keys, StationQuery, Store, StoreErrorKind,
+};
 use trade_core::values::{Quantity, Timestamp};
 use trade_core::view::View;
 
@@ -23,7 +25,7 @@ async fn opening(store: &MySqlStore, id: &str, items: usize) -> Commit {
     let item = |n: usize| (format!("item-{n}").as_str().try_into().unwrap(), Quantity::ONE);
     let items = (0..items).map(item).collect();
     let station = CreateStation { items, ..CreateStation::new(id.try_into().unwrap()) };
-    let context = Context { now: Timestamp::EPOCH, time: Timestamp::EPOCH, actor: Actor::Anonymous };
+    let context = Context::new(Timestamp::EPOCH, Actor::Anonymous);
     draft.decide(&Command::CreateStation(station), &context).unwrap();
     draft.close(Vec::new()).0
 }
@@ -253,7 +255,7 @@ async fn lists_are_read_at_a_replica_that_serves_and_nothing_is_written_there() 
     let options = ServerOptions { read_url: Some(replica.url()), ..ServerOptions::default() };
     let store = MySqlStore::connect_with(&primary.url(), &options).await.unwrap();
     store.commit(&opening(&store, "ceres", 1).await).await.unwrap();
-    let listed = store.inventory_list(None, 10, 10).await.unwrap();
+    let listed = store.inventory_list(&StationQuery::all(None, 10, 10)).await.unwrap();
     assert_eq!((listed.rows.len(), listed.as_of), (0, Some(0)));
     let page = InventoryQuery { items: vec![], after: None, limit: 10 };
     assert!(store.inventory(&"ceres".try_into().unwrap(), &page).await.unwrap().is_some());
@@ -262,11 +264,11 @@ async fn lists_are_read_at_a_replica_that_serves_and_nothing_is_written_there() 
     lease.execute(&sql, &[]).await.unwrap_err();
     // How long it has been behind nobody knows, so it is not asked.
     let store = MySqlStore::connect_with(&primary.url(), &options).await.unwrap();
-    let listed = store.inventory_list(None, 10, 10).await.unwrap();
+    let listed = store.inventory_list(&StationQuery::all(None, 10, 10)).await.unwrap();
     assert_eq!((listed.rows.len(), listed.as_of), (1, None));
 
     let options = ServerOptions { read_url: Some("mysql://u@127.0.0.1:1/d".to_owned()), ..options };
     let store = MySqlStore::connect_with(&primary.url(), &options).await.unwrap();
-    let listed = store.inventory_list(None, 10, 10).await.unwrap();
+    let listed = store.inventory_list(&StationQuery::all(None, 10, 10)).await.unwrap();
     assert_eq!((listed.rows.len(), listed.as_of), (1, None));
 }

@@ -110,7 +110,10 @@ async fn apply(lease: &mut Lease<'_, MySql>, known: usize) -> Result<(), StoreEr
     for (version, checksum, sql) in MIGRATIONS.missing(known) {
         // Statement by statement, so that each has its own time: making tables takes some.
         for statement in sql.split_inclusive(";\n") {
-            match lease.execute(&Rendered { text: statement.into(), order: Vec::new() }, &[]).await {
+            match lease
+                .execute(&Rendered { text: statement.into(), order: Vec::new(), is_kept: false }, &[])
+                .await
+            {
                 Err(error) if !is_added(&error) => return Err(error),
                 _ => {}
             }

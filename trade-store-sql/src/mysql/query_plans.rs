@@ -8,8 +8,9 @@ use crate::dialect::{Rendered, Template};
 use crate::driver::Columns;
 use crate::driver::{Driver, Param};
 use crate::lane::Lease;
-use crate::plan::Plan;
-use crate::read::{cargo, inventory, ledger, load, log, trades};
+use crate::plan::{Plan, Walk};
+use crate::read::ends::{self, BOUGHT, RECEIVED, SENT, SOLD};
+use crate::read::{cargo, inventory, ledger, list, load, log, trades};
 use sqlx::Executor;
 use trade_core::resource::{CargoStatus, TradeStatus};
 use trade_core::store::{CargoFilter, Store, TradeFilter};
@@ -101,9 +102,9 @@ async fn every_list_of_trades_is_a_search() {
                 0.into(),
                 LIMIT.into(),
             ];
-            assert_reads(&store, &trades::page_sql(&plan), &parameters, max).await;
-            let examined = trades::examined_sql(trades::walk(plan.walk));
-            assert_reads(&store, &examined, &parameters[..8], max).await;
+            let walk = trades::walk(narrowing(&plan));
+            assert_reads(&store, &trades::page_sql(&plan, &walk), &parameters, max).await;
+            assert_reads(&store, &list::examined_sql(&walk), &parameters[..8], max).await;
         }
     }
 }
@@ -134,11 +135,47 @@ async fn every_list_of_cargo_is_a_search() {
                 0.into(),
                 LIMIT.into(),
             ];
-            assert_reads(&store, &cargo::page_sql(&plan), &parameters, max).await;
-            let examined = trades::examined_sql(cargo::walk(plan.walk));
-            assert_reads(&store, &examined, &parameters[..7], max).await;
+            let walk = cargo::walk(narrowing(&plan));
+            assert_reads(&store, &cargo::page_sql(&plan, &walk), &parameters, max).await;
+            assert_reads(&store, &list::examined_sql(&walk), &parameters[..7], max).await;
         }
     }
+}
+
+fn narrowing<N: Copy>(plan: &Plan<N>) -> Option<N> {
+    if let Walk::By(narrowing) = plan.walk { Some(narrowing) } else { None }
+}
+
+/// Of many stations, some of which have a share in every other trade: a page reads for each of them where its walk begins,
+/// and then what is newest.
+#[tokio::test]
+#[ignore = "TRADE_TEST_MYSQL_URL"]
+async fn every_list_of_a_scope_is_a_search() {
+    let (_database, store) = filled().await;
+    let keys: Vec<i64> = (1..=1_000).collect();
+    let (sides, ways) = ([SOLD, BOUGHT].concat(), [SENT, RECEIVED].concat());
+    let (after, before, examined, nothing) = (0.into(), 150_000.into(), LIMIT.into(), Param::Int(None));
+    let of_walk = [after, before, examined];
+    for count in [1, 20, 501, 1_000] {
+        let heads: [Param<'_>; 2] = [0.into(), 150_000.into()];
+        for ends in [&sides, &ways] {
+            // A search for each end of each station, and one for the next station.
+            let max = 3 * count * ends.len() as u64 + PAGE_MAX;
+            let keys = &keys[..usize::try_from(count).unwrap()];
+            assert_reads(&store, &ends::heads_sql(ends, keys), &heads, max).await;
+        }
+    }
+    let with = |filters: usize| {
+        let filters = std::iter::repeat_n(nothing.clone(), filters);
+        of_walk.iter().cloned().chain(filters).chain([LIMIT.into()]).collect::<Vec<_>>()
+    };
+    let merged = 6 * PAGE_MAX;
+    let plan = Plan { walk: Walk::Scope, checks: Vec::new() };
+    let sql = trades::page_sql(&plan, &ends::of_all(&sides, &keys[..32]));
+    assert_reads(&store, &sql, &with(5), merged).await;
+    let plan = Plan { walk: Walk::Scope, checks: Vec::new() };
+    let sql = cargo::page_sql(&plan, &ends::of_all(&ways, &keys[..20]));
+    assert_reads(&store, &sql, &with(4), merged).await;
 }
 
 #[tokio::test]
@@ -148,18 +185,20 @@ async fn every_other_read_is_a_search() {
     let texts = |prefix: &str| -> Vec<String> { (0..50).map(|n| format!("{prefix}{}", n * 7)).collect() };
     let (trade_ids, cargo_ids, station_ids) = (texts("T-"), texts("shipment-T-"), texts("s-"));
     let requests: Vec<String> = (0..50).map(|n| format!("{:032x}", n * 7)).collect();
-    let list =
+    let texts_of =
         |texts| Param::Texts(Vec::from_iter(AsRef::<[String]>::as_ref(texts).iter().map(String::as_str)));
     let page: [Param<'_>; 4] = ["s-7".into(), 150_000.into(), 0.into(), LIMIT.into()];
     let with = |more: &[Param<'static>]| [&page[..], more].concat();
-    let others: [(&Template, Vec<Param<'_>>); 16] = [
+    let others: [(&Template, Vec<Param<'_>>); 18] = [
         (&trades::ONE_SQL, vec!["T-77".into()]),
         (&trades::EXPIRED_SQL, vec![3.into(), 50.into()]),
-        (&trades::LAST_BEFORE_SQL, vec![20_000.into()]),
+        (&list::LAST_BEFORE_SQL, vec![20_000.into()]),
         (&cargo::ONE_SQL, vec!["shipment-T-77".into(), "T-77".into()]),
         (&cargo::HISTORY_SQL, vec!["shipment-T-0".into(), "T-0".into(), 90_000.into(), 50.into()]),
         (&inventory::STATION_SQL, vec!["s-7".into()]),
         (&inventory::STATIONS_SQL, vec![500.into(), LIMIT.into()]),
+        (&inventory::SCOPED_STATIONS_SQL, vec![500.into(), LIMIT.into(), texts_of(&station_ids)]),
+        (&ends::KEYS_SQL, vec![texts_of(&station_ids)]),
         (&inventory::ITEMS_SQL, vec![7.into(), "".into(), LIMIT.into()]),
         (
             &inventory::NAMED_ITEMS_SQL,
@@ -171,19 +210,19 @@ async fn every_other_read_is_a_search() {
         (&ledger::EXAMINED_SQL, with(&[50.into()])),
         (&ledger::AFTER_SQL, vec![80_000.into(), 0.into(), LIMIT.into()]),
         (&log::READ_SQL, vec![80_000.into(), 50.into(), 1_000_000.into()]),
-        (&keys::KEYS_SQL, vec![list(&trade_ids), list(&cargo_ids), list(&station_ids)]),
+        (&keys::KEYS_SQL, vec![texts_of(&trade_ids), texts_of(&cargo_ids), texts_of(&station_ids)]),
     ];
     for (template, parameters) in others {
         assert_reads(&store, template.text(), &parameters, PAGE_MAX).await;
     }
     let parameters = [
-        list(&trade_ids),
-        list(&cargo_ids),
-        list(&station_ids),
+        texts_of(&trade_ids),
+        texts_of(&cargo_ids),
+        texts_of(&station_ids),
         Param::Pairs(station_ids.iter().map(|id| (id.as_str(), "i-1")).collect()),
         Param::Texts(vec!["s-1", "s-2"]),
         4_999.into(),
-        list(&requests),
+        texts_of(&requests),
     ];
     assert_reads(&store, load::SQL.text(), &parameters, 2 * PAGE_MAX).await;
 }

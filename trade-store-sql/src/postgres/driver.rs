@@ -30,7 +30,12 @@ impl Driver for Postgres {
         match parameters {
             // Not prepared, and so possibly several statements.
             [] => connection.fetch_all(sqlx::raw_sql(sql)).await,
-            _ => sqlx::query_with(sql, arguments(parameters)?).fetch_all(connection).await,
+            _ => {
+                sqlx::query_with(sql, arguments(parameters)?)
+                    .persistent(text.is_kept)
+                    .fetch_all(connection)
+                    .await
+            }
         }
     }
 
@@ -42,7 +47,12 @@ impl Driver for Postgres {
         let sql = AssertSqlSafe(text.text.clone());
         let done = match parameters {
             [] => connection.execute(sqlx::raw_sql(sql)).await,
-            _ => sqlx::query_with(sql, arguments(parameters)?).execute(connection).await,
+            _ => {
+                sqlx::query_with(sql, arguments(parameters)?)
+                    .persistent(text.is_kept)
+                    .execute(connection)
+                    .await
+            }
         };
         Ok(done?.rows_affected())
     }

@@ -15,7 +15,7 @@ use trade_core::view::View;
 
 async fn decided(store: &PostgresStore, command: &Command, keys: Keys) -> Commit {
     let mut draft = Draft::new(View::new(&keys, store.load(&keys).await.unwrap()));
-    let context = Context { now: Timestamp::EPOCH, time: Timestamp::EPOCH, actor: Actor::Anonymous };
+    let context = Context::new(Timestamp::EPOCH, Actor::Anonymous);
     draft.decide(command, &context).unwrap();
     draft.close(Vec::new()).0
 }

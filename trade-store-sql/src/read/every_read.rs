@@ -1,23 +1,26 @@
 //! Every statement that reads, for those who look at how an engine runs them.
 
-use super::{cargo, inventory, ledger, load, log, receipts, trades};
+use super::ends::{self, BOUGHT, End, RECEIVED, SENT, SOLD};
+use super::{cargo, inventory, ledger, list, load, log, receipts, trades};
 use crate::commit::keys;
 use crate::dialect::Template;
-use crate::plan::Plan;
+use crate::plan::{Plan, Walk};
 use trade_core::resource::{CargoStatus, TradeStatus};
 use trade_core::store::{CargoFilter, TradeFilter};
 use trade_core::values::{StationId, Timestamp};
 
 /// Their templates: lists with every combination of filters, and all others.
 pub(crate) fn every_read() -> Vec<String> {
-    let others: [&Template; 17] = [
+    let others: [&Template; 19] = [
+        &ends::KEYS_SQL,
         &trades::ONE_SQL,
         &trades::EXPIRED_SQL,
-        &trades::LAST_BEFORE_SQL,
+        &list::LAST_BEFORE_SQL,
         &cargo::ONE_SQL,
         &cargo::HISTORY_SQL,
         &inventory::STATION_SQL,
         &inventory::STATIONS_SQL,
+        &inventory::SCOPED_STATIONS_SQL,
         &inventory::ITEMS_SQL,
         &inventory::NAMED_ITEMS_SQL,
         &inventory::FIRST_ITEMS_SQL,
@@ -49,9 +52,33 @@ fn lists_of_trades() -> Vec<String> {
             item: has(4).then(|| "tea".try_into().unwrap()),
             ..TradeFilter::default()
         });
-        [trades::page_sql(&plan), trades::examined_sql(trades::walk(plan.walk))]
+        statements(&plan, trades::walk, trades::page_sql)
     });
-    pages.flatten().collect()
+    pages.flatten().chain(of_scopes(&[SOLD, BOUGHT].concat(), trades::page_sql)).collect()
+}
+
+/// A page, and how far its walk came.
+fn statements<N: Copy>(
+    plan: &Plan<N>,
+    walk: fn(Option<N>) -> String,
+    page_sql: fn(&Plan<N>, &str) -> String,
+) -> [String; 2] {
+    let Walk::By(narrowing) = plan.walk else { return both(plan, &walk(None), page_sql) };
+    both(plan, &walk(Some(narrowing)), page_sql)
+}
+
+fn both<N>(plan: &Plan<N>, walk: &str, page_sql: fn(&Plan<N>, &str) -> String) -> [String; 2] {
+    [page_sql(plan, walk), list::examined_sql(walk)]
+}
+
+/// Pages of scopes: of one station, and of as many as are merged; and what tells which these are.
+fn of_scopes<N>(ends: &[End], page_sql: fn(&Plan<N>, &str) -> String) -> Vec<String> {
+    let plan = Plan { walk: Walk::Scope, checks: Vec::new() };
+    let keys: Vec<i64> = (1..=20).collect();
+    let pages = [&keys[..1], &keys].map(|keys| both(&plan, &ends::of_all(ends, keys), page_sql));
+    let mut all = pages.concat();
+    all.push(ends::heads_sql(ends, &keys));
+    all
 }
 
 fn lists_of_cargo() -> Vec<String> {
@@ -65,7 +92,7 @@ fn lists_of_cargo() -> Vec<String> {
             late_at: has(3).then_some(Timestamp::EPOCH),
             ..CargoFilter::default()
         });
-        [cargo::page_sql(&plan), trades::examined_sql(cargo::walk(plan.walk))]
+        statements(&plan, cargo::walk, cargo::page_sql)
     });
-    pages.flatten().collect()
+    pages.flatten().chain(of_scopes(&[SENT, RECEIVED].concat(), cargo::page_sql)).collect()
 }

@@ -7,7 +7,7 @@ use crate::plan::{one_more, page};
 use crate::rows::{self, Decoded};
 use crate::snapshot::Snapshot;
 use trade_core::resource::{Inventory, Sequence, StockItem};
-use trade_core::store::{InventoryPage, InventoryQuery, Page, StoreError};
+use trade_core::store::{InventoryPage, InventoryQuery, Page, StationQuery, StoreError};
 use trade_core::values::{ItemId, StationId};
 
 /// One station.
@@ -18,6 +18,12 @@ pub(crate) static STATION_SQL: Template =
 pub(crate) static STATIONS_SQL: Template = Template::new(concat!(
     "SELECT {row:station}",
     " FROM tn_station s WHERE s.sequence < ?1 ORDER BY s.sequence DESC LIMIT ?2"
+));
+
+/// Those of a scope: each is looked up, and then they are sorted.
+pub(crate) static SCOPED_STATIONS_SQL: Template = Template::new(concat!(
+    "SELECT {row:station}",
+    " FROM {texts:3} {then:tn_station|s|s.id = k.value} WHERE s.sequence < ?1 ORDER BY s.sequence DESC LIMIT ?2"
 ));
 
 /// Items of one station.
@@ -74,13 +80,20 @@ pub(crate) async fn one<E: Driver>(
 
 pub(crate) async fn list<E: Driver>(
     readers: &Lane<E>,
-    before: Option<Sequence>,
-    limit: usize,
-    items_max: usize,
+    query: &StationQuery,
 ) -> Result<Page<Inventory, Sequence>, StoreError> {
+    let StationQuery { scope, before, limit, items_max } = query;
+    let (limit, items_max) = (*limit, *items_max);
     let mut snapshot = Snapshot::begin(readers, "list stations").await?;
-    let parameters: [Param<'_>; 2] = [before.map_or(i64::MAX, rows::stored).into(), one_more(limit).into()];
-    let mut found = snapshot.fetch(STATIONS_SQL.of(E::DIALECT), &parameters).await?;
+    let mut parameters = vec![before.map_or(i64::MAX, rows::stored).into(), one_more(limit).into()];
+    let sql = match scope.set() {
+        Some(scope) => {
+            parameters.push(Param::Texts(scope.as_slice().iter().map(StationId::as_str).collect()));
+            &SCOPED_STATIONS_SQL
+        }
+        None => &STATIONS_SQL,
+    };
+    let mut found = snapshot.fetch(sql.of(E::DIALECT), &parameters).await?;
     let damaged = rows::failed::<E>(snapshot.operation());
     let more = found.len() > limit;
     found.truncate(limit);

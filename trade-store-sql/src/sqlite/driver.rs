@@ -72,7 +72,7 @@ fn query(
         };
         added.map_err(sqlx::Error::Encode)?;
     }
-    Ok(sqlx::query_with(AssertSqlSafe(text.text.clone()), arguments))
+    Ok(sqlx::query_with(AssertSqlSafe(text.text.clone()), arguments).persistent(text.is_kept))
 }
 
 impl Columns for SqliteRow {

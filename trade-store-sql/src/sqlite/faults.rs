@@ -32,7 +32,7 @@ async fn opening(store: &SqliteStore, id: &str, items: usize) -> Commit {
     let item = |n: usize| (format!("item-{n}").as_str().try_into().unwrap(), Quantity::ONE);
     let items = (0..items).map(item).collect();
     let station = CreateStation { items, ..CreateStation::new(id.try_into().unwrap()) };
-    let context = Context { now: Timestamp::EPOCH, time: Timestamp::EPOCH, actor: Actor::Anonymous };
+    let context = Context::new(Timestamp::EPOCH, Actor::Anonymous);
     draft.decide(&Command::CreateStation(station), &context).unwrap();
     draft.close(Vec::new()).0
 }

@@ -195,7 +195,7 @@ pub(crate) async fn decided(store: &dyn Store, time: Timestamp, sales: &[Initiat
     let keys = keys_of(sales);
     let loaded = store.load(&keys).await.unwrap();
     let mut draft = Draft::new(View::new(&keys, loaded));
-    let context = Context { now: time, time, actor: trade_core::event::Actor::Anonymous };
+    let context = Context::new(time, trade_core::event::Actor::Anonymous);
     for sale in sales {
         draft.decide(&Command::InitiateTrade(sale.clone()), &context).unwrap();
     }
@@ -207,7 +207,7 @@ pub(crate) async fn opened(store: &dyn Store, time: Timestamp, ids: &[&str], ite
     let mut keys = Keys::default();
     keys.stations.extend(ids.iter().map(|id| station(id)));
     let mut draft = Draft::new(View::new(&keys, store.load(&keys).await.unwrap()));
-    let context = Context { now: time, time, actor: trade_core::event::Actor::Anonymous };
+    let context = Context::new(time, trade_core::event::Actor::Anonymous);
     let stock: Vec<_> = items.iter().map(|item| (*item, 1_000_000)).collect();
     for id in ids {
         draft.decide(&open_station(id, &stock), &context).unwrap();

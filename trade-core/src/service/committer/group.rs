@@ -6,7 +6,7 @@ use super::pending::{Pending, Reply};
 use crate::command::{Fingerprint, Outcome, Request, RequestId};
 use crate::resource::Inventory;
 use crate::resource::Sequence;
-use crate::rules::{self, Context, Draft};
+use crate::rules::{Context, Draft};
 use crate::store::{Commit, Head, LogRecord, Receipt, Span};
 use crate::values::Timestamp;
 use std::collections::HashMap;
@@ -106,10 +106,8 @@ impl Group {
     /// Decides a command between stations that are known, if it comes true with everything it makes being new; the commit
     /// finds out whether its ids are. Gives back any other.
     fn decide_if_new(&mut self, draft: &mut Draft, pending: Pending, now: Timestamp) -> Option<Pending> {
-        let Request { command, precondition, .. } = &pending.request;
         let (first, context) = (draft.log.len(), context(draft, &pending, now));
-        let allowed = rules::check_precondition(&draft.view, command, precondition);
-        let decided = allowed.ok().and_then(|()| draft.decide_new(command, &context));
+        let decided = draft.decide_new(&pending.request.command, &context);
         let Some(outcome) = decided else { return Some(pending) };
         self.presumes_new = true;
         self.conclude(draft, pending, Ok(outcome), first, &context);
@@ -130,10 +128,7 @@ impl Group {
         // What an earlier attempt, which may land yet, did in time is not too late now.
         let now = pending.tried_at().map_or(now, |first| first.min(now));
         let (first, context) = (draft.log.len(), context(draft, &pending, now));
-        let Request { command, precondition, .. } = &pending.request;
-        let result = rules::check_precondition(&draft.view, command, precondition)
-            .and_then(|()| draft.decide(command, &context))
-            .map_err(ServiceError::Rejected);
+        let result = draft.decide(&pending.request.command, &context).map_err(ServiceError::Rejected);
         self.conclude(draft, pending, result, first, &context);
     }
 
@@ -269,7 +264,14 @@ impl Closed {
 
 fn context(draft: &Draft, pending: &Pending, now: Timestamp) -> Context {
     let newest = draft.log.last().map_or(draft.view.head().time, |record| record.step.time);
-    Context { now, time: now.max(newest), actor: pending.request.actor.clone() }
+    let Request { actor, precondition, .. } = &pending.request;
+    Context {
+        now,
+        time: now.max(newest),
+        actor: actor.clone(),
+        asker: pending.asker.clone(),
+        precondition: precondition.clone(),
+    }
 }
 
 /// Where steps stand; none where there are none.

@@ -2,9 +2,11 @@
 
 use super::super::{Answer, Claim, ServiceError};
 use crate::command::{Fingerprint, Idempotency, Outcome, Request, RequestId};
+use crate::policy::Asker;
 use crate::rejection::Rejection;
 use crate::store::{Receipt, StoreError, StoreErrorKind};
 use crate::values::Timestamp;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
@@ -19,6 +21,8 @@ const PAUSE_MAX: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(in super::super) struct Pending {
     pub(super) request: Request,
+    /// Who asks, under which policy; none where the owner of the network does.
+    pub(super) asker: Option<Arc<Asker>>,
     pub(super) lines: u32,
     /// Whether the store is asked about everything that it depends on. What it makes is presumed to be new otherwise, and
     /// the commit finds out.
@@ -71,12 +75,12 @@ pub(in super::super) type Guard = (Option<Claim>, OwnedSemaphorePermit);
 
 impl Pending {
     pub(in super::super) fn new(
-        request: Request,
+        (request, asker): (Request, Option<Arc<Asker>>),
         lines: u32,
         reply: oneshot::Sender<Told>,
         held: Guard,
     ) -> Self {
-        Self { request, lines, asks: false, reply, failed: None, attempted: None, held }
+        Self { request, asker, lines, asks: false, reply, failed: None, attempted: None, held }
     }
 
     pub(super) fn answer(self, result: Result<Reply, ServiceError>) {

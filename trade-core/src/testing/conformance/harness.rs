@@ -191,7 +191,7 @@ fn decide_in_turn(view: View, commands: &[(Command, Timestamp)]) -> Commit {
     let newest = view.head().time;
     let mut draft = Draft::new(view);
     for (command, time) in commands {
-        let context = Context { now: *time, time: newest.max(*time), actor: Actor::Anonymous };
+        let context = Context { time: newest.max(*time), ..Context::new(*time, Actor::Anonymous) };
         draft.decide(command, &context).unwrap_or_else(|rejection| panic!("{command:?}: {rejection}"));
     }
     draft.close(Vec::new()).0

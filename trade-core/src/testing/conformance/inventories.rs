@@ -2,7 +2,7 @@
 
 use super::harness::{Harness, taken};
 use crate::resource::Inventory;
-use crate::store::InventoryQuery;
+use crate::store::{InventoryQuery, StationQuery};
 use crate::testing::fixtures::*;
 use crate::testing::snapshot::all_stations;
 
@@ -86,7 +86,7 @@ pub async fn stations_are_listed_newest_first_with_their_first_items(h: Harness)
         assert_eq!(names(&all[2]), ["item-00", "item-01", "item-02", "item-03"]);
     }
     assert!(all_stations(h.store(), 10, 0).await.iter().all(|station| station.items.is_empty()));
-    let page = h.store().inventory_list(None, 3, 1).await.unwrap();
+    let page = h.store().inventory_list(&StationQuery::all(None, 3, 1)).await.unwrap();
     assert_eq!((page.rows.len(), page.next), (3, None));
 }
 

@@ -4,10 +4,10 @@ use super::harness::{Harness, taken};
 use crate::command::{Command, UpdateCargo};
 use crate::resource::{Cargo, CargoStatus, Settlement, Trade, TradeStatus};
 use crate::service::TradeService;
-use crate::store::{CargoFilter, CargoQuery, TimeRange, TradeFilter, TradeQuery};
+use crate::store::{CargoFilter, CargoQuery, StationQuery, TimeRange, TradeFilter, TradeQuery};
 use crate::testing::fixtures::*;
-use crate::testing::snapshot::{Snapshot, Walk, all_cargo, all_trades};
-use crate::values::Timestamp;
+use crate::testing::snapshot::{Snapshot, Walk, all_cargo, all_stations, all_trades};
+use crate::values::{Scope, StationId, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,7 +66,8 @@ fn ids(trades: &[Arc<Trade>]) -> Vec<&str> {
 
 /// Whether a trade passes, from the words of the contract and apart from the store's own code.
 fn trade_passes(filter: &TradeFilter, trade: &Trade) -> bool {
-    if filter.station.as_ref().is_some_and(|id| trade.buyer != *id && trade.seller != *id)
+    if !in_scope(&filter.scope, &[&trade.buyer, &trade.seller])
+        || filter.station.as_ref().is_some_and(|id| trade.buyer != *id && trade.seller != *id)
         || filter.buyer.as_ref().is_some_and(|id| trade.buyer != *id)
         || filter.seller.as_ref().is_some_and(|id| trade.seller != *id)
         || filter.status.is_some_and(|status| trade.status != status)
@@ -79,7 +80,8 @@ fn trade_passes(filter: &TradeFilter, trade: &Trade) -> bool {
 
 fn cargo_passes(filter: &CargoFilter, cargo: &Cargo) -> bool {
     let open = matches!(cargo.status, CargoStatus::Pending | CargoStatus::InTransit);
-    if filter.origin.as_ref().is_some_and(|id| cargo.origin != *id)
+    if !in_scope(&filter.scope, &[&cargo.origin, &cargo.destination])
+        || filter.origin.as_ref().is_some_and(|id| cargo.origin != *id)
         || filter.destination.as_ref().is_some_and(|id| cargo.destination != *id)
         || filter.status.is_some_and(|status| cargo.status != status)
         || filter.late_at.is_some_and(|now| !open || cargo.eta >= now)
@@ -87,6 +89,13 @@ fn cargo_passes(filter: &CargoFilter, cargo: &Cargo) -> bool {
         return false;
     }
     in_span(filter.created, cargo.created_at)
+}
+
+fn in_scope(scope: &Scope, ends: &[&StationId]) -> bool {
+    match scope {
+        Scope::All => true,
+        Scope::Of(set) => set.as_slice().iter().any(|station| ends.contains(&station)),
+    }
 }
 
 fn in_span(span: TimeRange, at: Timestamp) -> bool {
@@ -141,6 +150,7 @@ pub async fn trades_are_narrowed_by_every_combination_of_filters(h: Harness) {
                     for goods in or_none(&[item("tea")]) {
                         for created in spans() {
                             let filter = TradeFilter {
+                                scope: Scope::All,
                                 station: party.clone(),
                                 buyer: buyer.clone(),
                                 seller: seller.clone(),
@@ -178,6 +188,7 @@ pub async fn cargo_is_narrowed_by_every_combination_of_filters(h: Harness) {
                 for late_at in or_none(&[minute(30), minute(31), minute(60 * 24 * 30)]) {
                     for created in spans() {
                         let filter = CargoFilter {
+                            scope: Scope::All,
                             origin: origin.clone(),
                             destination: destination.clone(),
                             status,
@@ -195,6 +206,133 @@ pub async fn cargo_is_narrowed_by_every_combination_of_filters(h: Harness) {
         }
     }
     assert!(late > 0, "something is late");
+}
+
+fn scope_of(stations: &[&str]) -> Scope {
+    Scope::of(stations.iter().map(|id| station(id))).expect("a few stations")
+}
+
+/// A scope alone, and with each other filter: what touches none of its stations is not there, what touches two is there
+/// once, and of an empty one nothing is.
+pub async fn lists_are_narrowed_to_a_scope(h: Harness) {
+    world(&h).await;
+    let trades = all_trades(h.store(), &TradeFilter::default(), 500).await;
+    let cargo = all_cargo(h.store(), &CargoFilter::default(), 500).await;
+    let stations = all_stations(h.store(), 500, 1).await;
+    let mut found_any = 0;
+    for scope in [
+        scope_of(&[]),
+        scope_of(&["a"]),
+        scope_of(&["nowhere"]),
+        scope_of(&["b", "d", "nowhere"]),
+        scope_of(&STATIONS),
+    ] {
+        let filter = TradeFilter { scope: scope.clone(), ..TradeFilter::default() };
+        for filter in [
+            filter.clone(),
+            TradeFilter { seller: Some(station("b")), ..filter.clone() },
+            TradeFilter { buyer: Some(station("c")), ..filter.clone() },
+            TradeFilter { station: Some(station("a")), ..filter.clone() },
+            TradeFilter { status: Some(TradeStatus::Cancelled), ..filter.clone() },
+            TradeFilter { item: Some(item("tea")), ..filter.clone() },
+            TradeFilter { created: spans()[1], ..filter.clone() },
+        ] {
+            for limit in [3, 100] {
+                let found = all_trades(h.store(), &filter, limit).await;
+                let expected: Vec<_> =
+                    trades.iter().filter(|trade| trade_passes(&filter, trade)).cloned().collect();
+                assert_eq!(ids(&found), ids(&expected), "{filter:?}");
+                found_any += found.len();
+            }
+        }
+        let filter = CargoFilter { scope: scope.clone(), ..CargoFilter::default() };
+        for filter in [
+            filter.clone(),
+            CargoFilter { origin: Some(station("b")), ..filter.clone() },
+            CargoFilter { destination: Some(station("c")), ..filter.clone() },
+            CargoFilter { status: Some(CargoStatus::Lost), ..filter.clone() },
+            CargoFilter { late_at: Some(minute(31)), ..filter.clone() },
+            CargoFilter { created: spans()[1], ..filter.clone() },
+        ] {
+            for limit in [3, 100] {
+                let found = all_cargo(h.store(), &filter, limit).await;
+                let expected: Vec<_> =
+                    cargo.iter().filter(|cargo| cargo_passes(&filter, cargo)).cloned().collect();
+                assert_eq!(found, expected, "{filter:?}");
+                found_any += found.len();
+            }
+        }
+        for limit in [1, 500] {
+            let mut walk = Walk::new(limit);
+            while walk.take(
+                h.store()
+                    .inventory_list(&StationQuery {
+                        scope: scope.clone(),
+                        ..StationQuery::all(walk.before, limit, 1)
+                    })
+                    .await,
+            ) {}
+            let expected: Vec<_> = stations
+                .iter()
+                .filter(|inventory| in_scope(&scope, &[&inventory.station_id]))
+                .cloned()
+                .collect();
+            assert_eq!(walk.rows, expected, "{scope:?}");
+        }
+    }
+    assert!(found_any > 0, "something is in scope");
+}
+
+/// The same of as many stations as a scope can have, of which few trade, and some all the time.
+pub async fn a_scope_of_a_thousand_stations_shows_what_is_theirs(h: Harness) {
+    let id = |n: usize| format!("s-{n}");
+    let stations: Vec<_> = (0..1_100).map(|n| open_station(&id(n), &[("tea", 1_000)])).collect();
+    for some in stations.chunks(100) {
+        h.write(some).await;
+    }
+    // Every third trade is of the busy ones; the others go around.
+    let ends = |n: usize| match n % 3 {
+        0 => (n % 2, 2),
+        1 => (n * 7 % 1_100, n * 7 % 1_100 + 1),
+        _ => (1_000 + n % 100, 1_000 + (n + 50) % 100),
+    };
+    let trades: Vec<_> = (0..600)
+        .map(|n| (n, ends(n)))
+        .map(|(n, (seller, buyer))| {
+            let deal = deal(
+                Settlement::ALL[n / 2 % 2],
+                &format!("T-{n}"),
+                &id(seller),
+                &id(buyer % 1_100),
+                &[("tea", 1)],
+            );
+            initiate(deal)
+        })
+        .collect();
+    for some in trades.chunks(100) {
+        h.write(some).await;
+    }
+    let (trades, cargo) = (
+        all_trades(h.store(), &TradeFilter::default(), 500).await,
+        all_cargo(h.store(), &CargoFilter::default(), 500).await,
+    );
+    let wide = Scope::of((0..1_000).map(|n| station(&id(n)))).expect("a thousand");
+    let sparse =
+        Scope::of((0..1_000).filter(|n| n % 4 > 0 && *n > 3).map(|n| station(&id(n)))).expect("less");
+    for scope in [wide, sparse] {
+        let filter = TradeFilter { scope: scope.clone(), ..TradeFilter::default() };
+        let expected: Vec<_> = trades.iter().filter(|trade| trade_passes(&filter, trade)).cloned().collect();
+        assert!((100..600).contains(&expected.len()), "{} trades", expected.len());
+        for limit in [20, 500] {
+            assert_eq!(ids(&all_trades(h.store(), &filter, limit).await), ids(&expected));
+        }
+        let query = TradeQuery { filter, before: None, limit: 50 };
+        let page = h.store().trades(&query).await.expect("a page");
+        assert_eq!(page.rows.len(), 50, "the first page is full");
+        let filter = CargoFilter { scope, ..CargoFilter::default() };
+        let expected: Vec<_> = cargo.iter().filter(|cargo| cargo_passes(&filter, cargo)).cloned().collect();
+        assert_eq!(all_cargo(h.store(), &filter, 50).await, expected);
+    }
 }
 
 /// `since` is included, `until` is not, to the millisecond; spans that are empty or turned around hold nothing.

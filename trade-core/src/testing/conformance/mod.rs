@@ -273,6 +273,8 @@ macro_rules! __trade_core_cases {
                 trades_are_listed_newest_first
                 trades_are_narrowed_by_every_combination_of_filters
                 cargo_is_narrowed_by_every_combination_of_filters
+                lists_are_narrowed_to_a_scope
+                a_scope_of_a_thousand_stations_shows_what_is_theirs
                 spans_of_time_include_their_start_and_not_their_end
                 a_walk_is_not_disturbed_by_what_is_added
                 a_filter_of_something_unknown_finds_nothing

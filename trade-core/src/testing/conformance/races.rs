@@ -147,7 +147,7 @@ pub async fn ten_units_go_to_ten_of_sixty_four_callers(h: Harness) {
             Ok(_) => sold += 1,
             Err(ServiceError::Rejected(Rejection::InsufficientStock(lines))) => {
                 let lines = lines.listed();
-                assert_eq!((lines.len(), lines[0].requested, lines[0].available), (1, 1, 0));
+                assert_eq!((lines.len(), lines[0].requested, lines[0].available), (1, 1, Some(0)));
             }
             Err(error) => panic!("{error}"),
         }

@@ -9,7 +9,12 @@ use crate::testing::fixtures::*;
 use crate::testing::snapshot::Snapshot;
 
 fn short(station_id: &str, item_id: &str, requested: u64, available: u64) -> Shortage {
-    Shortage { station_id: station(station_id), item_id: item(item_id), requested, available }
+    Shortage {
+        station_id: station(station_id),
+        item_id: item(item_id),
+        requested,
+        available: Some(available),
+    }
 }
 
 /// All short lines are named, also of items never held; those that would do are not; and nothing moves.

@@ -372,12 +372,8 @@ impl Model {
                 if level.on_hand - level.reserved < 0 {
                     let requested =
                         u64::try_from(change.reserved - change.on_hand).expect("a short line takes");
-                    short.insert((
-                        station.clone(),
-                        item,
-                        requested,
-                        u64::try_from(available).expect("never below zero"),
-                    ));
+                    let available = u64::try_from(available).expect("never below zero");
+                    short.insert((station.clone(), item, requested, Some(available)));
                 }
                 let lifted = change.on_hand + change.incoming > 0;
                 beyond |= lifted && level.on_hand + level.incoming > i128::from(UNITS_MAX);

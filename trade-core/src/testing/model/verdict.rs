@@ -10,8 +10,8 @@ pub enum Verdict {
     Taken,
     /// It is refused, for the reason with this code.
     Refused(&'static str),
-    /// It is refused for these lines: station, item, requested, available.
-    Short(BTreeSet<(StationId, ItemId, u64, u64)>),
+    /// It is refused for these lines: station, item, requested, and what is available, where that is told.
+    Short(BTreeSet<(StationId, ItemId, u64, Option<u64>)>),
     /// It is refused because of the status: the words for from, to, and what is allowed.
     Illegal(&'static str, &'static str, Vec<&'static str>),
     /// A batch was refused because of the trade at this place.

@@ -1,12 +1,13 @@
 //! Who asks, and how long they try.
 
 use super::super::chance::Chance;
-use super::Simulation;
 use super::network::Network;
+use super::{Simulation, Surroundings};
 use crate::command::{
     CargoOutcome, Command, Fingerprint, Idempotency, Outcome, Request, RequestId, TradeOutcome,
 };
 use crate::event::Actor;
+use crate::policy::Asker;
 use crate::resource::Sequence;
 use crate::service::{Answer, ServiceError};
 use crate::store::{StoreError, StoreErrorKind};
@@ -29,6 +30,8 @@ pub(super) struct Asked {
     pub(super) number: usize,
     pub(super) finish: Finish,
     request: Request,
+    /// Who asks; none where the owner of the network does.
+    pub(super) asker: Option<Asker>,
     /// Where the log ended when it was first asked for, and when it was last answered.
     pub(super) called_at: Sequence,
     pub(super) answered_at: Sequence,
@@ -49,7 +52,7 @@ impl Asked {
     /// Asks until there is an answer of certainty; once, without a key.
     async fn ask(&mut self, network: &Network, caller: usize, chance: &Chance) {
         for _ in 0..TRIES_MAX {
-            let answer = submit(network, caller, self.number, &self.request).await;
+            let answer = submit(network, caller, self).await;
             (self.answered_at, self.times[1]) = (network.sea.newest().await, network.now());
             self.finish.answers.push(answer);
             let again = self.is_settled() && chance.happens(REPEATED_PER_MILLE);
@@ -62,19 +65,26 @@ impl Asked {
 }
 
 /// Has the callers ask for all commands of the simulation.
-pub(super) async fn ask(simulation: Simulation, network: Arc<Network>) -> Vec<Asked> {
+pub(super) async fn ask(
+    simulation: Simulation,
+    surroundings: &Surroundings,
+    network: Arc<Network>,
+) -> Vec<Asked> {
     let workload = Workload::new(simulation.seed, simulation.commands);
     let commands = workload.commands();
     let opening = commands.len() - simulation.commands;
     let mut requests: VecDeque<_> = commands.into_iter().enumerate().collect();
+    let asker = |number| Asker::new(surroundings.principal(number), surroundings.policy.clone());
     let mut done = Vec::new();
     let chance = Chance::apart(simulation.seed, "opening");
     for (number, command) in requests.drain(..opening) {
-        let mut asked = first(simulation, &network, number, command, true).await;
+        let mut asked = first(simulation, &network, (number, command, None), true).await;
         asked.ask(&network, 0, &chance).await;
         done.push(asked);
     }
-    let waiting = Arc::new(Mutex::new(requests));
+    let by_somebody = |(number, command)| (number, command, Some(asker(number)));
+    let waiting: VecDeque<_> = requests.into_iter().map(by_somebody).collect();
+    let waiting = Arc::new(Mutex::new(waiting));
     let mut callers = JoinSet::new();
     for caller in 0..simulation.callers {
         let (network, waiting) = (network.clone(), waiting.clone());
@@ -83,9 +93,9 @@ pub(super) async fn ask(simulation: Simulation, network: Arc<Network>) -> Vec<As
             let mut done = Vec::new();
             loop {
                 let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-                let Some((number, command)) = next else { return done };
+                let Some(next) = next else { return done };
                 chance.dawdle(30).await;
-                let mut asked = first(simulation, &network, number, command, chance.happens(500)).await;
+                let mut asked = first(simulation, &network, next, chance.happens(500)).await;
                 asked.ask(&network, caller, &chance).await;
                 done.push(asked);
             }
@@ -117,11 +127,11 @@ pub(super) async fn ask_again(mut all: Vec<Asked>, network: &Network) -> Vec<Ask
 async fn first(
     simulation: Simulation,
     network: &Network,
-    number: usize,
-    command: Command,
+    (number, command, asker): (usize, Command, Option<Asker>),
     keyed: bool,
 ) -> Asked {
     let actor = Actor::Key(format!("request-{number}").into());
+    let asker = asker.map(|asker| asker.named(actor.clone()));
     let mut request = Request::new(command.clone()).by(actor.clone());
     if keyed {
         let mut id = [0; 16];
@@ -131,16 +141,12 @@ async fn first(
     }
     let called_at = network.sea.newest().await;
     let finish = Finish { actor, command, answers: Vec::new() };
-    Asked { number, finish, request, called_at, answered_at: called_at, times: [network.now(); 2] }
+    Asked { number, finish, request, asker, called_at, answered_at: called_at, times: [network.now(); 2] }
 }
 
 /// Asks once. Who asks a process that crashes hears nothing more.
-async fn submit(
-    network: &Network,
-    caller: usize,
-    number: usize,
-    request: &Request,
-) -> Result<Answer, ServiceError> {
+async fn submit(network: &Network, caller: usize, asked: &Asked) -> Result<Answer, ServiceError> {
+    let Asked { number, request, asker, .. } = asked;
     let process = network.at(caller);
     let trace = &network.sea.trace;
     trace.note(format_args!("{caller} asks {}: {number} {:?}", process.number, request.command));
@@ -150,7 +156,7 @@ async fn submit(
             let error = StoreError::new(StoreErrorKind::OutcomeUnknown, "simulated", "submit", "the process crashed");
             Err(ServiceError::Unknown(Arc::new(error)))
         }
-        answer = process.service.submit(request.clone()) => answer,
+        answer = process.service.submit_for(request.clone(), asker.clone().map(Arc::new)) => answer,
     };
     trace.note(format_args!("{number} is answered by {}: {}", process.number, told(&answer)));
     answer

@@ -2,7 +2,9 @@
 
 use super::callers::Asked;
 use super::reader::Reader;
+use crate::command::Outcome;
 use crate::event::{Actor, Event};
+use crate::policy::Asker;
 use crate::rejection::Rejection;
 use crate::resource::Sequence;
 use crate::rules::{self, Context, Draft};
@@ -13,6 +15,7 @@ use crate::testing::workload::{Finish, Finished};
 use crate::values::Timestamp;
 use crate::view::View;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// By how much a clock may be beside the right time and still be trusted.
@@ -32,12 +35,18 @@ pub(super) async fn judge(store: &dyn Store, asked: Vec<Asked>, readers: Vec<Rea
     let stored = finished.assert_true(store).await;
     let events = stored.events();
     for reader in readers {
-        assert_heard(&reader.end(), &events);
+        let touches = |event: &&Event| reader.scope.touches(event.stations().into_iter().flatten());
+        let of_scope: Vec<_> = events.iter().filter(touches).cloned().collect();
+        assert_heard(&reader.end(), &of_scope);
     }
     let landed = landed(&stored);
     for (place, finish) in places.iter().zip(&finished.requests) {
         if let Some((first, last)) = landed.get(&finish.actor) {
             assert!(*first > place.called_at, "before it was asked for: {first} {place:?} {finish:?}");
+            assert!(
+                place.is_right(&stored, *first, finish),
+                "what landed is refused at its place: {finish:?}"
+            );
             assert!(
                 !place.is_settled || *last <= place.answered_at,
                 "after it was answered: {last} {place:?} {finish:?}"
@@ -79,12 +88,41 @@ struct Place {
     answered_at: Sequence,
     times: [Timestamp; 2],
     is_settled: bool,
+    asker: Option<Arc<Asker>>,
 }
 
 impl Place {
     fn of(asked: &Asked) -> Self {
         let Asked { called_at, answered_at, times, .. } = *asked;
-        Self { called_at, answered_at, times, is_settled: asked.is_settled() }
+        let asker = asked.asker.clone().map(Arc::new);
+        Self { called_at, answered_at, times, is_settled: asked.is_settled(), asker }
+    }
+
+    /// Whether the command is taken in the state before a sequence.
+    fn is_right(&self, stored: &Snapshot, first: Sequence, finish: &Finish) -> bool {
+        let before = stored.log.partition_point(|record| record.last < first);
+        self.nows().into_iter().any(|now| self.decide(stored, before, now, finish).is_ok())
+    }
+
+    /// Times by which it may have been judged.
+    fn nows(&self) -> [Timestamp; 4] {
+        let [called, answered] = self.times;
+        let early = Timestamp::from_millis(called.millis() - BESIDE_MILLIS).unwrap_or(called);
+        [called, answered, early, answered.plus(Duration::from_millis(BESIDE_MILLIS.unsigned_abs()))]
+    }
+
+    /// What becomes of the command after so many records of the log.
+    fn decide(
+        &self,
+        stored: &Snapshot,
+        records: usize,
+        now: Timestamp,
+        finish: &Finish,
+    ) -> Result<Outcome, Rejection> {
+        let mut view = View::empty();
+        stored.log[..records].iter().for_each(|record| view.evolve_step(&record.step, record.first()));
+        let context = Context { asker: self.asker.clone(), ..Context::new(now, finish.actor.clone()) };
+        Draft::new(view).decide(&finish.command, &context)
     }
 
     /// How the command is refused in each state of the log between.
@@ -101,17 +139,8 @@ impl Place {
                 .take_while(|(_, last)| *last <= self.answered_at)
                 .map(|(n, _)| n + 1),
         );
-        let [called, answered] = self.times;
-        let early = Timestamp::from_millis(called.millis() - BESIDE_MILLIS).unwrap_or(called);
-        let nows =
-            [called, answered, early, answered.plus(Duration::from_millis(BESIDE_MILLIS.unsigned_abs()))];
         ends.flat_map(move |end| {
-            nows.into_iter().filter_map(move |now| {
-                let mut view = View::empty();
-                stored.log[..end].iter().for_each(|record| view.evolve_step(&record.step, record.first()));
-                let context = Context { now, time: now, actor: finish.actor.clone() };
-                Draft::new(view).decide(&finish.command, &context).err()
-            })
+            self.nows().into_iter().filter_map(move |now| self.decide(stored, end, now, finish).err())
         })
     }
 }

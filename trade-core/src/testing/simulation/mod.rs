@@ -11,7 +11,9 @@
 //! - a request with a key that was repeated until it was answered was answered with certainty;
 //! - no command that was taken is forgotten;
 //! - an answer before a call is before it in the log too;
-//! - every subscriber, whatever it was cut off from, has every event, once, in order.
+//! - what landed was right at its place in the log, and what was refused was wrong at one between call and answer: the
+//!   policy is asked again;
+//! - every subscriber, whatever it was cut off from, has every event of its scope, once, in order.
 //!
 //! The same seed does the same, to the letter: see [`Simulation::trace`].
 //!
@@ -21,23 +23,22 @@
 //! Simulation::of_seed(7).assert_holds();
 //! ```
 //!
-//! A store of one's own runs under it as ours does, as long as it takes the time that it waits for from Tokio:
-//! [`Simulation::assert_holds_on`].
+//! A store and a policy of one's own run under it as ours do: see [`Surroundings`].
 
 mod callers;
 mod clock;
 mod judge;
 mod network;
 mod reader;
+mod surroundings;
 mod trace;
 mod unsteady;
 
 use super::chance::Chance;
-use crate::memory::MemoryStore;
-use crate::store::Store;
 use network::Network;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+pub use surroundings::Surroundings;
 use trace::Trace;
 use unsteady::Sea;
 
@@ -93,21 +94,21 @@ impl Simulation {
         }
     }
 
-    /// Runs on a memory store.
+    /// Runs on a memory store, under a policy that refuses some of it.
     ///
     /// # Panics
     /// With what does not hold, how to repeat it, and the least that it takes, where that is less.
     pub fn assert_holds(self) {
-        self.assert_holds_on(|| Arc::new(MemoryStore::new()));
+        self.assert_holds_in(&Surroundings::default());
     }
 
-    /// Runs on a store of one's own, which is made afresh for each run and must be empty.
+    /// Runs on a store, and under a policy, of one's own.
     ///
     /// # Panics
     /// As [`Simulation::assert_holds`].
-    pub fn assert_holds_on(self, open: impl Fn() -> Arc<dyn Store>) {
-        let Err((_, fault)) = self.run(&open) else { return };
-        let (least, fault, trace) = self.shrink(&open, fault);
+    pub fn assert_holds_in(self, surroundings: &Surroundings) {
+        let Err((_, fault)) = self.run(surroundings) else { return };
+        let (least, fault, trace) = self.shrink(surroundings, fault);
         panic!(
             "{fault}\n\n{trace}\nwhich is the least found, {least:?}, of {self:?}: `.assert_holds()` does it again"
         );
@@ -118,19 +119,19 @@ impl Simulation {
     /// # Panics
     /// With what does not hold.
     pub fn trace(self) -> String {
-        match self.run(&|| Arc::new(MemoryStore::new())) {
+        match self.run(&Surroundings::default()) {
             Ok(trace) => trace,
             Err((trace, fault)) => panic!("{fault}\n\n{trace}\nwhich is {self:?}"),
         }
     }
 
     /// The trace, and what does not hold.
-    fn run(self, open: &impl Fn() -> Arc<dyn Store>) -> Result<String, (String, String)> {
+    fn run(self, surroundings: &Surroundings) -> Result<String, (String, String)> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         let runtime = runtime.expect("a runtime");
         let trace = runtime.block_on(async { Trace::new() });
-        let store = open();
-        let ran = catch_unwind(AssertUnwindSafe(|| runtime.block_on(self.play(store, trace.clone()))));
+        let play = || runtime.block_on(self.play(surroundings, trace.clone()));
+        let ran = catch_unwind(AssertUnwindSafe(play));
         match ran {
             Ok(()) => Ok(trace.text()),
             Err(panic) => {
@@ -141,13 +142,14 @@ impl Simulation {
         }
     }
 
-    async fn play(self, store: Arc<dyn Store>, trace: Trace) {
+    async fn play(self, surroundings: &Surroundings, trace: Trace) {
+        let store = (surroundings.open)();
         let chance = Chance::apart(self.seed, "store");
         let sea = Arc::new(Sea::new(store.clone(), chance, trace, self.troubles));
-        let network = Arc::new(Network::start(self, sea.clone()).await);
+        let network = Arc::new(Network::start(self, surroundings, sea.clone()).await);
         let readers = network.subscribe();
         let operator = tokio::spawn(network.clone().trouble());
-        let asked = callers::ask(self, network.clone()).await;
+        let asked = callers::ask(self, surroundings, network.clone()).await;
         operator.await.expect("the operator's work ends");
         sea.calm_down();
         let asked = callers::ask_again(asked, &network).await;
@@ -156,20 +158,20 @@ impl Simulation {
     }
 
     /// The least that still does not hold, as far as it is found by leaving out one thing after the other.
-    fn shrink(self, open: &impl Fn() -> Arc<dyn Store>, fault: String) -> (Self, String, String) {
+    fn shrink(self, surroundings: &Surroundings, fault: String) -> (Self, String, String) {
         let (mut least, mut newest) = (self, (fault, String::new()));
         let mut is_less = true;
         while is_less {
             is_less = false;
             for simpler in least.simpler() {
-                if let Err((trace, fault)) = simpler.run(open) {
+                if let Err((trace, fault)) = simpler.run(surroundings) {
                     (least, newest, is_less) = (simpler, (fault, trace), true);
                     break;
                 }
             }
         }
         if newest.1.is_empty() {
-            newest.1 = self.run(open).err().map_or_else(String::new, |(trace, _)| trace);
+            newest.1 = self.run(surroundings).err().map_or_else(String::new, |(trace, _)| trace);
         }
         (least, newest.0, newest.1)
     }

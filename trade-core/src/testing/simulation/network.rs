@@ -1,11 +1,12 @@
 //! Processes over one store, and what befalls them.
 
 use super::super::chance::Chance;
-use super::Simulation;
 use super::clock::{Counted, SimulatedClock};
 use super::reader::Reader;
 use super::unsteady::{Sea, Unsteady};
+use super::{Simulation, Surroundings};
 use crate::clock::{Clock, IdSource};
+use crate::policy::{Policy, Principal};
 use crate::service::{ServiceOptions, TradeService};
 use crate::store::Store;
 use crate::values::Timestamp;
@@ -33,6 +34,8 @@ pub(super) struct Process {
 #[derive(Debug)]
 pub(super) struct Network {
     simulation: Simulation,
+    policy: Arc<dyn Policy>,
+    principals: Vec<Principal>,
     pub(super) sea: Arc<Sea>,
     ids: Arc<dyn IdSource>,
     clock: SimulatedClock,
@@ -41,9 +44,11 @@ pub(super) struct Network {
 }
 
 impl Network {
-    pub(super) async fn start(simulation: Simulation, sea: Arc<Sea>) -> Self {
+    pub(super) async fn start(simulation: Simulation, surroundings: &Surroundings, sea: Arc<Sea>) -> Self {
         let network = Self {
             simulation,
+            policy: surroundings.policy.clone(),
+            principals: surroundings.principals.clone(),
             sea,
             ids: Arc::new(Counted::default()),
             clock: SimulatedClock::new(),
@@ -74,6 +79,7 @@ impl Network {
             expiry_interval: Duration::from_millis(40),
             one_processor: chance.happens(250),
             store_call_max: Duration::from_secs(2),
+            policy: self.policy.clone(),
             ..ServiceOptions::default()
         };
         for _ in 0..STARTS_MAX {
@@ -100,9 +106,12 @@ impl Network {
         self.clock.now()
     }
 
-    /// A subscriber at each process, from the beginning.
+    /// A subscriber at each process, from the beginning: its owner, or one of the principals. Of several, the order in which
+    /// they are woken is anybody's guess.
     pub(super) fn subscribe(self: &Arc<Self>) -> Vec<Reader> {
-        (0..self.simulation.services).map(|place| Reader::start(self.clone(), place)).collect()
+        let chance = Chance::apart(self.simulation.seed, "readers");
+        let principal = || (!chance.happens(500)).then(|| chance.pick(&self.principals).clone());
+        (0..self.simulation.services).map(|place| Reader::start(self.clone(), place, principal())).collect()
     }
 
     /// Has befall the processes what the seed draws.

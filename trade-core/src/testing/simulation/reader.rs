@@ -2,6 +2,8 @@
 
 use super::network::Network;
 use crate::event::{Event, EventFilter};
+use crate::policy::Principal;
+use crate::values::Scope;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -10,6 +12,8 @@ use tokio::time::sleep;
 /// A subscriber from the beginning on.
 #[derive(Debug)]
 pub(super) struct Reader {
+    /// What it may see.
+    pub(super) scope: Scope,
     heard: Heard,
     task: JoinHandle<()>,
 }
@@ -17,9 +21,12 @@ pub(super) struct Reader {
 type Heard = Arc<Mutex<Vec<Event>>>;
 
 impl Reader {
-    pub(super) fn start(network: Arc<Network>, place: usize) -> Self {
+    /// Of the owner of the network, or of somebody else.
+    pub(super) fn start(network: Arc<Network>, place: usize, principal: Option<Principal>) -> Self {
         let heard = Heard::default();
-        Self { task: tokio::spawn(read(network, heard.clone(), place)), heard }
+        let session = principal.clone().map(|principal| network.at(place).service.session(principal));
+        let scope = session.map_or(Scope::All, |session| session.scope().clone());
+        Self { scope, task: tokio::spawn(read(network, heard.clone(), place, principal)), heard }
     }
 
     /// What was heard until now.
@@ -30,12 +37,16 @@ impl Reader {
 }
 
 /// Reads at a process, and goes on at the next one when it is cut off.
-async fn read(network: Arc<Network>, heard: Heard, first: usize) {
+async fn read(network: Arc<Network>, heard: Heard, first: usize, principal: Option<Principal>) {
     let heard = || heard.lock().unwrap_or_else(PoisonError::into_inner);
     for place in first.. {
         let process = network.at(place);
         let position = heard().last().map_or(0, |event| event.sequence);
-        let mut subscription = process.service.bus().subscribe(Some(position), EventFilter::default());
+        let (after, filter) = (Some(position), EventFilter::default());
+        let mut subscription = match &principal {
+            None => process.service.bus().subscribe(after, filter),
+            Some(principal) => process.service.session(principal.clone()).subscribe(after, filter),
+        };
         loop {
             let next = tokio::select! {
                 biased;
