@@ -277,24 +277,33 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::OnceLock;
     use trade_core::testing::conformance::StoreFactory;
 
     #[derive(Debug)]
-    struct Journals(tempfile::TempDir);
+    struct Journals {
+        folder: tempfile::TempDir,
+        opened: OnceLock<Arc<JournalStore>>,
+    }
 
     #[async_trait]
     impl StoreFactory for Journals {
         async fn open(&self) -> Arc<dyn Store> {
-            Arc::new(JournalStore::open(&self.0.path().join("journal")).await.expect("a journal"))
+            let path = self.folder.path().join("journal");
+            let store = Arc::new(JournalStore::open(&path).await.expect("a journal"));
+            self.opened.get_or_init(|| store).clone()
         }
 
         // Another process cannot have it open meanwhile.
-        async fn reopen(&self) -> Option<Arc<dyn Store>> {
-            None
+        async fn reopen(&self) -> Arc<dyn Store> {
+            self.opened.get().expect("it was opened").clone()
         }
     }
 
-    trade_core::conformance_suite!(journal, Journals(tempfile::tempdir().expect("a folder")));
+    trade_core::conformance_suite!(
+        journal,
+        Journals { folder: tempfile::tempdir().expect("a folder"), opened: OnceLock::new() }
+    );
 
     fn station(id: &str) -> Request {
         let items = vec![("tea".try_into().expect("an id"), Quantity::ONE)];

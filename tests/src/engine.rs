@@ -128,8 +128,8 @@ impl StoreFactory for Factory {
         self.handle().await
     }
 
-    async fn reopen(&self) -> Option<Arc<dyn Store>> {
-        Some(self.handle().await)
+    async fn reopen(&self) -> Arc<dyn Store> {
+        self.handle().await
     }
 
     async fn close(&self) {

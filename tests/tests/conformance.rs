@@ -42,8 +42,11 @@ const PATIENCE_IN_MEMORY: Duration = Duration::from_secs(5);
 /// where stores cost nothing; where it was another handle that noticed, all are asked.
 fn is_unnoticed(engine: Engine, sabotage: Sabotage) -> bool {
     let notices_in_memory = |case: &&Case| {
-        case.check(Arc::new(SabotagedFactory::new(InProcess(MemoryStore::new), sabotage)), PATIENCE_IN_MEMORY)
-            .is_err()
+        case.check(
+            Arc::new(SabotagedFactory::new(InProcess::new(MemoryStore::new), sabotage)),
+            PATIENCE_IN_MEMORY,
+        )
+        .is_err()
     };
     let notices = |case: &Case| {
         let factory = SabotagedFactory::new(Factory::new(engine), sabotage);

@@ -3,4 +3,4 @@
 use trade_core::memory::MemoryStore;
 use trade_core::testing::conformance::InProcess;
 
-trade_core::conformance_suite!(memory, InProcess(MemoryStore::new));
+trade_core::conformance_suite!(memory, InProcess::new(MemoryStore::new));

@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The first case that notices a sabotage.
 fn noticed(sabotage: Sabotage) -> Option<&'static str> {
     for case in CASES {
-        let factory = Arc::new(SabotagedFactory::new(InProcess(MemoryStore::new), sabotage));
+        let factory = Arc::new(SabotagedFactory::new(InProcess::new(MemoryStore::new), sabotage));
         if case.check(factory, PATIENCE).is_err() {
             return Some(case.name);
         }

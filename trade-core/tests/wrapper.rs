@@ -50,4 +50,4 @@ async fn a_wrapper_sees_every_call_and_the_commit_of_a_held_head() {
     assert_eq!(store.name(), "memory");
 }
 
-trade_core::conformance_suite!(wrapped, InProcess(Noting::new));
+trade_core::conformance_suite!(wrapped, InProcess::new(Noting::new));

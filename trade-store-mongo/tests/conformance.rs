@@ -36,8 +36,8 @@ impl StoreFactory for Factory {
         self.connect().await
     }
 
-    async fn reopen(&self) -> Option<Arc<dyn Store>> {
-        Some(self.connect().await)
+    async fn reopen(&self) -> Arc<dyn Store> {
+        self.connect().await
     }
 
     async fn close(&self) {

@@ -31,8 +31,8 @@ impl StoreFactory for Sqlite {
         self.handle().await
     }
 
-    async fn reopen(&self) -> Option<Arc<dyn Store>> {
-        Some(self.handle().await)
+    async fn reopen(&self) -> Arc<dyn Store> {
+        self.handle().await
     }
 }
 

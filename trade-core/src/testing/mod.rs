@@ -15,22 +15,21 @@
 //!
 //! /// Makes stores that live as long as the process.
 //! #[derive(Debug, Default)]
-//! struct InMemory;
+//! struct InMemory(Arc<MemoryStore>);
 //!
 //! #[async_trait]
 //! impl StoreFactory for InMemory {
 //!     async fn open(&self) -> Arc<dyn Store> {
-//!         Arc::new(MemoryStore::new())
+//!         self.0.clone()
 //!     }
 //!
-//!     // A store that other processes can open answers with another handle on what `open` made. Cases that need one
-//!     // say so, and are passed over, where there is none.
-//!     async fn reopen(&self) -> Option<Arc<dyn Store>> {
-//!         None
+//!     // Of a store that other processes can open: another handle on what `open` made, by a connection of its own.
+//!     async fn reopen(&self) -> Arc<dyn Store> {
+//!         self.0.clone()
 //!     }
 //! }
 //!
-//! trade_core::conformance_suite!(in_memory, InMemory);
+//! trade_core::conformance_suite!(in_memory, InMemory::default());
 //! # fn main() {}
 //! ```
 //!
@@ -50,8 +49,8 @@
 //! | [`workload`] | many callers at once, from a seed, and the proof that every answer they got was true |
 //! | [`simulation`] | a network, its callers and all that may befall them, under one seed |
 //! | [`audit`] | whether what is stored agrees with its log |
-//! | [`model`] | the rules once more, as simple as can be, to compare with |
-//! | [`strategies`] | proptest strategies for every value and command |
+//! | [`model`] | the rules once more, as simple as can be, to compare with, or as a reference state machine |
+//! | [`strategies`] | strategies of [`proptest`] for every value and command, and for commands that a state is likely to take |
 //! | [`fixtures`] | short names for values and commands |
 //!
 //! The kit asserts: where this crate otherwise answers an error, the functions here panic with what they found.
@@ -73,3 +72,5 @@ pub mod strategies;
 pub mod workload;
 
 pub use faulty::FaultyStore;
+/// The version that [`strategies`] are of.
+pub use proptest;

@@ -417,7 +417,7 @@ pub async fn everything_is_there_after_reopening(h: Harness) {
     commit.receipts = vec![receipt(5, start_time())];
     h.store().commit(&commit).await.unwrap();
     let before = audit(h.store()).await;
-    let Some(again) = h.reopened().await else { return };
+    let again = h.reopened().await;
     assert_eq!(audit(&*again).await, before);
     let keys = Keys { requests: [RequestId([5; 16])].into(), ..Keys::default() };
     assert_eq!(again.load(&keys).await.unwrap().receipts, [receipt(5, start_time())]);
@@ -433,7 +433,7 @@ pub async fn everything_is_there_after_reopening(h: Harness) {
 /// Another handle waits until the holder has committed, and then finds what it did not expect.
 pub async fn who_holds_the_head_is_not_overtaken(h: Harness) {
     world(&h).await;
-    let other = h.second().await;
+    let other = h.reopened().await;
     let held = h.store().hold().await.unwrap();
     let head = h.store().head().await.unwrap();
     assert!(held.head().is_none_or(|held| held == head), "{:?} is held, {head:?} is stored", held.head());

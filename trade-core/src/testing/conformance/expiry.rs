@@ -90,7 +90,7 @@ pub async fn expired_trades_are_limited(h: Harness) {
 /// Whichever of several servers notices: once.
 pub async fn two_services_cancel_an_expired_trade_once(h: Harness) {
     let here = start(&h).await;
-    let there = h.service_on(h.second().await).await;
+    let there = h.service_on(h.reopened().await).await;
     for n in 0..10 {
         offer(&here, &format!("T-{n}"), Some(after(5))).await;
     }

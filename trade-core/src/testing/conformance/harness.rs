@@ -12,7 +12,6 @@ use crate::testing::fixtures::{item, start_time, station};
 use crate::values::{ShipmentId, StationId, Timestamp};
 use crate::view::View;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// What a case works with: a fresh store, and a clock that stands still.
@@ -20,7 +19,6 @@ use std::time::Duration;
 pub struct Harness {
     factory: Arc<dyn StoreFactory>,
     store: Arc<dyn Store>,
-    passed_over: Arc<AtomicBool>,
     /// The clock of every service of this case.
     pub clock: Arc<ManualClock>,
 }
@@ -29,12 +27,7 @@ impl Harness {
     /// Opens a fresh store.
     pub async fn open(factory: Arc<dyn StoreFactory>) -> Self {
         let store = factory.open().await;
-        Self { factory, store, passed_over: Arc::default(), clock: Arc::new(ManualClock::new(start_time())) }
-    }
-
-    /// Whether the case asked for a second handle, and there was none.
-    pub fn is_passed_over(&self) -> bool {
-        self.passed_over.load(Ordering::SeqCst)
+        Self { factory, store, clock: Arc::new(ManualClock::new(start_time())) }
     }
 
     /// The store.
@@ -47,17 +40,9 @@ impl Harness {
         self.store.clone()
     }
 
-    /// Another handle on the same data, where the store can be opened twice. Where it cannot, the case is noted as
-    /// passed over.
-    pub async fn reopened(&self) -> Option<Arc<dyn Store>> {
-        let again = self.factory.reopen().await;
-        self.passed_over.fetch_or(again.is_none(), Ordering::SeqCst);
-        again
-    }
-
-    /// Another handle on the same data, or the same handle again where there is only one.
-    pub async fn second(&self) -> Arc<dyn Store> {
-        self.factory.reopen().await.unwrap_or_else(|| self.store.clone())
+    /// Another handle on the same data, as [`StoreFactory::reopen`] has it.
+    pub async fn reopened(&self) -> Arc<dyn Store> {
+        self.factory.reopen().await
     }
 
     /// A service on the store.

@@ -99,7 +99,7 @@ pub async fn everyone_is_told_the_truth_under_load(h: Harness) {
 
 /// The same with two services over one store.
 pub async fn two_services_under_load_are_one_network(h: Harness) {
-    let services = [h.service().await, h.service_on(h.second().await).await];
+    let services = [h.service().await, h.service_on(h.reopened().await).await];
     let finished = Workload::new(5, 200).run(&services).await;
     finished.assert_true(h.store()).await;
     for service in services {

@@ -119,7 +119,7 @@ pub async fn time_never_runs_backwards_along_the_log(h: Harness) {
 
 /// Events of another server of the same store arrive as well.
 pub async fn a_subscriber_of_one_service_hears_of_another(h: Harness) {
-    let (here, there) = (h.service().await, h.service_on(h.second().await).await);
+    let (here, there) = (h.service().await, h.service_on(h.reopened().await).await);
     let mut heard = here.bus().subscribe(Some(0), EventFilter::default());
     for n in 0..10 {
         let service = if n % 3 == 0 { &here } else { &there };
@@ -134,7 +134,7 @@ pub async fn a_subscriber_of_one_service_hears_of_another(h: Harness) {
 
 /// `changed` returns within a bounded time after another handle wrote.
 pub async fn a_waiting_reader_hears_of_another_handle(h: Harness) {
-    let Some(other) = h.reopened().await else { return };
+    let other = h.reopened().await;
     let after = h.store().head().await.unwrap().sequence;
     let waiting = {
         let store = h.shared();
@@ -161,7 +161,7 @@ pub async fn a_late_subscriber_misses_nothing(h: Harness) {
         let request = Request::new(initiate(sale(&format!("T-{n}"), "a", "b", &[("tea", 1)])));
         service.submit(request.by(Actor::Key("early".into()))).await.unwrap();
     }
-    let restarted = h.service_on(h.second().await).await;
+    let restarted = h.service_on(h.reopened().await).await;
     let mut heard = restarted.bus().subscribe(Some(4), EventFilter::default());
     let writer = tokio::spawn({
         let service = service.clone();

@@ -28,9 +28,8 @@ pub use harness::{Harness, refused, taken};
 use crate::store::Store;
 use async_trait::async_trait;
 use std::future::Future;
-use std::io::Write;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Makes stores for the suite. Each case has a factory of its own.
@@ -40,40 +39,40 @@ pub trait StoreFactory: Send + Sync + std::fmt::Debug {
     async fn open(&self) -> Arc<dyn Store>;
 
     /// A second handle on what [`open`](Self::open) made, as another process would have it: nothing in memory may be
-    /// shared with the first. None for a store that lives in one process; cases that need a second handle are then
-    /// passed over, with a note on standard error.
-    async fn reopen(&self) -> Option<Arc<dyn Store>>;
+    /// shared with the first. Of a store that only one process can have open, it is the same handle again.
+    async fn reopen(&self) -> Arc<dyn Store>;
 
     /// Removes what [`open`](Self::open) made, after the case, whether it failed or not.
     async fn close(&self) {}
 }
 
-/// Makes stores that live in one process, by a function: `InProcess(MemoryStore::new)`.
+/// Makes a store that lives in one process, by a function: `InProcess::new(MemoryStore::new)`.
 #[derive(Debug)]
-pub struct InProcess<S>(pub fn() -> S);
+pub struct InProcess<S> {
+    make: fn() -> S,
+    store: OnceLock<Arc<S>>,
+}
+
+impl<S> InProcess<S> {
+    /// By this function.
+    pub fn new(make: fn() -> S) -> Self {
+        Self { make, store: OnceLock::new() }
+    }
+}
 
 #[async_trait]
 impl<S: Store + 'static> StoreFactory for InProcess<S> {
     async fn open(&self) -> Arc<dyn Store> {
-        Arc::new(self.0())
+        self.store.get_or_init(|| Arc::new((self.make)())).clone()
     }
 
-    async fn reopen(&self) -> Option<Arc<dyn Store>> {
-        None
+    async fn reopen(&self) -> Arc<dyn Store> {
+        self.open().await
     }
 }
 
 /// How long a case may take before it counts as failed.
 pub const CASE_TIMEOUT: Duration = Duration::from_secs(120);
-
-/// How a case passed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Passed {
-    /// Everything was looked at.
-    Whole,
-    /// It needs a second handle on the same data, and there is none.
-    Over,
-}
 
 /// One case of the suite.
 #[derive(Clone, Copy)]
@@ -91,11 +90,11 @@ impl std::fmt::Debug for Case {
 }
 
 impl Case {
-    /// Runs the case in a thread and on a runtime of its own, and answers how it passed, or what it found wrong.
+    /// Runs the case in a thread and on a runtime of its own.
     ///
     /// # Errors
-    /// The text of its panic, or that it took too long.
-    pub fn check(&self, factory: Arc<dyn StoreFactory>, timeout: Duration) -> Result<Passed, String> {
+    /// What it found wrong: the text of its panic, or that it took too long.
+    pub fn check(&self, factory: Arc<dyn StoreFactory>, timeout: Duration) -> Result<(), String> {
         let case = *self;
         let checked = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
@@ -104,8 +103,7 @@ impl Case {
                 runtime.block_on(async {
                     let run = async {
                         let harness = Harness::open(factory.clone()).await;
-                        (case.run)(harness.clone()).await;
-                        if harness.is_passed_over() { Passed::Over } else { Passed::Whole }
+                        (case.run)(harness).await;
                     };
                     tokio::time::timeout(timeout, run).await
                 })
@@ -115,7 +113,7 @@ impl Case {
             checked
         });
         match checked.join() {
-            Ok(Ok(Ok(passed))) => Ok(passed),
+            Ok(Ok(Ok(()))) => Ok(()),
             Ok(Ok(Err(_))) => Err(format!("it was not done within {timeout:?}")),
             Ok(Err(panic)) | Err(panic) => Err(match panic.downcast::<String>() {
                 Ok(text) => *text,
@@ -131,14 +129,8 @@ impl Case {
     /// # Panics
     /// If the case fails.
     pub fn run_as_test(&self, factory: impl StoreFactory + 'static) {
-        match self.check(Arc::new(factory), CASE_TIMEOUT) {
-            Ok(Passed::Whole) => {}
-            Ok(Passed::Over) => {
-                // Written past the test harness, which keeps what tests that pass print.
-                let note = format!("note: {} passed over: the store cannot be opened twice\n", self.name);
-                let _ = std::io::stderr().write_all(note.as_bytes());
-            }
-            Err(found) => panic!("{}: {found}", self.name),
+        if let Err(found) = self.check(Arc::new(factory), CASE_TIMEOUT) {
+            panic!("{}: {found}", self.name);
         }
     }
 }

@@ -13,13 +13,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::task::JoinSet;
 
 async fn two_services(h: &Harness) -> [TradeService; 2] {
-    [h.service().await, h.service_on(h.second().await).await]
+    [h.service().await, h.service_on(h.reopened().await).await]
 }
 
 /// Of two commits over the same rows at the same moment one lands, and the other is told that it did not.
 pub async fn one_of_two_commits_over_the_same_rows_lands(h: Harness) {
     h.write(&[open_station("a", &[])]).await;
-    let other = h.second().await;
+    let other = h.reopened().await;
     for round in 0..20_u64 {
         let here = h.prepare(&[adjust("a", &[("tea", 1)])]).await;
         let there = prepare(&*other, &[adjust("a", &[("tea", 1)])], start_time()).await;
@@ -42,7 +42,7 @@ pub async fn one_of_two_commits_over_the_same_rows_lands(h: Harness) {
 pub async fn sequences_have_no_gap_under_many_committers(h: Harness) {
     const COMMITTERS: usize = 16;
     const COMMITS: usize = 8;
-    let other = h.second().await;
+    let other = h.reopened().await;
     let mut committers = JoinSet::new();
     for committer in 0..COMMITTERS {
         let store = if committer % 2 == 0 { h.shared() } else { other.clone() };
@@ -86,7 +86,7 @@ pub async fn a_tailing_reader_sees_every_event_once_in_order(h: Harness) {
     taken(&services[0], open_station("a", &[("tea", 1_000)])).await;
     taken(&services[1], open_station("b", &[])).await;
     let done = Arc::new(AtomicBool::new(false));
-    let readers: Vec<_> = [h.shared(), h.second().await]
+    let readers: Vec<_> = [h.shared(), h.reopened().await]
         .into_iter()
         .map(|store| {
             let done = done.clone();
@@ -217,7 +217,7 @@ pub async fn readers_never_see_a_step_half_done(h: Harness) {
     taken(&service, open_station("b", &[])).await;
     let done = Arc::new(AtomicBool::new(false));
     let reader = {
-        let (store, done) = (h.second().await, done.clone());
+        let (store, done) = (h.reopened().await, done.clone());
         tokio::spawn(async move {
             let all = InventoryQuery { items: vec![], after: None, limit: 10 };
             let mut version = 0;

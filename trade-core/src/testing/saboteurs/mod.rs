@@ -149,8 +149,8 @@ impl<F: StoreFactory> StoreFactory for SabotagedFactory<F> {
         self.wrap(self.factory.open().await)
     }
 
-    async fn reopen(&self) -> Option<Arc<dyn Store>> {
-        Some(self.wrap(self.factory.reopen().await?))
+    async fn reopen(&self) -> Arc<dyn Store> {
+        self.wrap(self.factory.reopen().await)
     }
 
     async fn close(&self) {
