@@ -185,8 +185,8 @@
 //! # Following
 //!
 //! [`EventBus::subscribe`](bus::EventBus::subscribe) reads the log after a sequence and then goes on live. With `None` it
-//! begins now. An [`EventFilter`](event::EventFilter) narrows it to topics, kinds or stations. A subscription holds a bounded
-//! number of events, however far it is behind.
+//! begins now. An [`EventFilter`](event::EventFilter) narrows it to topics, kinds or stations. A subscription holds a
+//! bounded number of events, however far it is behind.
 //!
 //! The application keeps the position, which is the sequence of the last event that it has dealt with. After a restart
 //! it subscribes from there. It does its work first and keeps the position then. So each event is dealt with at least
@@ -553,7 +553,9 @@
 //! | feature | brings |
 //! |---|---|
 //! | (none) | types, rules, service, event bus, repository traits, memory store, audit |
-//! | `testing` | the module [`testing`](testing/index.html): strategies, short names for values, a reference model, the conformance suite `conformance_suite!`, stores that fail or are wrong on demand, the simulation. With it come proptest and a Tokio runtime of several threads. It is meant for `[dev-dependencies]` |
+//! | `testing` | the module [`testing`](testing/index.html): strategies, a reference model, the conformance suite, stores that fail or are wrong on demand, the simulation |
+//!
+//! With `testing` come proptest and Tokio's runtime of several threads. It is meant for `[dev-dependencies]`.
 
 #![warn(missing_docs)]
 
