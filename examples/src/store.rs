@@ -282,7 +282,7 @@ pub fn without_password(url: &str) -> String {
 pub fn not_started(error: &StartError) -> String {
     match error {
         StartError::Store(error) => format!("the store cannot be read: {}", causes(error)),
-        StartError::Option { .. } => error.to_string(),
+        other => other.to_string(),
     }
 }
 

@@ -48,7 +48,7 @@
 //! let ada = Principal::new(Actor::User("ada".into())).with_stations(Scope::All);
 //! let session = service.session(ada);
 //! let sale = |buyer: &str, seller: &str| -> Result<_, Box<dyn std::error::Error>> {
-//!     let line = Line { item_id: "tea".try_into()?, quantity: Quantity::new(1)?, unit_price: None };
+//!     let line = Line::new("tea".try_into()?, Quantity::new(1)?);
 //!     let items = Lines::new(vec![line])?;
 //!     Ok(Request::new(InitiateTrade::new("T-1".try_into()?, buyer.try_into()?, seller.try_into()?, items)))
 //! };
@@ -64,11 +64,12 @@ use crate::command::{
     AdjustInventory, CreateStation, CreateTransfer, InitiateTrade, UpdateCargo, UpdateTrade,
 };
 use crate::event::Actor;
-use crate::resource::{Cargo, Station, StockLevel, Trade};
+use crate::resource::{Cargo, CargoStatus, Station, StockLevel, Trade, TradeStatus};
 use crate::values::{ItemId, Scope, StationId};
 use crate::view::View;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// Who asks: a name, roles and stations. What these mean is the policy's affair.
@@ -80,7 +81,7 @@ pub struct Principal {
 }
 
 impl Principal {
-    /// Somebody without roles and stations.
+    /// Somebody without roles and stations. [`Actor::Network`] is the network itself, and nobody else.
     pub fn new(actor: Actor) -> Self {
         Self { actor, roles: BTreeSet::new(), stations: Scope::nothing() }
     }
@@ -128,7 +129,7 @@ pub enum Action<'a> {
     CreateStation(&'a CreateStation),
     /// To initiate a trade; each one of a batch by itself.
     InitiateTrade(&'a InitiateTrade),
-    /// To complete or cancel a trade.
+    /// To complete or cancel a trade, and its shipment with it.
     UpdateTrade {
         /// How.
         command: &'a UpdateTrade,
@@ -139,7 +140,7 @@ pub enum Action<'a> {
     },
     /// To make a transfer.
     CreateTransfer(&'a CreateTransfer),
-    /// To track a shipment.
+    /// To track a shipment. A status that is final ends its trade as well: see [`Action::ends`].
     UpdateCargo {
         /// How.
         command: &'a UpdateCargo,
@@ -169,6 +170,17 @@ impl Action<'_> {
             Self::AdjustInventory { station, .. } => [Some(&station.station_id), None],
         };
         first.into_iter().chain(second)
+    }
+
+    /// The trade that it ends, and how: by a status of the trade itself, or of its shipment.
+    pub fn ends(&self) -> Option<(&Trade, TradeStatus)> {
+        match self {
+            Self::UpdateTrade { command, trade, .. } => Some((trade, command.status)),
+            Self::UpdateCargo { command, trade, .. } => {
+                Some(((*trade)?, command.status.and_then(CargoStatus::ends_trade_as)?))
+            }
+            _ => None,
+        }
     }
 
     /// The items that it is about, some of them more than once: of a trade or shipment, or those that are adjusted.
@@ -218,6 +230,7 @@ impl<'a> State<'a> {
 
 /// Why somebody may not do something.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Denial {
     /// It is not theirs to do: [`Rejection::Forbidden`](crate::rejection::Rejection::Forbidden).
     Forbidden,
@@ -230,12 +243,13 @@ pub enum Denial {
 ///
 /// A policy must be pure, as the rules are: the same question has the same answer, as long as what it knows of its own does
 /// not change. It is asked where commands are decided, one after the other; so it must not block, and may be asked again
-/// about one command. What it refuses changes nothing.
+/// about one command, or about one that turns out to be a repetition. What it refuses changes nothing. Where it panics, that
+/// is a refusal.
 pub trait Policy: Debug + Send + Sync {
     /// Whether a principal may do something now.
     ///
-    /// What is to be changed exists, and is in the principal's scope. What is to be made does not exist; the stations that it
-    /// names may not exist either.
+    /// What is to be changed exists, and is in the principal's scope. Of what is to be made it is not known whether it exists
+    /// already, nor whether the stations do that it names.
     ///
     /// # Errors
     /// A [`Denial`] if not.
@@ -286,7 +300,7 @@ pub struct Asker {
 impl Asker {
     /// A principal under a policy.
     pub fn new(principal: Principal, policy: Arc<dyn Policy>) -> Self {
-        let scope = policy.scope(&principal);
+        let scope = guarded(|| policy.scope(&principal)).unwrap_or_else(Scope::nothing);
         Self { principal, policy, scope }
     }
 
@@ -307,6 +321,13 @@ impl Asker {
     }
 
     pub(crate) fn check(&self, action: &Action<'_>, view: &View) -> Result<(), Denial> {
-        self.policy.check(&self.principal, action, &State::new(view, action))
+        let check = || self.policy.check(&self.principal, action, &State::new(view, action));
+        guarded(check).unwrap_or_else(|| Err(Denial::Because("the policy failed".into())))
     }
+}
+
+/// What a policy answers; none where it panics. It runs where everybody's commands are decided.
+fn guarded<T>(ask: impl FnOnce() -> T) -> Option<T> {
+    let answer = catch_unwind(AssertUnwindSafe(ask));
+    answer.inspect_err(|_| tracing::error!("a policy panicked: what it was asked about is refused")).ok()
 }

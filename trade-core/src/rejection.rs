@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 /// what is to be made is permitted before the stations that it names are looked up. Whether a trade's `expiresAt` is still to come is a matter of existence: it is asked of a new
 /// trade alone, before its stations.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Rejection {
     /// A field contradicts another, or a list is too short or too long.
     #[error("{field} {detail}")]
@@ -105,7 +106,7 @@ pub enum Rejection {
     /// The step would lift on hand plus incoming past 2^53 − 1.
     #[error("the stock of item {item} would pass 9007199254740991 units{}", at_station(.station))]
     QuantityOutOfRange {
-        /// Where; none where the request's own lines add up to too much.
+        /// Where; none where the request's own lines add up to too much, or where the caller may not know.
         station: Option<StationId>,
         /// Of which item.
         item: ItemId,

@@ -147,6 +147,18 @@ async fn a_trade_of_others_is_not_told_of_to_whoever_takes_its_id() {
     let (_, service) = network(Own).await;
     taken(&service, initiate(sale("T-1", "a", "b", &[("tea", 1)]))).await;
     let same = || initiate(sale("T-1", "a", "b", &[("tea", 1)]));
+    // Whoever may not make it does not even learn that the id is taken.
+    let viewer = service.session(principal(&[], &["c"]));
+    for command in [same(), initiate(sale("T-9", "a", "b", &[("tea", 1)]))] {
+        assert_eq!(refused(&viewer, command).await, Rejection::Forbidden);
+    }
+    let transfer_of = |id: &str| Command::CreateTransfer(transfer(id, "a", "b", &[("tea", 1)]));
+    taken(&service, transfer_of("X-1")).await;
+    for id in ["X-1", "X-2"] {
+        assert_eq!(refused(&viewer, transfer_of(id)).await, Rejection::Forbidden);
+    }
+    let same = || initiate(sale("T-1", "c", "b", &[("tea", 1)]));
+    taken(&service, initiate(sale("T-1", "a", "b", &[("tea", 1)]))).await;
     let stranger = service.session(principal(&["seller"], &["c"]));
     let only_new = Request::new(same()).provided(Precondition::NoneOf(vec![1]));
     for request in [Request::new(same()), only_new] {
@@ -154,6 +166,7 @@ async fn a_trade_of_others_is_not_told_of_to_whoever_takes_its_id() {
         assert!(matches!(told, ServiceError::Rejected(Rejection::TradeExists(_))), "{told:?}");
     }
     // What was made is told again to whoever may see it, whether they might make it now or not.
+    let same = || initiate(sale("T-1", "a", "b", &[("tea", 1)]));
     let buyer = service.session(principal(&[], &["b"]));
     let again = buyer.submit(Request::new(same())).await.expect("it is theirs");
     assert!(matches!(again.outcome, trade_core::command::Outcome::Trade(outcome) if !outcome.created));
@@ -177,6 +190,76 @@ async fn a_denial_leaves_no_trace_and_each_trade_of_a_batch_is_asked_about() {
     let made = &events[before.events().len()..];
     assert!(made.iter().all(|event| event.actor == Actor::User("ada".into())), "{made:?}");
     assert!(store_has(&store, "T-1").await && !store_has(&store, "T-2").await);
+}
+
+/// A policy that fails refuses what it is asked about, and shows nothing; the network goes on.
+#[tokio::test]
+async fn a_policy_that_panics_is_in_nobody_elses_way() {
+    #[derive(Debug)]
+    struct Broken;
+
+    impl Policy for Broken {
+        fn check(&self, _: &Principal, action: &Action<'_>, _: &State<'_>) -> Result<(), Denial> {
+            panic!("asked about {action:?}")
+        }
+
+        fn scope(&self, principal: &Principal) -> Scope {
+            if principal.has_role("nobody") { panic!("asked about a scope") } else { Scope::All }
+        }
+    }
+
+    let (_, service) = network(Broken).await;
+    let session = service.session(principal(&[], &["a"]));
+    let told = refused(&session, initiate(sale("T-1", "a", "b", &[("tea", 1)]))).await;
+    assert_eq!(told, Rejection::RefusedByPolicy { reason: "the policy failed".into() });
+    assert_eq!(*service.session(principal(&["nobody"], &["a"])).scope(), Scope::nothing());
+    assert!(service.is_working());
+    taken(&service, initiate(sale("T-1", "a", "b", &[("tea", 1)]))).await;
+}
+
+#[tokio::test]
+async fn what_is_the_networks_own_to_do_is_nobody_elses() {
+    let (_, service) = network(AllowAll).await;
+    taken(&service, initiate(order("T-1", "a", "b", &[("tea", 1)]))).await;
+    let session = service.session(Principal::new(Actor::Anonymous));
+    assert_eq!(refused(&session, Command::ExpireTrade(trade_id("T-1"))).await, Rejection::Forbidden);
+}
+
+/// By its own status or by that of its shipment: a policy learns of both alike.
+#[tokio::test]
+async fn a_policy_sees_a_trade_end_whichever_way_is_asked_for() {
+    #[derive(Debug)]
+    struct NothingEnds;
+
+    impl Policy for NothingEnds {
+        fn check(&self, _: &Principal, action: &Action<'_>, _: &State<'_>) -> Result<(), Denial> {
+            match action.ends() {
+                Some((trade, status)) => {
+                    Err(Denial::Because(format!("{} is not to be {status}", trade.transaction_id)))
+                }
+                None => Ok(()),
+            }
+        }
+
+        fn scope(&self, _: &Principal) -> Scope {
+            Scope::All
+        }
+    }
+
+    let (_, service) = network(NothingEnds).await;
+    taken(&service, initiate(order("T-1", "a", "b", &[("tea", 1)]))).await;
+    let session = service.session(Principal::new(Actor::Anonymous));
+    let to = |status| move_cargo(shipment_of("T-1"), status);
+    for (command, status) in [
+        (end_trade("T-1", TradeStatus::Cancelled), "cancelled"),
+        (to(CargoStatus::Cancelled), "cancelled"),
+        (to(CargoStatus::Lost), "failed"),
+        (to(CargoStatus::Delivered), "completed"),
+    ] {
+        let reason = format!("T-1 is not to be {status}");
+        assert_eq!(refused(&session, command).await, Rejection::RefusedByPolicy { reason });
+    }
+    session.submit(Request::new(to(CargoStatus::InTransit))).await.expect("it ends nothing");
 }
 
 async fn store_has(store: &MemoryStore, id: &str) -> bool {

@@ -4,27 +4,208 @@
 //! [`TradeService`] and no store; the handlers are thin, and no rule of the domain stands here. Every refusal, axum's
 //! own included, is a problem document (RFC 9457).
 //!
+//! ```toml
+//! [dependencies]
+//! axum = "0.8"
+//! tokio = { version = "1", features = ["macros", "net", "rt-multi-thread", "signal"] }
+//! trade-core = "0.1"
+//! trade-http = "0.1"
+//! trade-store-sql = "0.1"           # or another store
 //! ```
+//!
+//! # In an application
+//!
+//! [`router`] makes the routes of a service. They are nested below a prefix: with `/network` a trade is at
+//! `/network/api/trades/T-1`. The order of the end is: the streams of events, the requests, the service, the store.
+//!
+//! ```no_run
+//! use axum::{Router, routing::get};
 //! use std::sync::Arc;
-//! use trade_core::{memory::MemoryStore, service::TradeService};
+//! use tokio::net::TcpListener;
+//! use trade_core::{service::TradeService, store::Store};
 //! use trade_http::{HttpOptions, Shutdown};
+//!
+//! /// Serves a network until `stop` resolves, such as `tokio::signal::ctrl_c()`. The store is closed afterwards.
+//! async fn serve(
+//!     store: Arc<dyn Store>,
+//!     stop: impl Future<Output = ()> + Send + 'static,
+//! ) -> Result<(), Box<dyn std::error::Error>> {
+//!     let service = TradeService::start(store).await?;
+//!     let shutdown = Shutdown::new();
+//!     let options = HttpOptions { shutdown: shutdown.clone(), ..HttpOptions::default() };
+//!     let network = trade_http::router(service.clone(), options);
+//!     let application = Router::new().route("/", get(|| async { "my application" })).nest("/network", network);
+//!
+//!     let listener = TcpListener::bind("127.0.0.1:8080").await?;
+//!     let ending = async move {
+//!         stop.await;
+//!         // Every stream says `bye` and ends, and `/network/health/ready` is 503.
+//!         shutdown.begin();
+//!     };
+//!     axum::serve(listener, application).with_graceful_shutdown(ending).await?;
+//!     service.shutdown().await;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! `axum::serve` ends when the last connection has. A client that reads nothing of its stream cannot be told of the end,
+//! so put a [timeout](https://docs.rs/tokio/1/tokio/time/fn.timeout.html) around it, or use [`Connections`].
+//!
+//! # A login
+//!
+//! The router asks nobody who they are. A layer of the application does, and puts a [`Principal`] into the extensions of
+//! the request. Then:
+//!
+//! - events name the principal's actor;
+//! - the policy of the service ([`ServiceOptions::policy`]) says what the principal may do and see, in every route and
+//!   stream: what it refuses is 403 `forbidden`, or 409 `refused-by-policy` with the policy's reason, and what is out of
+//!   scope is 404;
+//! - each actor has `Idempotency-Key`s of its own.
+//!
+//! A request without one is of [`Actor::Anonymous`], without roles and stations. So the layer turns away whoever has not
+//! logged in. It is around health and metrics as well.
+//!
+//! ```
+//! use axum::body::Body;
+//! use axum::http::{Request, StatusCode};
+//! use axum::middleware::{Next, from_fn};
+//! use axum::response::{IntoResponse, Response};
+//! use std::sync::Arc;
+//! use tower::ServiceExt;
+//! # use trade_core::command::CreateStation;
+//! use trade_core::event::Actor;
+//! use trade_core::memory::MemoryStore;
+//! use trade_core::policy::{Action, Denial, Policy, Principal, State};
+//! use trade_core::service::{ServiceOptions, TradeService};
+//! use trade_core::values::{Scope, StationId};
+//! use trade_http::HttpOptions;
+//!
+//! /// Everybody changes what touches their own stations, and sees no others.
+//! #[derive(Debug)]
+//! struct Own;
+//!
+//! impl Policy for Own {
+//!     fn check(&self, who: &Principal, action: &Action<'_>, _: &State<'_>) -> Result<(), Denial> {
+//!         if who.stations().touches(action.stations()) { Ok(()) } else { Err(Denial::Forbidden) }
+//!     }
+//!
+//!     fn scope(&self, who: &Principal) -> Scope {
+//!         who.stations().clone()
+//!     }
+//! }
+//!
+//! async fn login(mut request: Request<Body>, next: Next) -> Response {
+//!     // However the application knows its users, and what is theirs.
+//!     let (user, station) = match request.headers().get("authorization").map(|value| value.as_bytes()) {
+//!         Some(b"Bearer token-of-ada") => ("ada", "ceres"),
+//!         Some(b"Bearer token-of-bob") => ("bob", "vesta"),
+//!         _ => return StatusCode::UNAUTHORIZED.into_response(),
+//!     };
+//!     let stations = StationId::new(station).and_then(|station| Scope::of([station]));
+//!     let Ok(stations) = stations else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
+//!     let principal = Principal::new(Actor::User(user.into())).with_stations(stations);
+//!     request.extensions_mut().insert(principal);
+//!     next.run(request).await
+//! }
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let service = TradeService::start(Arc::new(MemoryStore::new())).await?;
-//! let shutdown = Shutdown::new();
-//! let options = HttpOptions { shutdown: shutdown.clone(), ..HttpOptions::default() };
-//! let application = axum::Router::new().nest("/network", trade_http::router(service.clone(), options));
-//! // axum::serve(listener, application).with_graceful_shutdown(signal).await?;
-//! // or, where thousands of streams are open at a time, an accept loop and `Connections`.
-//! # drop(application);
+//! let options = ServiceOptions { policy: Arc::new(Own), ..ServiceOptions::default() };
+//! let service = TradeService::start_with_options(Arc::new(MemoryStore::new()), options).await?;
+//! # let ceres = CreateStation::new("ceres".try_into()?);
+//! # service.submit(trade_core::command::Request::new(ceres)).await?;
+//! let network = trade_http::router(service.clone(), HttpOptions::default()).layer(from_fn(login));
+//! let application = axum::Router::new().nest("/network", network);
 //!
-//! // When the signal comes: every stream says goodbye, then what is running finishes.
-//! shutdown.begin();
-//! service.shutdown().await;
+//! let get = |token: &str| {
+//!     let request = Request::get("/network/api/inventory/ceres").header("authorization", token);
+//!     request.body(Body::empty())
+//! };
+//! for (token, status) in [
+//!     ("Bearer token-of-ada", StatusCode::OK),
+//!     // As if it did not exist.
+//!     ("Bearer token-of-bob", StatusCode::NOT_FOUND),
+//!     ("Bearer guessed", StatusCode::UNAUTHORIZED),
+//! ] {
+//!     let answer = application.clone().oneshot(get(token)?).await?;
+//!     assert_eq!(answer.status(), status);
+//! }
+//! # service.shutdown().await;
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Hosts
+//!
+//! Where nobody logs in, the router must answer for no host but its own. Otherwise a page in a browser of that machine
+//! could reach it under a name of the page's. [`HttpOptions::allowed_hosts`] names the hosts; a request for another one is
+//! 421 `misdirected-request`. See [`AllowedHosts`].
+//!
+//! ```
+//! use trade_http::{AllowedHosts, HttpOptions};
+//!
+//! # fn main() -> Result<(), trade_http::InvalidHost> {
+//! // This machine's own names, and one more.
+//! let allowed_hosts = AllowedHosts::loopback().and("trade.example.com")?;
+//! let options = HttpOptions { allowed_hosts, ..HttpOptions::default() };
+//! # drop(options);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Many streams
+//!
+//! Any server that serves an axum router will do. Where thousands of streams of events are open at a time,
+//! [`Connections`] takes less memory for each: an accept loop gives it each connection. It also ends connections whose
+//! clients send or take nothing for a while. `end` becomes true when the application is to end, after
+//! [`Shutdown::begin`].
+//!
+//! ```no_run
+//! use axum::Router;
+//! use tokio::net::TcpListener;
+//! use tokio::sync::watch;
+//! use tokio::task::JoinSet;
+//! use trade_http::Connections;
+//!
+//! async fn serve(listener: TcpListener, application: Router, mut end: watch::Receiver<bool>) -> std::io::Result<()> {
+//!     let connections = Connections::new(application);
+//!     let mut open = JoinSet::new();
+//!     loop {
+//!         let (socket, peer) = tokio::select! {
+//!             accepted = listener.accept() => accepted?,
+//!             _ = end.wait_for(|end| *end) => break,
+//!         };
+//!         let (connections, mut end) = (connections.clone(), end.clone());
+//!         open.spawn(async move {
+//!             let ending = async move {
+//!                 let _ = end.wait_for(|end| *end).await;
+//!             };
+//!             // What ended a connection before its time is its client's affair.
+//!             let _ = connections.serve(socket, peer, true, ending).await;
+//!         });
+//!         while open.try_join_next().is_some() {}
+//!     }
+//!     while open.join_next().await.is_some() {}
+//!     Ok(())
+//! }
+//! ```
+//!
+//! A process may open no more connections than its limit of open files allows (`ulimit -n`).
+//! [`HttpOptions::streams_max`] bounds the streams.
+//!
+//! # Routes
+//!
+//! Below the prefix are `/api/trades`, `/api/cargo`, `/api/inventory`, `/api/updates` (events by polling),
+//! `/api/updates/real-time` (events as a stream), `/health/live`, `/health/ready` and `/metrics`. `INTERFACE.md` of this
+//! crate lists their methods, parameters, errors and limits, with clients of the stream in a browser, Python and Node.js.
+//!
+//! # Features
+//!
+//! The crate has no features.
+//!
+//! [`Principal`]: trade_core::policy::Principal
+//! [`ServiceOptions::policy`]: trade_core::service::ServiceOptions::policy
+//! [`Actor::Anonymous`]: trade_core::event::Actor::Anonymous
 
 #![warn(missing_docs)]
 

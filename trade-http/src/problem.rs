@@ -300,6 +300,11 @@ impl From<ServiceError> for Problem {
                     "the store failed, and the request may have been applied: send it again with its key";
                 Self::new("store-unavailable", detail)
             }
+            // What a later version of the service may say.
+            other => {
+                tracing::error!(error = %other, "a request failed for a reason that has no code");
+                Self::internal()
+            }
         }
     }
 }
@@ -332,7 +337,8 @@ fn of_store(error: &StoreError) -> Problem {
             "too-large-for-store",
             "the store cannot take this at once, and nothing of it was applied: send it in parts",
         ),
-        StoreErrorKind::Corrupt | StoreErrorKind::Internal => Problem::internal(),
+        // Damage, a defect, or what a later version of a store may say.
+        _ => Problem::internal(),
     }
 }
 

@@ -116,6 +116,7 @@ impl Dialect {
     /// - `heads:TABLE|INDEX|COLUMNS|FIXED|PLACE|KEYS`: the newest sequence between parameters 1 and 2 that each of some
     ///   stations has in an index. Its columns before the sequence, that of the station first; what stands in the others,
     ///   with a comma before it; what to call this walk; and the keys of the stations, which are parameter 3 as well;
+    /// - `each:KEYS|WALK`: a walk for each of some keys, which it calls `k.value`, as a union;
     /// - `part`, `end:NAME`: around a part of a union that has an order and a limit of its own;
     /// - `texts:N`, `pairs:N`, `integers:N`: a list that is one parameter, as a table `k` of `key` (the place in the
     ///   list, counted from [`Dialect::first_place`]) and `value`, or `a` and `b`;
@@ -172,6 +173,7 @@ fn sqlite_word(name: &str, of: &str) -> Option<String> {
         ("newest", of) => newest(of),
         ("then", of) => join("CROSS JOIN", of),
         ("heads", of) => heads(of),
+        ("each", of) => each(of),
         ("part", _) => PART.into(),
         ("end", of) => format!(") {of}"),
         ("texts" | "integers", of) => format!("json_each(?{of}) k"),
@@ -216,6 +218,12 @@ fn postgres_word(name: &str, of: &str) -> Option<String> {
             format!("CROSS JOIN LATERAL (SELECT * FROM {table} {name} WHERE {condition} OFFSET 0) {name}")
         }
         ("heads", of) => heads(of),
+        // One plan for all of them: a union would take as long to plan as to run.
+        ("each", of) => {
+            let (keys, walk) = of.split_once('|')?;
+            let keys = format!("unnest(CAST(ARRAY[{keys}] AS bigint[])) k (value)");
+            format!("SELECT walk.sequence FROM {keys} CROSS JOIN LATERAL ({walk}) walk")
+        }
         ("part", _) => PART.into(),
         ("end", of) => format!(") {of}"),
         ("texts", of) => format!("unnest(CAST(?{of} AS text[])) WITH ORDINALITY k (value, key)"),
@@ -259,6 +267,7 @@ fn mysql_word(name: &str, of: &str) -> Option<String> {
             });
             heads.collect::<Vec<_>>().join(" UNION ALL ")
         }
+        ("each", of) => each(of),
         // A subquery would be written to a table of its own first.
         ("part", _) => "(".into(),
         ("end", _) => ")".into(),
@@ -334,6 +343,12 @@ fn heads(of: &str) -> String {
          WHERE {{span:{columns}|k.value{fixed}|?1|?2}} ORDER BY {{newest:{columns}|sequence}} LIMIT 1) AS head \
          FROM {{integers:3}}"
     )
+}
+
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+fn each(of: &str) -> String {
+    let (keys, walk) = of.split_once('|').unwrap_or_default();
+    keys.split(',').map(|key| walk.replace("k.value", key)).collect::<Vec<_>>().join(" UNION ")
 }
 
 /// SQLite takes an order and a limit only in a subquery.

@@ -7,11 +7,14 @@
 
 use crate::rows::stored;
 use trade_core::resource::Sequence;
-use trade_core::store::{CargoFilter, Page, TradeFilter};
+use trade_core::store::{CargoFilter, TradeFilter};
 use trade_core::values::Scope;
 
 /// How many rows a page examines where not every row of its walk belongs to it.
 pub(crate) const EXAMINED_MAX: i64 = 2_000;
+
+/// Of one station so many walks are merged, or about as many.
+const WALKS_MIN: i64 = 4;
 
 /// A filter of trades that has a walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,9 +103,11 @@ impl<N: Copy> Plan<N> {
         Self { walk, checks: present.collect() }
     }
 
-    /// How many rows of the walk a page may examine.
-    pub(crate) fn examined_max(&self, limit: usize) -> i64 {
-        if self.checks.is_empty() { one_more(limit) } else { EXAMINED_MAX.max(one_more(limit)) }
+    /// How many rows of the walk a page may examine. Where several are merged, each of them is read so far: of many, a page
+    /// examines less, and reads no more than of a few.
+    pub(crate) fn examined_max(&self, limit: usize, walks: usize) -> i64 {
+        let of_each = EXAMINED_MAX * WALKS_MIN / i64::try_from(walks).unwrap_or(i64::MAX).max(WALKS_MIN);
+        if self.checks.is_empty() { one_more(limit) } else { of_each.max(one_more(limit)) }
     }
 }
 
@@ -129,14 +134,6 @@ impl Span {
     }
 }
 
-/// Cuts what was read down to a page. `examined` is the last row examined where the walk ended early.
-pub(crate) fn page<T, P: Copy>(mut rows: Vec<(P, T)>, limit: usize, examined: Option<P>) -> Page<T, P> {
-    let more = rows.len() > limit;
-    rows.truncate(limit);
-    let next = if more { rows.last().map(|(position, _)| *position) } else { examined };
-    Page { rows: rows.into_iter().map(|(_, row)| row).collect(), next, as_of: None }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,7 +143,7 @@ mod tests {
         let filter = TradeFilter { item: Some("tea".try_into().unwrap()), ..TradeFilter::default() };
         let plan = Plan::of_trades(&filter);
         assert_eq!(plan, Plan { walk: Walk::By(TradeNarrowing::Item), checks: vec![] });
-        assert_eq!(plan.examined_max(50), 51);
+        assert_eq!(plan.examined_max(50, 1), 51);
     }
 
     #[test]
@@ -155,14 +152,7 @@ mod tests {
             CargoFilter { late_at: Some(trade_core::values::Timestamp::EPOCH), ..CargoFilter::default() };
         let plan = Plan::of_cargo(&filter);
         assert_eq!(plan, Plan { walk: Walk::By(CargoNarrowing::Late), checks: vec![CargoNarrowing::Late] });
-        assert_eq!(plan.examined_max(50), EXAMINED_MAX);
-    }
-
-    #[test]
-    fn a_short_page_goes_on_after_the_last_row_examined_and_a_full_one_after_its_last_row() {
-        let rows = vec![(9, 'a'), (7, 'b'), (5, 'c')];
-        assert_eq!(page(rows.clone(), 2, Some(1)), Page { rows: vec!['a', 'b'], next: Some(7), as_of: None });
-        assert_eq!(page(rows.clone(), 3, Some(1)).next, Some(1));
-        assert_eq!(page(rows, 3, None).next, None);
+        assert_eq!(plan.examined_max(50, 1), EXAMINED_MAX);
+        assert_eq!((plan.examined_max(50, 8), plan.examined_max(50, 1_000)), (EXAMINED_MAX / 2, 51));
     }
 }

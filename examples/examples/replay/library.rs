@@ -76,9 +76,7 @@ fn failed(error: &ServiceError) -> Failure {
             Failure::Busy(causes(cause))
         }
         ServiceError::Store(cause) => Failure::Final(causes(cause)),
-        ServiceError::Rejected(_) | ServiceError::ClockOff { .. } | ServiceError::Stopped => {
-            Failure::Final(error.to_string())
-        }
+        other => Failure::Final(other.to_string()),
     }
 }
 

@@ -102,8 +102,8 @@ impl Chunk {
         let from = usize::try_from((after + 1).saturating_sub(self.first)).ok()?;
         let events = self.events();
         let narrowed_to = filter.narrowed_to().filter(|_| self.len() >= INDEXED_MIN);
-        // Where there are fewer events than stations, it is less work to pass over the others.
-        let Some(stations) = narrowed_to.filter(|stations| stations.len() < self.len()) else {
+        // Each station is looked up for each event: of many of them, it is less work to pass over the others.
+        let Some(stations) = narrowed_to.filter(|stations| stations.len() * 8 < self.len()) else {
             return events.get(from..)?.iter().find(|event| filter.matches(event.event()));
         };
         let index = self.stations.get_or_init(|| self.index());

@@ -1,4 +1,4 @@
-use super::{Lines, Version, words};
+use super::{Lines, TradeStatus, Version, words};
 use crate::values::{Label, Metadata, ShipmentId, StationId, Timestamp, TransactionId};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,16 @@ impl CargoStatus {
     /// Whether no further change is possible.
     pub fn is_final(self) -> bool {
         !matches!(self, Self::Pending | Self::InTransit)
+    }
+
+    /// The status in which a trade ends when its shipment gets this one; none where both go on.
+    pub fn ends_trade_as(self) -> Option<TradeStatus> {
+        match self {
+            Self::Pending | Self::InTransit => None,
+            Self::Delivered => Some(TradeStatus::Completed),
+            Self::Cancelled | Self::Returned => Some(TradeStatus::Cancelled),
+            Self::Lost => Some(TradeStatus::Failed),
+        }
     }
 }
 

@@ -16,6 +16,13 @@ pub struct Line {
     pub unit_price: Option<Money>,
 }
 
+impl Line {
+    /// So many units, without a price.
+    pub fn new(item_id: ItemId, quantity: Quantity) -> Self {
+        Self { item_id, quantity, unit_price: None }
+    }
+}
+
 /// 1 to 5 000 lines in the order they came, no two alike in both item and price as it is written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]

@@ -37,6 +37,9 @@ pub(super) fn transfer(
         let is_shown = context.shows([&cargo.origin, &cargo.destination]);
         if is_shown {
             context.provided(cargo.version)?;
+        } else {
+            // Whoever may make it learns that its id is taken, and nobody else.
+            context.permit(view, &Action::CreateTransfer(command))?;
         }
         let same = is_shown
             && *origin == cargo.origin

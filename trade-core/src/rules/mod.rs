@@ -45,6 +45,12 @@ impl Context {
         Self { now, time: now, actor, asker: None, precondition: Precondition::None }
     }
 
+    /// Now, for somebody under a policy.
+    pub fn of(now: Timestamp, asker: Arc<Asker>) -> Self {
+        let actor = asker.principal().actor().clone();
+        Self { asker: Some(asker), ..Self::new(now, actor) }
+    }
+
     /// Whether who asks may know of what touches these stations.
     fn shows<'s>(&self, stations: impl IntoIterator<Item = &'s StationId>) -> bool {
         self.asker.as_ref().is_none_or(|asker| asker.scope().touches(stations))
@@ -69,6 +75,10 @@ impl Context {
         match (rejection, &self.asker) {
             (Rejection::InsufficientStock(shortages), Some(asker)) => {
                 Rejection::InsufficientStock(shortages.shown_to(asker.scope()))
+            }
+            (Rejection::QuantityOutOfRange { station, item }, Some(asker)) => {
+                let station = station.filter(|station| asker.scope().contains(station));
+                Rejection::QuantityOutOfRange { station, item }
             }
             (rejection, _) => rejection,
         }

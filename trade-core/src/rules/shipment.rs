@@ -99,22 +99,25 @@ pub(super) fn advance(
     to: CargoStatus,
     context: &Context,
 ) -> Result<Step, Rejection> {
-    let completed = Some((EventType::TradeCompleted, TradeStatus::Completed));
-    let cancelled = Some((EventType::TradeCancelled, TradeStatus::Cancelled));
-    let failed = Some((EventType::TradeFailed, TradeStatus::Failed));
-    let (moment, trade_ends) = match to {
-        CargoStatus::Pending => (Moment::Initiated, None),
-        CargoStatus::InTransit => (Moment::Departed, None),
-        CargoStatus::Delivered => (Moment::Delivered, completed),
-        CargoStatus::Cancelled => (Moment::Cancelled, cancelled),
-        CargoStatus::Returned => (Moment::Returned, cancelled),
-        CargoStatus::Lost => (Moment::Lost, failed),
+    let moment = match to {
+        CargoStatus::Pending => Moment::Initiated,
+        CargoStatus::InTransit => Moment::Departed,
+        CargoStatus::Delivered => Moment::Delivered,
+        CargoStatus::Cancelled => Moment::Cancelled,
+        CargoStatus::Returned => Moment::Returned,
+        CargoStatus::Lost => Moment::Lost,
     };
     let settlement = trade.map_or(Settlement::OnDelivery, |trade| trade.settlement);
     let Cargo { origin, destination, items, .. } = changed;
     let change = StockChange::of_shipment(moment, settlement, origin, destination, items)?;
-    let trade = trade.zip(trade_ends).map(|(trade, (kind, status))| {
+    let trade = trade.zip(to.ends_trade_as()).map(|(trade, status)| {
         let version = trade.version + 1;
+        let kind = match status {
+            TradeStatus::Initiated => EventType::TradeInitiated,
+            TradeStatus::Completed => EventType::TradeCompleted,
+            TradeStatus::Cancelled => EventType::TradeCancelled,
+            TradeStatus::Failed => EventType::TradeFailed,
+        };
         (kind, Arc::new(Trade { status, updated_at: context.time, version, ..Trade::clone(trade) }))
     });
     let cargo = next_version(Cargo { status: to, ..changed.clone() }, context.time);

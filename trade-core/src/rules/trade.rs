@@ -38,6 +38,9 @@ pub(super) fn initiate(
         let is_shown = context.shows([&trade.seller, &trade.buyer]);
         if is_shown {
             context.provided(trade.version)?;
+        } else {
+            // Whoever may make it learns that its id is taken, and nobody else.
+            context.permit(view, &Action::InitiateTrade(command))?;
         }
         if !is_shown || !is_same(command, trade, cargo) {
             return Err(Rejection::TradeExists(transaction_id.clone()));
@@ -108,6 +111,10 @@ pub(super) fn expire(
     id: &TransactionId,
     context: &Context,
 ) -> Result<Decision<TradeOutcome>, Rejection> {
+    if context.asker.is_some() {
+        // It is the network's own to do.
+        return Err(Rejection::Forbidden);
+    }
     let trade = find(view, id, context)?;
     let cargo = cargo_of(view, trade)?;
     if cargo.status != CargoStatus::Pending || !shipment::is_expired(Some(trade), context.now) {

@@ -50,6 +50,7 @@ pub struct Answer<O = Outcome> {
 
 /// Why a request was not answered.
 #[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
 pub enum ServiceError {
     /// The rules refuse it; nothing changed.
     #[error(transparent)]

@@ -100,6 +100,7 @@ fn within<T: PartialOrd + Debug>(
 
 /// Why a service does not start.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StartError {
     /// An option is out of its range.
     #[error("the option {option}: {detail}")]

@@ -33,6 +33,7 @@ pub struct Session {
 
 /// Some events of the log that a session may see.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct EventPage {
     /// Those that pass, ascending.
     pub events: Vec<Event>,
@@ -125,7 +126,7 @@ impl Session {
         if *self.scope() != Scope::All && self.cargo(id).await?.is_none() {
             return Ok(None);
         }
-        let mut sequences = reader.cargo_history(id, after, limit + 1).await?;
+        let mut sequences = reader.cargo_history(id, after, limit.saturating_add(1)).await?;
         if sequences.is_empty() && reader.cargo(id).await?.is_none() {
             return Ok(None);
         }
@@ -221,8 +222,8 @@ impl Session {
         let filter = self.shown(filter.clone());
         let records = self.reader().read(after, LOOK_RECORDS_MAX, READ_BYTES_MAX).await?;
         let last = records.last().map_or(after, |record| record.last.min(after.saturating_add(examined_max)));
-        let examined = after + 1..=last;
-        let is_wanted = |event: &Event| examined.contains(&event.sequence) && filter.matches(event);
+        let is_examined = |event: &Event| event.sequence > after && event.sequence <= last;
+        let is_wanted = |event: &Event| is_examined(event) && filter.matches(event);
         let all = records.iter().flat_map(|record| record.step.events(record.first()));
         Ok(EventPage { events: all.filter(is_wanted).collect(), last, is_end: records.is_empty() })
     }

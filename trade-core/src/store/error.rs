@@ -2,6 +2,7 @@ use std::error::Error;
 
 /// What went wrong in a store, by what the caller should do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum StoreErrorKind {
     /// Something changed since it was loaded, and nothing landed: load and decide again.
     Conflict,

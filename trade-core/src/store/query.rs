@@ -13,6 +13,19 @@ pub struct Page<T, P> {
     pub as_of: Option<Sequence>,
 }
 
+impl<T, P: Copy> Page<T, P> {
+    /// A page of at most `limit` rows, out of the first ones that pass: one more than that where there are so many.
+    /// `examined` is the position of the last row that was examined, where that ended before the list did.
+    ///
+    /// It is for stores: a full page goes on after its last row, a short one after the last row examined.
+    pub fn of_one_more(mut rows: Vec<(P, T)>, limit: usize, examined: Option<P>) -> Self {
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let next = if more { rows.last().map(|(position, _)| *position) } else { examined };
+        Self { rows: rows.into_iter().map(|(_, row)| row).collect(), next, as_of: None }
+    }
+}
+
 /// A span of creation times: from `since` (included) to `until` (not included).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TimeRange {
@@ -84,6 +97,13 @@ pub struct TradeQuery {
     pub limit: usize,
 }
 
+impl TradeQuery {
+    /// The first page.
+    pub fn first(filter: TradeFilter, limit: usize) -> Self {
+        Self { filter, before: None, limit }
+    }
+}
+
 /// Which shipments; what is absent narrows nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CargoFilter {
@@ -131,6 +151,13 @@ pub struct CargoQuery {
     pub limit: usize,
 }
 
+impl CargoQuery {
+    /// The first page.
+    pub fn first(filter: CargoFilter, limit: usize) -> Self {
+        Self { filter, before: None, limit }
+    }
+}
+
 /// What is left to check of a scope in a filter and the one it is shown to, where the filter names stations: nothing where
 /// both have one of these.
 fn left_of<'s>(asked: &Scope, shown: &Scope, mut named: impl Iterator<Item = &'s StationId>) -> Scope {
@@ -169,6 +196,13 @@ pub struct InventoryQuery {
     pub limit: usize,
 }
 
+impl InventoryQuery {
+    /// The first items, of all.
+    pub fn first(limit: usize) -> Self {
+        Self { items: Vec::new(), after: None, limit }
+    }
+}
+
 /// A station with some of its items.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InventoryPage {
@@ -196,4 +230,25 @@ pub struct LedgerQuery {
     pub before: Option<LedgerPosition>,
     /// The most rows.
     pub limit: usize,
+}
+
+impl LedgerQuery {
+    /// The newest rows, of all items.
+    pub fn first(limit: usize) -> Self {
+        Self { item: None, before: None, limit }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_page_goes_on_after_the_last_row_examined_and_a_full_one_after_its_last_row() {
+        let rows = vec![(9, 'a'), (7, 'b'), (5, 'c')];
+        let full = Page { rows: vec!['a', 'b'], next: Some(7), as_of: None };
+        assert_eq!(Page::of_one_more(rows.clone(), 2, Some(1)), full);
+        assert_eq!(Page::of_one_more(rows.clone(), 3, Some(1)).next, Some(1));
+        assert_eq!(Page::of_one_more(rows, 3, None).next, None);
+    }
 }

@@ -62,7 +62,7 @@ async fn read(
 ) -> Result<Position, Problem> {
     let mut position = Position { next_after: after, resync: None };
     for _ in 0..READS_MAX {
-        let EventPage { events, last, is_end } =
+        let EventPage { events, last, is_end, .. } =
             session.events(position.next_after, EXAMINED_MAX + after - position.next_after, filter).await?;
         if is_end {
             let newest = session.newest().await?;

@@ -1,6 +1,6 @@
 //! Stations and their stock.
 
-use super::walk::{ids, one_more, page};
+use super::walk::{ids, one_more};
 use super::{Moment, Query};
 use crate::documents::{Decoded, Fields, documents, station, stock, stored};
 use crate::link::Link;
@@ -104,5 +104,5 @@ pub(crate) async fn list(link: &Link, query: &StationQuery) -> Result<Page<Inven
         Ok((document.count("createdSequence")?, Inventory::new(&station, items)))
     };
     let rows = list_query(query)?.fetch(link, row).await?;
-    Ok(page(rows, query.limit, None))
+    Ok(Page::of_one_more(rows, query.limit, None))
 }

@@ -1,6 +1,6 @@
 //! The stock ledger.
 
-use super::walk::{EXAMINED_MAX, one_more, page};
+use super::walk::{EXAMINED_MAX, one_more};
 use super::{Moment, Query};
 use crate::documents::{Fields, ledger, stored};
 use crate::link::Link;
@@ -56,7 +56,7 @@ pub(crate) async fn of_station(
             None => examined = Some(position),
         }
     }
-    Ok(page(rows, query.limit, examined))
+    Ok(Page::of_one_more(rows, query.limit, examined))
 }
 
 pub(crate) async fn after(
@@ -66,5 +66,5 @@ pub(crate) async fn after(
 ) -> Result<Page<LedgerEntry, LedgerPosition>, StoreError> {
     let filter = rawdoc! { "_id": { "$gt": ledger::key(after) } };
     let query = Query::find("walk the ledger", LEDGER, filter, rawdoc! { "_id": 1 }, one_more(limit));
-    Ok(page(query.fetch(link, ledger::read).await?, limit, None))
+    Ok(Page::of_one_more(query.fetch(link, ledger::read).await?, limit, None))
 }

@@ -149,7 +149,7 @@ impl Walk {
         read: impl Fn(&RawDocument) -> Decoded<T>,
     ) -> Result<Page<T, Sequence>, StoreError> {
         if self.narrowing.parts.is_empty() {
-            return Ok(page(Vec::new(), limit, None));
+            return Ok(Page::of_one_more(Vec::new(), limit, None));
         }
         let span = Span::of(link, operation, created, before).await?;
         let pipeline = self.pipeline(span, limit);
@@ -171,21 +171,13 @@ impl Walk {
                 None => examined = Some(sequence),
             }
         }
-        Ok(page(rows, limit, examined))
+        Ok(Page::of_one_more(rows, limit, examined))
     }
 }
 
 /// A page asks for one document more than it lists, to know whether there is a next one.
 pub(crate) fn one_more(limit: usize) -> usize {
     limit.saturating_add(1)
-}
-
-/// Cuts what was read down to a page. `examined` is the last document examined where the walk ended early.
-pub(crate) fn page<T, P: Copy>(mut rows: Vec<(P, T)>, limit: usize, examined: Option<P>) -> Page<T, P> {
-    let more = rows.len() > limit;
-    rows.truncate(limit);
-    let next = if more { rows.last().map(|(position, _)| *position) } else { examined };
-    Page { rows: rows.into_iter().map(|(_, row)| row).collect(), next, as_of: None }
 }
 
 /// The sequences that a list is cut from.
@@ -247,13 +239,5 @@ mod tests {
         let walk = Walk::of("trades", [by("seller"), None, by("status")]);
         assert_eq!((walk.narrowing.index, &walk.checks[..]), (Some("seller"), &[doc! { "status": "x" }][..]));
         assert_eq!(walk.examined_max(50), EXAMINED_MAX);
-    }
-
-    #[test]
-    fn a_short_page_goes_on_after_the_last_row_examined_and_a_full_one_after_its_last_row() {
-        let rows = vec![(9, 'a'), (7, 'b'), (5, 'c')];
-        assert_eq!(page(rows.clone(), 2, Some(1)), Page { rows: vec!['a', 'b'], next: Some(7), as_of: None });
-        assert_eq!(page(rows.clone(), 3, Some(1)).next, Some(1));
-        assert_eq!(page(rows, 3, None).next, None);
     }
 }

@@ -94,7 +94,7 @@ async fn every_list_of_trades_is_a_search() {
             let parameters: [Param<'_>; 9] = [
                 after.into(),
                 before.into(),
-                plan.examined_max(50).into(),
+                plan.examined_max(50, 1).into(),
                 "s-7".into(),
                 "s-7".into(),
                 "s-7".into(),
@@ -128,7 +128,7 @@ async fn every_list_of_cargo_is_a_search() {
             let parameters: [Param<'_>; 8] = [
                 after.into(),
                 before.into(),
-                plan.examined_max(50).into(),
+                plan.examined_max(50, 1).into(),
                 "s-7".into(),
                 "s-7".into(),
                 20_000.into(),

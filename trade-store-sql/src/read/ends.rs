@@ -70,14 +70,19 @@ pub(crate) fn of_station(ends: &[End], parameter: &str) -> String {
     merged(ends.iter().map(|end| end.walk(&station)), " UNION ALL ")
 }
 
-/// The walks of several stations, of which two may have one row.
-fn of_several(walks: impl Iterator<Item = String>) -> String {
-    merged(walks, " UNION ")
+/// The walk of several stations, by their keys at each end. Two of them may have one row.
+fn of_several<'w>(walks: impl Iterator<Item = (&'w End, &'w [i64])>) -> String {
+    let walks = walks.filter(|(_, keys)| !keys.is_empty());
+    merged(walks.map(|(end, keys)| format!("{{each:{}|{}}}", list(keys), end.walk(&"k.value"))), " UNION ")
 }
 
 /// The walk of all ends of some stations, by their keys.
 pub(crate) fn of_all(ends: &[End], keys: &[i64]) -> String {
-    of_several(keys.iter().flat_map(|key| ends.iter().map(|end| end.walk(key))))
+    of_several(ends.iter().map(|end| (end, keys)))
+}
+
+fn list(keys: &[i64]) -> String {
+    keys.iter().map(i64::to_string).collect::<Vec<_>>().join(",")
 }
 
 /// Walks that are merged for one page at most: enough for fifty rows, each of which may be in two of them.
@@ -88,6 +93,8 @@ const WALKS_MAX: usize = 128;
 pub(crate) struct Merged {
     /// Its text. It differs from page to page.
     pub(crate) walk: String,
+    /// Of how many.
+    pub(crate) walks: usize,
     /// The sequence at which it ends, where it goes on with other walks.
     pub(crate) end: Option<i64>,
 }
@@ -98,8 +105,7 @@ pub(crate) static KEYS_SQL: Template =
 
 /// The newest row of every walk, newest first. Parameters: 1 and 2 the span, 3 the keys of the stations.
 pub(crate) fn heads_sql(ends: &[End], keys: &[i64]) -> String {
-    let keys: Vec<_> = keys.iter().map(i64::to_string).collect();
-    let keys = keys.join(",");
+    let keys = list(keys);
     let heads = ends.iter().enumerate().map(|(place, end)| {
         let End { table, index, columns, fixed, .. } = end;
         format!("{{heads:{table}|{index}|{columns}|{fixed}|{place}|{keys}}}")
@@ -130,19 +136,22 @@ pub(crate) async fn of_scope<E: Driver>(
         return Ok(None);
     }
     if keys.len() * ends.len() <= WALKS_MAX {
-        return Ok(Some(Merged { walk: of_all(ends, &keys), end: None }));
+        return Ok(Some(Merged { walk: of_all(ends, &keys), walks: keys.len() * ends.len(), end: None }));
     }
     let sql = Rendered::new(E::DIALECT, &heads_sql(ends, &keys)).once();
     let mut found = snapshot.fetch(&sql, &[after.into(), before.into(), Param::Ints(keys)]).await?;
     let goes_on = found.len() > WALKS_MAX;
     found.truncate(WALKS_MAX);
-    let mut walks = Vec::with_capacity(found.len());
+    let mut taken = vec![Vec::new(); ends.len()];
     for row in &found {
         let place = rows::count(row, 0).map_err(damaged)?;
         let key = rows::number(row, 1).map_err(damaged)?;
-        walks.extend(usize::try_from(place).ok().and_then(|place| ends.get(place)).map(|end| end.walk(&key)));
+        if let Some(keys) = usize::try_from(place).ok().and_then(|place| taken.get_mut(place)) {
+            keys.push(key);
+        }
     }
     let Some(last) = found.last() else { return Ok(None) };
     let end = goes_on.then(|| rows::number(last, 2)).transpose().map_err(damaged)?;
-    Ok(Some(Merged { walk: of_several(walks.into_iter()), end }))
+    let walks = ends.iter().zip(taken.iter().map(Vec::as_slice));
+    Ok(Some(Merged { walk: of_several(walks), walks: found.len(), end }))
 }

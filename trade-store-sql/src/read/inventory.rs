@@ -3,7 +3,7 @@
 use crate::dialect::Template;
 use crate::driver::{Driver, Param};
 use crate::lane::Lane;
-use crate::plan::{one_more, page};
+use crate::plan::one_more;
 use crate::rows::{self, Decoded};
 use crate::snapshot::Snapshot;
 use trade_core::resource::{Inventory, Sequence, StockItem};
@@ -104,7 +104,7 @@ pub(crate) async fn list<E: Driver>(
     let listed: Result<Vec<_>, _> = found.iter().zip(items).map(keyed).collect();
     let listed = listed.map_err(damaged)?;
     let next = if more { listed.last().map(|(sequence, _)| *sequence) } else { None };
-    Ok(page(listed, limit, next))
+    Ok(Page::of_one_more(listed, limit, next))
 }
 
 /// The first items of stations, a list for each.

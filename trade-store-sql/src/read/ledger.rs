@@ -4,7 +4,7 @@ use super::columns::ledger_joins;
 use crate::dialect::Template;
 use crate::driver::{Driver, Param};
 use crate::lane::Lane;
-use crate::plan::{EXAMINED_MAX, one_more, page};
+use crate::plan::{EXAMINED_MAX, one_more};
 use crate::rows::{self, Decoded};
 use crate::snapshot::Snapshot;
 use trade_core::resource::LedgerEntry;
@@ -134,7 +134,7 @@ pub(crate) async fn of_station<E: Driver>(
     let damaged = rows::failed::<E>(snapshot.operation());
     snapshot.end().await?;
     let examined = examined.first().map(rows::ledger_position).transpose().map_err(damaged)?;
-    Ok(page(entries::<E>(&found).map_err(damaged)?, query.limit, examined))
+    Ok(Page::of_one_more(entries::<E>(&found).map_err(damaged)?, query.limit, examined))
 }
 
 pub(crate) async fn after<E: Driver>(
@@ -146,7 +146,7 @@ pub(crate) async fn after<E: Driver>(
     let parameters: [Param<'_>; 3] =
         [rows::stored(after.sequence).into(), i64::from(after.index).into(), one_more(limit).into()];
     let found = readers.read(OPERATION, AFTER_SQL.of(E::DIALECT), &parameters).await?;
-    Ok(page(entries::<E>(&found).map_err(rows::failed::<E>(OPERATION))?, limit, None))
+    Ok(Page::of_one_more(entries::<E>(&found).map_err(rows::failed::<E>(OPERATION))?, limit, None))
 }
 
 fn entries<E: Driver>(found: &[E::Row]) -> Decoded<Vec<(LedgerPosition, LedgerEntry)>> {

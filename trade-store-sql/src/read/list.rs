@@ -4,7 +4,7 @@ use super::ends::{self, End, Merged};
 use crate::dialect::{Rendered, Template};
 use crate::driver::{Driver, Param};
 use crate::lane::Lane;
-use crate::plan::{Plan, Span, Walk, one_more, page};
+use crate::plan::{Plan, Span, Walk, one_more};
 use crate::rows::{self, Decoded};
 use crate::snapshot::Snapshot;
 use trade_core::resource::Sequence;
@@ -40,24 +40,25 @@ impl<N: Copy> List<'_, N> {
         let Self { limit, plan, .. } = self;
         let mut snapshot = Snapshot::begin(readers, self.operation).await?;
         let mut span = span(&mut snapshot, self.created, self.before).await?;
-        let mut end = None;
+        let (mut walks, mut end) = (1, None);
         let walk = match (plan.walk, self.scope) {
             (Walk::Scope, Scope::Of(scope)) => {
                 let within = (span.after, span.before);
                 let Some(merged) = ends::of_scope(&mut snapshot, &self.ends, scope, within).await? else {
                     snapshot.end().await?;
-                    return Ok(page(Vec::new(), limit, None));
+                    return Ok(Page::of_one_more(Vec::new(), limit, None));
                 };
-                let Merged { walk, end: last } = merged;
-                end = last;
+                let Merged { walk, walks: count, end: last } = merged;
+                (walks, end) = (count, last);
                 // Only so far is nothing missing that another walk has.
-                span.after = last.map_or(span.after, |last| span.after.max(last - 1));
+                span.after = last.map_or(span.after, |last| last - 1);
                 walk
             }
             (Walk::By(narrowing), _) => (self.walk)(Some(narrowing)),
             _ => (self.walk)(None),
         };
-        let mut parameters = vec![span.after.into(), span.before.into(), plan.examined_max(limit).into()];
+        let mut parameters =
+            vec![span.after.into(), span.before.into(), plan.examined_max(limit, walks).into()];
         parameters.extend(self.filters);
         let walked = parameters.len();
         parameters.push(one_more(limit).into());
@@ -78,7 +79,7 @@ impl<N: Copy> List<'_, N> {
         let keyed = |found: &E::Row| Ok((rows::count(found, 0)?, row(found)?));
         let found: Result<Vec<_>, _> = found.iter().map(keyed).collect();
         let examined = examined.or(end.and_then(|end| Sequence::try_from(end).ok()));
-        Ok(page(found.map_err(damaged)?, limit, examined))
+        Ok(Page::of_one_more(found.map_err(damaged)?, limit, examined))
     }
 }
 

@@ -296,42 +296,62 @@ pub async fn a_scope_of_a_thousand_stations_shows_what_is_theirs(h: Harness) {
         1 => (n * 7 % 1_100, n * 7 % 1_100 + 1),
         _ => (1_000 + n % 100, 1_000 + (n + 50) % 100),
     };
-    let trades: Vec<_> = (0..600)
-        .map(|n| (n, ends(n)))
-        .map(|(n, (seller, buyer))| {
-            let deal = deal(
-                Settlement::ALL[n / 2 % 2],
-                &format!("T-{n}"),
-                &id(seller),
-                &id(buyer % 1_100),
-                &[("tea", 1)],
-            );
-            initiate(deal)
-        })
-        .collect();
-    for some in trades.chunks(100) {
-        h.write(some).await;
+    let goods = [("tea", 1)];
+    for some in (0..600_usize).collect::<Vec<_>>().chunks(100) {
+        h.clock.set(minute(some[0] as u64));
+        let commands: Vec<_> = some
+            .iter()
+            .flat_map(|n| {
+                let (from, to) = ends(*n);
+                let (from, to) = (id(from), id(to % 1_100));
+                let deal = deal(Settlement::ALL[n / 2 % 2], &format!("T-{n}"), &from, &to, &goods);
+                let back = (n % 5 == 0).then(|| transfer(&format!("X-{n}"), &to, &from, &goods));
+                std::iter::once(initiate(deal)).chain(back.map(Command::CreateTransfer))
+            })
+            .collect();
+        let service = h.service().await;
+        for command in commands {
+            taken(&service, command).await;
+        }
+        service.shutdown().await;
     }
     let (trades, cargo) = (
         all_trades(h.store(), &TradeFilter::default(), 500).await,
         all_cargo(h.store(), &CargoFilter::default(), 500).await,
     );
+    assert_eq!(cargo.len(), 720);
     let wide = Scope::of((0..1_000).map(|n| station(&id(n)))).expect("a thousand");
     let sparse =
         Scope::of((0..1_000).filter(|n| n % 4 > 0 && *n > 3).map(|n| station(&id(n)))).expect("less");
+    let created = TimeRange { since: Some(minute(150)), until: Some(minute(450)) };
     for scope in [wide, sparse] {
         let filter = TradeFilter { scope: scope.clone(), ..TradeFilter::default() };
-        let expected: Vec<_> = trades.iter().filter(|trade| trade_passes(&filter, trade)).cloned().collect();
-        assert!((100..600).contains(&expected.len()), "{} trades", expected.len());
-        for limit in [20, 500] {
-            assert_eq!(ids(&all_trades(h.store(), &filter, limit).await), ids(&expected));
+        for (filter, limit) in [
+            (filter.clone(), 7),
+            (filter.clone(), 500),
+            (TradeFilter { status: Some(TradeStatus::Initiated), ..filter.clone() }, 300),
+            (TradeFilter { item: Some(item("tea")), created, ..filter.clone() }, 40),
+            (TradeFilter { seller: Some(station("s-1")), ..filter.clone() }, 40),
+        ] {
+            let expected: Vec<_> =
+                trades.iter().filter(|trade| trade_passes(&filter, trade)).cloned().collect();
+            assert_eq!(ids(&all_trades(h.store(), &filter, limit).await), ids(&expected), "{limit}");
         }
         let query = TradeQuery { filter, before: None, limit: 50 };
         let page = h.store().trades(&query).await.expect("a page");
         assert_eq!(page.rows.len(), 50, "the first page is full");
         let filter = CargoFilter { scope, ..CargoFilter::default() };
-        let expected: Vec<_> = cargo.iter().filter(|cargo| cargo_passes(&filter, cargo)).cloned().collect();
-        assert_eq!(all_cargo(h.store(), &filter, 50).await, expected);
+        for (filter, limit) in [
+            (filter.clone(), 7),
+            (filter.clone(), 500),
+            (CargoFilter { status: Some(CargoStatus::Pending), created, ..filter.clone() }, 300),
+            (CargoFilter { late_at: Some(minute(1_000_000)), ..filter.clone() }, 40),
+            (CargoFilter { origin: Some(station("s-2")), ..filter }, 40),
+        ] {
+            let expected: Vec<_> =
+                cargo.iter().filter(|cargo| cargo_passes(&filter, cargo)).cloned().collect();
+            assert_eq!(all_cargo(h.store(), &filter, limit).await, expected, "{limit}");
+        }
     }
 }
 
