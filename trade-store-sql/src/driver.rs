@@ -15,7 +15,7 @@ pub trait Driver: Errors {
     type Row: Columns + Send + Sync;
 
     /// How it words a statement.
-    const DIALECT: Dialect;
+    const DIALECT: &'static Dialect;
     /// A connection that was idle for longer is tried before it is used: the server may be gone.
     const IDLE_MAX: Option<Duration>;
     /// Reads the server's clock, in milliseconds since 1970.

@@ -14,7 +14,7 @@ pub(crate) struct Snapshot<'l, E: Driver> {
 impl<'l, E: Driver> Snapshot<'l, E> {
     pub(crate) async fn begin(readers: &'l Lane<E>, operation: &'static str) -> Result<Self, StoreError> {
         let mut lease = readers.lease(operation).await?;
-        let begin = Rendered::new(E::DIALECT, E::DIALECT.begin_snapshot());
+        let begin = Rendered::new(E::DIALECT, E::DIALECT.begin_snapshot);
         if let Err(error) = lease.execute(&begin, &[]).await {
             lease = lease.renew_after(error).await?;
             lease.execute(&begin, &[]).await?;

@@ -251,7 +251,7 @@ async fn find<E: Driver>(
     let mut slots = ids.each_ref().map(|ids| vec![None; ids.len()]);
     let found = lease.fetch(KEYS_SQL.of(E::DIALECT), &ids.map(Param::Texts)).await?;
     let read = |row: &E::Row| -> Decoded<_> {
-        let place = rows::number(row, 0)? - E::DIALECT.first_place();
+        let place = rows::number(row, 0)? - E::DIALECT.first_place;
         Ok((rows::count(row, 3)?, place, (rows::number(row, 1)?, rows::number(row, 2)?)))
     };
     for row in &found {

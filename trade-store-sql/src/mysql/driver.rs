@@ -1,6 +1,7 @@
 //! How the driver is told what to do.
 
 use super::classify::MySql;
+use super::dialect::DIALECT;
 use super::session::MySqlOptions;
 use crate::dialect::{Dialect, Rendered};
 use crate::driver::{Columns, Driver, Param};
@@ -13,7 +14,7 @@ impl Driver for MySql {
     type Options = MySqlOptions;
     type Row = MySqlRow;
 
-    const DIALECT: Dialect = Dialect::MySql;
+    const DIALECT: &'static Dialect = &DIALECT;
     const IDLE_MAX: Option<Duration> = Some(Duration::from_secs(1));
     const CLOCK: Option<&'static str> =
         Some("SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000");

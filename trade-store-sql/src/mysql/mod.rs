@@ -13,6 +13,7 @@ mod commit;
 #[cfg(test)]
 #[path = "../../tests/common/mysql_database.rs"]
 mod database;
+mod dialect;
 mod driver;
 mod examine;
 #[cfg(test)]

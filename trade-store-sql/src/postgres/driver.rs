@@ -1,6 +1,7 @@
 //! How the driver is told what to do.
 
 use super::classify::Postgres;
+use super::dialect::DIALECT;
 use super::session::PostgresOptions;
 use crate::dialect::{Dialect, Rendered};
 use crate::driver::{Columns, Driver, Param};
@@ -13,7 +14,7 @@ impl Driver for Postgres {
     type Options = PostgresOptions;
     type Row = PgRow;
 
-    const DIALECT: Dialect = Dialect::Postgres;
+    const DIALECT: &'static Dialect = &DIALECT;
     const IDLE_MAX: Option<Duration> = Some(Duration::from_secs(1));
     const CLOCK: Option<&'static str> = Some("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint");
 

@@ -2,7 +2,7 @@
 //! requests later.
 
 use super::classify::Postgres;
-use crate::dialect::{Dialect, Rendered};
+use crate::dialect::Rendered;
 use crate::driver::Columns;
 use crate::errors::{Errors, classify};
 use crate::lane::Lease;
@@ -49,7 +49,7 @@ pub(super) async fn sessions(lanes: &Lanes<Postgres>) -> Result<(), StoreError> 
 async fn are_shared(leases: &mut [Lease<'_, Postgres>; 2]) -> Result<bool, StoreError> {
     let marks = [mark(), mark()];
     for (lease, mark) in leases.iter_mut().zip(&marks) {
-        let set = Rendered::new(Dialect::Postgres, &format!("SET trade_network.session = '{mark}'"));
+        let set = Rendered::new(&super::dialect::DIALECT, &format!("SET trade_network.session = '{mark}'"));
         lease.execute(&set, &[]).await?;
     }
     for _ in 0..LOOKS {
@@ -86,7 +86,7 @@ pub(super) async fn encoding(lease: &mut Lease<'_, Postgres>) -> Result<(), Stor
 
 async fn text(lease: &mut Lease<'_, Postgres>, sql: &str) -> Result<String, StoreError> {
     // Not prepared.
-    let rows = lease.fetch(&Rendered::new(Dialect::Postgres, sql), &[]).await?;
+    let rows = lease.fetch(&Rendered::new(&super::dialect::DIALECT, sql), &[]).await?;
     let text = rows.first().map(|row| row.text(0)).transpose().map_err(classify::<Postgres>(OPERATION))?;
     Ok(text.flatten().unwrap_or_default().to_owned())
 }

@@ -17,6 +17,7 @@
 mod batch;
 mod classify;
 mod commit;
+mod dialect;
 mod driver;
 mod examine;
 #[cfg(test)]

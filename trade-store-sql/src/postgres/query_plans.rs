@@ -3,7 +3,7 @@
 
 use super::{PostgresStore, batch};
 use crate::commit::RowSet;
-use crate::dialect::{Dialect, Rendered};
+use crate::dialect::Rendered;
 use crate::read::every_read::every_read;
 use database::Database;
 use sqlx::postgres::PgConnection;
@@ -60,7 +60,7 @@ fn number(text: &str) -> Option<usize> {
 
 /// Asserts that a table is read by conditions on an index, and by the index that is named for it.
 async fn assert_searches(connection: &mut PgConnection, template: &str) {
-    let sql = Rendered::new(Dialect::Postgres, template).text;
+    let sql = Rendered::new(&super::dialect::DIALECT, template).text;
     let steps = plan(connection, &sql).await;
     let told = || format!("{sql}\n{steps:#?}");
     for (place, step) in steps.iter().enumerate() {

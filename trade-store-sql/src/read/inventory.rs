@@ -122,7 +122,7 @@ async fn first_items<E: Driver>(
     let last = i64::try_from(items_max).unwrap_or(i64::MAX) - 1;
     let parameters = [Param::Ints(sequences.map_err(damaged)?), last.into()];
     for row in snapshot.fetch(FIRST_ITEMS_SQL.of(E::DIALECT), &parameters).await? {
-        let place = rows::number(&row, 0).map_err(damaged)? - E::DIALECT.first_place();
+        let place = rows::number(&row, 0).map_err(damaged)? - E::DIALECT.first_place;
         if let Some(list) = usize::try_from(place).ok().and_then(|place| lists.get_mut(place)) {
             list.push(rows::item(&row).map_err(damaged)?);
         }

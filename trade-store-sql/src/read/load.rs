@@ -182,7 +182,7 @@ async fn load_part<E: Driver>(
     let lists = Lists {
         stock: keys.stock.iter().collect(),
         inventories: keys.inventories.iter().collect(),
-        first_place: E::DIALECT.first_place(),
+        first_place: E::DIALECT.first_place,
     };
     let receipts: Vec<String> = keys.requests.iter().map(receipts::hexadecimal).collect();
     let last_listed = i64::try_from(Inventory::ITEMS_MAX).unwrap_or(i64::MAX) - 1;

@@ -77,7 +77,7 @@ async fn pieces<E: Driver>(
     let damaged = rows::failed::<E>(OPERATION);
     let mut pieces = HashMap::new();
     for row in &found {
-        let place = rows::number(row, 0).map_err(damaged)? - E::DIALECT.first_place();
+        let place = rows::number(row, 0).map_err(damaged)? - E::DIALECT.first_place;
         let id = usize::try_from(place).ok().and_then(|place| asked.get(place));
         if let Some(id) = id {
             pieces.insert(*id, rows::bytes(row, 1).map_err(damaged)?.to_vec());

@@ -1,6 +1,7 @@
 //! How the driver is told what to do.
 
 use super::classify::Sqlite;
+use super::dialect::DIALECT;
 use super::open_file::OpenFile;
 use crate::dialect::{Dialect, Rendered};
 use crate::driver::{Columns, Driver, Param};
@@ -34,7 +35,7 @@ impl Driver for Sqlite {
     type Options = SqliteOptions;
     type Row = SqliteRow;
 
-    const DIALECT: Dialect = Dialect::Sqlite;
+    const DIALECT: &'static Dialect = &DIALECT;
     const IDLE_MAX: Option<Duration> = None;
     const CLOCK: Option<&'static str> = None;
 

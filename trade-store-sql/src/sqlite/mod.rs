@@ -7,6 +7,7 @@
 mod batch;
 mod classify;
 mod commit;
+mod dialect;
 mod driver;
 #[cfg(test)]
 mod faults;
