@@ -1,5 +1,5 @@
-//! What the simulation is worth: flaws in the committer, the view, receipts, the bus and the shutdown, each of which a
-//! simulated network must show.
+//! What the simulation is worth: flaws in the committer, the view, receipts, the bus, sessions and the shutdown, each of
+//! which a simulated network must show.
 //!
 //! That each flaw can be made is looked at always. `TRADE_FLAWS=1 cargo test -p trade-core --features testing --test flaws`
 //! makes them one after the other in a copy of the workspace, and runs the simulation on each, which takes some minutes.
@@ -21,7 +21,7 @@ struct Flaw {
     wrong: &'static str,
 }
 
-const FLAWS: [Flaw; 13] = [
+const FLAWS: [Flaw; 15] = [
     Flaw {
         what: "receipts are not looked up",
         file: "service/committer/base.rs",
@@ -45,6 +45,18 @@ const FLAWS: [Flaw; 13] = [
         file: "service/committer/mod.rs",
         right: "if is_behind {",
         wrong: "if is_behind && commit.log.is_empty() {",
+    },
+    Flaw {
+        what: "the policy is not asked about what is presumed to be new",
+        file: "service/committer/group.rs",
+        right: "asker: pending.asker.clone(),",
+        wrong: "asker: pending.asker.clone().filter(|_| pending.asks),",
+    },
+    Flaw {
+        what: "subscribers hear of everything",
+        file: "service/session.rs",
+        right: "EventFilter { scope: filter.scope.within(self.scope()), ..filter }",
+        wrong: "filter",
     },
     Flaw {
         what: "an unknown outcome is forgotten",
