@@ -105,7 +105,7 @@ impl InitiateTrades {
     pub const LINES_MAX: usize = 50_000;
 }
 
-/// Completes or cancels a trade.
+/// Completes a trade whose cargo is in transit, which is delivered with it; or cancels one whose cargo is pending.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpdateTrade {
     /// Which.

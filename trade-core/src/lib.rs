@@ -242,6 +242,9 @@
 //! # }
 //! ```
 //!
+//! A follower that never ends calls `next`: after an error it waits a little and calls it again, and `None` says that the
+//! service was shut down. It is waited for after [`shutdown`](service::TradeService::shutdown), and before the store is closed.
+//!
 //! A [`Subscription`](bus::Subscription) is also a `Stream`, for the combinators of the `futures` crate. It ends after
 //! [`shutdown`](service::TradeService::shutdown). An error does not end it: polled again, it tries again from the same
 //! position.
@@ -419,7 +422,8 @@
 //!
 //! The rules and a policy are pure, so they are tested without a store. The feature `testing` has proptest strategies for
 //! every value and command. Those of commands are over a small world of stations `S-0`, `S-1` … and few items, so that
-//! they meet: what one sells, another has to miss. A [`Draft`](rules::Draft) decides one command after the other, and
+//! they meet: what one sells, another has to miss. Items are `item-0`, `item-1` …: a policy about others is not tested by
+//! these. A [`Draft`](rules::Draft) decides one command after the other, and
 //! holds what comes of it.
 //!
 //! ```

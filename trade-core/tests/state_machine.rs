@@ -9,9 +9,10 @@ use trade_core::command::{Command, Request};
 use trade_core::memory::MemoryStore;
 use trade_core::service::{ServiceOptions, TradeService};
 use trade_core::testing::fixtures::start_time;
+use trade_core::testing::likely;
 use trade_core::testing::model::{Model, Verdict};
 use trade_core::testing::snapshot::Snapshot;
-use trade_core::testing::strategies::{World, likely};
+use trade_core::testing::strategies::World;
 
 struct Reference;
 
@@ -24,7 +25,7 @@ impl ReferenceStateMachine for Reference {
     }
 
     fn transitions(model: &Model) -> BoxedStrategy<Command> {
-        likely(model, World::SMALL)
+        likely::command(model, World::SMALL)
     }
 
     fn apply(mut model: Model, command: &Command) -> Model {
@@ -91,7 +92,8 @@ fn what_is_likely_is_mostly_taken() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let (mut model, mut taken) = (Model::default(), 0);
     for _ in 0..1_000 {
-        let command = likely(&model, World::SMALL).new_tree(&mut runner).expect("a command").current();
+        let command =
+            likely::command(&model, World::SMALL).new_tree(&mut runner).expect("a command").current();
         taken += u32::from(model.apply(&command, start_time()) == Verdict::Taken);
     }
     assert!(taken > 700, "{taken} of 1000 are taken");

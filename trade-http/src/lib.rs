@@ -196,8 +196,9 @@
 //! # Routes
 //!
 //! Below the prefix are `/api/trades`, `/api/cargo`, `/api/inventory`, `/api/updates` (events by polling),
-//! `/api/updates/real-time` (events as a stream), `/health/live`, `/health/ready` and `/metrics`. `INTERFACE.md` of this
-//! crate lists their methods, parameters, errors and limits, with clients of the stream in a browser, Python and Node.js.
+//! `/api/updates/real-time` (events as a stream), `/health/live`, `/health/ready` and `/metrics`. The page of
+//! [`interface`] lists their methods, parameters, errors and limits, with clients of the stream in a browser, Python and
+//! Node.js.
 //!
 //! # Features
 //!
@@ -236,6 +237,10 @@ mod reply;
 mod routes;
 mod sent;
 mod untaken;
+
+/// The routes as their clients see them.
+#[doc = include_str!("../INTERFACE.md")]
+pub mod interface {}
 
 pub use connection::Connections;
 pub use hosts::{AllowedHosts, InvalidHost};

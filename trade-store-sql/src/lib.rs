@@ -122,7 +122,7 @@
 //! # use trade_core::values::Quantity;
 //! # let folder = tempfile::tempdir()?;
 //! # let file = folder.path().join("network.db");
-//! # let store = Arc::new(trade_store_sql::SqliteStore::open(&format!("sqlite://{}", file.display())).await?);
+//! # let store = Arc::new(trade_store_sql::SqliteStore::open_file(&file).await?);
 //! # let service = TradeService::start(store.clone()).await?;
 //! # let items = vec![("fuel".try_into()?, Quantity::new(100)?)];
 //! # service.submit(Request::new(CreateStation { items, ..CreateStation::new("ceres".try_into()?) })).await?;
@@ -151,8 +151,8 @@
 //! # fn main() {}
 //! ```
 //!
-//! The address of the store is `sqlite://relative/path.db` or `sqlite:///absolute/path.db`. A file that is missing is
-//! made; `?mode=rw` opens only what is there. There is no store in memory here: that is
+//! The address of the store is `sqlite://relative/path.db` or `sqlite:///absolute/path.db`, with `%`, `?` and `#` in it
+//! percent-encoded. `SqliteStore::open_file` takes a path as it is. A file that is missing is made; `?mode=rw` opens only what is there. There is no store in memory here: that is
 //! [`MemoryStore`](trade_core::memory::MemoryStore).
 //!
 //! Several processes of one machine may open the file, and are one network. Several machines take a database server.

@@ -341,3 +341,13 @@ async fn a_file_of_another_encoding_keeps_every_character() {
     assert_eq!(found.inventory.name.as_ref().map(|name| name.as_str()), Some(name));
     assert_eq!(verify(&*store).await.unwrap().levels, 3);
 }
+
+/// Characters that mean something in an address mean nothing in a path.
+#[tokio::test]
+async fn a_path_is_opened_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a b%20c#d?mode=ro&é.db");
+    let store = SqliteStore::open_file(&path).await.unwrap();
+    store.close().await;
+    assert!(path.is_file(), "{:?}", std::fs::read_dir(folder.path()).unwrap().collect::<Vec<_>>());
+}

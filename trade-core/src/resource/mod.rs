@@ -24,7 +24,13 @@ macro_rules! words {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
         pub enum $name {
-            $($(#[$variant_doc])* #[serde(rename = $word)] $variant,)+
+            $(
+                $(#[$variant_doc])*
+                #[doc = ""]
+                #[doc = concat!("As a word: `", $word, "`.")]
+                #[serde(rename = $word)]
+                $variant,
+            )+
         }
 
         impl $name {

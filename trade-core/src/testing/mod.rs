@@ -50,7 +50,8 @@
 //! | [`simulation`] | a network, its callers and all that may befall them, under one seed |
 //! | [`audit`] | whether what is stored agrees with its log |
 //! | [`model`] | the rules once more, as simple as can be, to compare with, or as a reference state machine |
-//! | [`strategies`] | strategies of [`proptest`] for every value and command, and for commands that a state is likely to take |
+//! | [`strategies`] | strategies of [`proptest`] for every value and command |
+//! | [`likely`] | a strategy for commands that a network in some state is likely to take |
 //! | [`fixtures`] | short names for values and commands |
 //!
 //! The kit asserts: where this crate otherwise answers an error, the functions here panic with what they found.
@@ -64,6 +65,7 @@ pub mod conformance;
 pub mod faulty;
 pub mod fixtures;
 mod held;
+pub mod likely;
 pub mod model;
 pub mod saboteurs;
 pub mod simulation;

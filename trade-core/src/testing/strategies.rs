@@ -4,10 +4,6 @@
 //! [`World::SMALL`] unless another is given: few stations, items and trades, and small quantities, so that a sequence of
 //! them sells out, repeats ids, and asks for what the status does not allow.
 
-mod likely;
-
-pub use likely::likely;
-
 use super::fixtures;
 use crate::command::{
     AdjustInventory, Adjustment, AdjustmentReason, Command, CreateStation, CreateTransfer, InitiateTrade,

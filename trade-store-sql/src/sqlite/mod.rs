@@ -26,6 +26,7 @@ use crate::read::log;
 use crate::store::SqlStore;
 use classify::Sqlite;
 use state::State;
+use std::path::Path;
 use std::time::Duration;
 use trade_core::resource::Sequence;
 use trade_core::store::{Access, Commit, Head, Held, StoreError};
@@ -52,7 +53,8 @@ pub type SqliteStore = SqlStore<Sqlite>;
 
 impl SqliteStore {
     /// Opens the file of an address, `sqlite://relative/path.db` or `sqlite:///absolute/path.db`, makes it where it is
-    /// missing, and brings its schema up to date. `?mode=rw` opens only what is there.
+    /// missing, and brings its schema up to date. `?mode=rw` opens only what is there. In an address `%`, `?` and `#` are
+    /// written percent-encoded: a path goes to [`open_file`](Self::open_file) as it is.
     ///
     /// # Errors
     /// [`StoreError`], with the file left as it was: `Unavailable` where it cannot be reached or is locked,
@@ -62,7 +64,15 @@ impl SqliteStore {
         Self::open_with(url, Access::default()).await
     }
 
-    /// The same, for what is said.
+    /// The same, of a path.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_file(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        Self::open(&format!("sqlite://{}", open::percent_encoded(path.as_ref())?)).await
+    }
+
+    /// As [`open`](Self::open), for what is said.
     ///
     /// To be read alone, a file is opened wherever it lies, on a read-only medium too, and neither it nor its folder is
     /// changed. Where no process has it open it is taken for one that nobody writes to; once another opens it,

@@ -86,7 +86,7 @@ async fn open_to_read(
 }
 
 /// A path as SQLite reads it in an address (<https://sqlite.org/uri.html>).
-fn percent_encoded(path: &Path) -> Result<String, StoreError> {
+pub(super) fn percent_encoded(path: &Path) -> Result<String, StoreError> {
     let path = path.to_str().ok_or_else(|| refused("the path is not UTF-8"))?;
     let mut encoded = String::new();
     for byte in path.bytes() {

@@ -23,7 +23,8 @@
 //! Simulation::of_seed(7).assert_holds();
 //! ```
 //!
-//! A store and a policy of one's own run under it as ours do: see [`Surroundings`].
+//! A store and a policy of one's own run under it as ours do: see [`Surroundings`]. It shows that the network keeps to the
+//! policy, whatever befalls it; not that the policy says what it should.
 
 mod callers;
 mod clock;

@@ -47,7 +47,8 @@ impl Surroundings {
     }
 
     /// The same under a policy of one's own, which must be pure. Each request is of one of the principals, under a name of its
-    /// own. Their stations are `S-0` to `S-3`, which the network's owner opens.
+    /// own. Their stations are `S-0` to `S-3`, which the network's owner opens with stock of `item-0` to `item-2`: those of
+    /// [`World::SMALL`](crate::testing::strategies::World::SMALL).
     ///
     /// # Panics
     /// If there is no principal.

@@ -1,10 +1,10 @@
 //! Commands that know the state they come to.
 
-use super::World;
 use crate::command::Command;
 use crate::resource::{CargoStatus, Settlement, TradeStatus};
 use crate::testing::fixtures;
 use crate::testing::model::Model;
+use crate::testing::strategies::World;
 use crate::values::{ItemId, StationId};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -15,7 +15,7 @@ use proptest::strategy::Union;
 ///
 /// It is what a reference state machine draws its transitions from (crate `proptest-state-machine`), with [`Model`] as its
 /// state.
-pub fn likely(model: &Model, world: World) -> BoxedStrategy<Command> {
+pub fn command(model: &Model, world: World) -> BoxedStrategy<Command> {
     let mut choices = vec![(2, world.command().boxed())];
     let stations: Vec<_> = model.stations().cloned().collect();
     if stations.len() < world.stations as usize {
