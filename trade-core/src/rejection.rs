@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 ///
 /// Checked in this order: the content of the command ([`InvalidRequest`](Self::InvalidRequest),
 /// [`AmountOutOfRange`](Self::AmountOutOfRange)), the request's key, existence and permission, precondition, status, stock
-/// (shortage before range). What is to be changed is looked up first, and not found where the caller may not know of it;
-/// what is to be made is permitted before the stations that it names are looked up. Whether a trade's `expiresAt` is still to come is a matter of existence: it is asked of a new
-/// trade alone, before its stations.
+/// (shortage before range).
+///
+/// What is to be changed is looked up first, and not found where the caller may not know of it; what is to be made is
+/// permitted before the stations that it names are looked up. Whether a trade's `expiresAt` is still to come is a matter of
+/// existence: it is asked of a new trade alone, before its stations.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Rejection {

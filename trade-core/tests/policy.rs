@@ -14,7 +14,7 @@ use trade_core::memory::MemoryStore;
 use trade_core::policy::{Action, AllowAll, Denial, Every, Policy, Principal, State};
 use trade_core::rejection::Rejection;
 use trade_core::resource::{CargoStatus, TradeStatus};
-use trade_core::service::{ServiceError, ServiceOptions, Session, TradeService};
+use trade_core::service::{EventQuery, ServiceError, ServiceOptions, Session, TradeService};
 use trade_core::store::{
     CargoFilter, CargoQuery, InventoryQuery, LedgerQuery, Page, StationQuery, TradeFilter, TradeQuery,
 };
@@ -370,7 +370,12 @@ async fn assert_shows_its_scope(store: &MemoryStore, service: &TradeService, sco
         assert_eq!(session.ledger(id, &entries).await.expect("it is read").is_some(), scope.contains(id));
     }
     let expected: Vec<Event> = all.events().into_iter().filter(|event| touches(scope, event)).collect();
-    let polled = session.events(0, 10_000, &EventFilter::default()).await.expect("it is read");
+    let query = EventQuery { filter: EventFilter::default(), after: 0, limit: 10_000, examined_max: 10_000 };
+    let polled = session.events(&query).await.expect("it is read");
+    let some = EventQuery { limit: 1, ..query };
+    let one = session.events(&some).await.expect("it is read");
+    assert_eq!(one.events, expected[..expected.len().min(1)]);
+    assert!(one.events.first().is_none_or(|event| event.sequence == one.last));
     assert_eq!((&polled.events, polled.last), (&expected, all.head));
     let mut replay = session.subscribe(Some(0), EventFilter::default());
     for event in &expected {

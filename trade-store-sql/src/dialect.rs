@@ -1,7 +1,7 @@
 //! How each engine words what the statements of this crate share.
 //!
 //! A statement is written once, as a template. Parameters are `?1`, `?2` …; what engines word differently stands in
-//! braces and is replaced, as the table in [`Dialect::word`] shows. Values are bound, never written into a statement; but
+//! braces and is replaced, as the table in [`Dialect::worded`] shows. Values are bound, never written into a statement; but
 //! for keys of stations, numbers that the store itself gave out, in the lists of a scope.
 
 use crate::layouts;

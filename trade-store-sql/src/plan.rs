@@ -36,22 +36,11 @@ pub(crate) enum CargoNarrowing {
     Status,
 }
 
-/// What is walked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Walk<N> {
-    /// The ends of the stations of a scope: whatever else narrows the list, none of the rows examined is out of scope.
-    Scope,
-    /// The index of a filter.
-    By(N),
-    /// The whole table.
-    All,
-}
-
 /// How a list is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Plan<N> {
-    /// Whose walk is taken.
-    pub(crate) walk: Walk<N>,
+    /// Whose walk is taken; none where it is that of a scope, or of the whole table.
+    pub(crate) walk: Option<N>,
     /// What is checked on each row.
     pub(crate) checks: Vec<N>,
 }
@@ -84,7 +73,7 @@ impl Plan<CargoNarrowing> {
                 (Status, filter.status.is_some()),
             ],
         );
-        if plan.walk == Walk::By(Late) {
+        if plan.walk == Some(Late) {
             plan.checks.push(Late);
         }
         plan
@@ -92,14 +81,12 @@ impl Plan<CargoNarrowing> {
 }
 
 impl<N: Copy> Plan<N> {
-    /// A scope is walked, or the first narrowing present; they come most telling first.
+    /// The first narrowing present is walked; they come most telling first. Of a scope its own ends are, so that whatever
+    /// else narrows the list, no row is examined that is out of it.
     fn of<const COUNT: usize>(scope: &Scope, narrowings: [(N, bool); COUNT]) -> Self {
         let mut present =
             narrowings.into_iter().filter_map(|(narrowing, present)| present.then_some(narrowing));
-        let walk = match scope {
-            Scope::Of(_) => Walk::Scope,
-            Scope::All => present.next().map_or(Walk::All, Walk::By),
-        };
+        let walk = if *scope == Scope::All { present.next() } else { None };
         Self { walk, checks: present.collect() }
     }
 
@@ -142,7 +129,7 @@ mod tests {
     fn a_single_filter_is_walked_and_leaves_nothing_to_check() {
         let filter = TradeFilter { item: Some("tea".try_into().unwrap()), ..TradeFilter::default() };
         let plan = Plan::of_trades(&filter);
-        assert_eq!(plan, Plan { walk: Walk::By(TradeNarrowing::Item), checks: vec![] });
+        assert_eq!(plan, Plan { walk: Some(TradeNarrowing::Item), checks: vec![] });
         assert_eq!(plan.examined_max(50, 1), 51);
     }
 
@@ -151,7 +138,7 @@ mod tests {
         let filter =
             CargoFilter { late_at: Some(trade_core::values::Timestamp::EPOCH), ..CargoFilter::default() };
         let plan = Plan::of_cargo(&filter);
-        assert_eq!(plan, Plan { walk: Walk::By(CargoNarrowing::Late), checks: vec![CargoNarrowing::Late] });
+        assert_eq!(plan, Plan { walk: Some(CargoNarrowing::Late), checks: vec![CargoNarrowing::Late] });
         assert_eq!(plan.examined_max(50, 1), EXAMINED_MAX);
         assert_eq!((plan.examined_max(50, 8), plan.examined_max(50, 1_000)), (EXAMINED_MAX / 2, 51));
     }

@@ -34,14 +34,8 @@ pub(super) fn transfer(
 ) -> Result<Decision<CargoOutcome>, Rejection> {
     let CreateTransfer { shipment_id, origin, destination, items, eta, metadata } = command;
     if let Some(cargo) = view.cargo(shipment_id) {
-        let is_shown = context.shows([&cargo.origin, &cargo.destination]);
-        if is_shown {
-            context.provided(cargo.version)?;
-        } else {
-            // Whoever may make it learns that its id is taken, and nobody else.
-            context.permit(view, &Action::CreateTransfer(command))?;
-        }
-        let same = is_shown
+        let known = ([&cargo.origin, &cargo.destination], cargo.version);
+        let same = context.knows(known, view, &Action::CreateTransfer(command))?
             && *origin == cargo.origin
             && *destination == cargo.destination
             && *eta == cargo.requested_eta

@@ -65,6 +65,23 @@ impl Context {
         })
     }
 
+    /// Whether what exists already, of what the command would make, is known to who asks; then its version must fit. Whoever
+    /// may not know of it learns that its id is taken only where they may make it.
+    fn knows(
+        &self,
+        (stations, version): ([&StationId; 2], Version),
+        view: &View,
+        action: &Action<'_>,
+    ) -> Result<bool, Rejection> {
+        let is_shown = self.shows(stations);
+        if is_shown {
+            self.provided(version)?
+        } else {
+            self.permit(view, action)?
+        }
+        Ok(is_shown)
+    }
+
     /// Whether the version fits that something has which the command makes; 0 where it does not exist.
     fn provided(&self, actual: Version) -> Result<(), Rejection> {
         if self.precondition.allows(actual) { Ok(()) } else { Err(Rejection::VersionMismatch { actual }) }

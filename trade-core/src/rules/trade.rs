@@ -35,14 +35,9 @@ pub(super) fn initiate(
         command;
     if let Some(trade) = view.trade(transaction_id) {
         let cargo = cargo_of(view, trade)?;
-        let is_shown = context.shows([&trade.seller, &trade.buyer]);
-        if is_shown {
-            context.provided(trade.version)?;
-        } else {
-            // Whoever may make it learns that its id is taken, and nobody else.
-            context.permit(view, &Action::InitiateTrade(command))?;
-        }
-        if !is_shown || !is_same(command, trade, cargo) {
+        let known = ([&trade.seller, &trade.buyer], trade.version);
+        let is_known = context.knows(known, view, &Action::InitiateTrade(command))?;
+        if !is_known || !is_same(command, trade, cargo) {
             return Err(Rejection::TradeExists(transaction_id.clone()));
         }
         return Ok(unchanged(trade, cargo));

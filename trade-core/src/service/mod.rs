@@ -13,7 +13,7 @@ mod timekeeper;
 mod weight;
 
 pub use options::{ServiceOptions, StartError};
-pub use session::{EventPage, Session};
+pub use session::{EventPage, EventQuery, Session};
 
 use crate::bus::EventBus;
 use crate::clock::{Clock, IdSource, SystemClock, UuidV7};

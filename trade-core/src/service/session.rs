@@ -31,15 +31,28 @@ pub struct Session {
     asker: Arc<Asker>,
 }
 
+/// Which events of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventQuery {
+    /// Those that pass.
+    pub filter: EventFilter,
+    /// Only those after this sequence: the `last` of the page before.
+    pub after: Sequence,
+    /// The most events.
+    pub limit: usize,
+    /// The most events that are examined.
+    pub examined_max: u64,
+}
+
 /// Some events of the log that a session may see.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EventPage {
-    /// Those that pass, ascending.
+    /// The events, ascending.
     pub events: Vec<Event>,
-    /// The last sequence that was looked at; where the log ends, that it began after.
+    /// The last sequence that was examined; the one to begin after, where nothing follows.
     pub last: Sequence,
-    /// Whether the log ended there.
+    /// Whether nothing follows.
     pub is_end: bool,
 }
 
@@ -202,30 +215,34 @@ impl Session {
             return Ok(None);
         }
         let page = self.reader().ledger(station, query).await?;
-        let one = InventoryQuery { items: Vec::new(), after: None, limit: 1 };
+        let one = InventoryQuery::first(1);
         if page.rows.is_empty() && self.reader().inventory(station, &one).await?.is_none() {
             return Ok(None);
         }
         Ok(Some(page))
     }
 
-    /// Looks at some of the events after a sequence, at most `examined_max`, for those that pass a filter.
+    /// Some events of the log, oldest first: one read of it, so that a page may be short and more may follow.
     ///
     /// # Errors
     /// [`StoreError`] if they cannot be read.
-    pub async fn events(
-        &self,
-        after: Sequence,
-        examined_max: u64,
-        filter: &EventFilter,
-    ) -> Result<EventPage, StoreError> {
-        let filter = self.shown(filter.clone());
+    pub async fn events(&self, query: &EventQuery) -> Result<EventPage, StoreError> {
+        let EventQuery { after, limit, examined_max, .. } = *query;
+        let filter = self.shown(query.filter.clone());
         let records = self.reader().read(after, LOOK_RECORDS_MAX, READ_BYTES_MAX).await?;
-        let last = records.last().map_or(after, |record| record.last.min(after.saturating_add(examined_max)));
-        let is_examined = |event: &Event| event.sequence > after && event.sequence <= last;
-        let is_wanted = |event: &Event| is_examined(event) && filter.matches(event);
+        let end = after.saturating_add(examined_max);
+        let mut page = EventPage { events: Vec::new(), last: after, is_end: records.is_empty() };
         let all = records.iter().flat_map(|record| record.step.events(record.first()));
-        Ok(EventPage { events: all.filter(is_wanted).collect(), last, is_end: records.is_empty() })
+        for event in all.skip_while(|event| event.sequence <= after) {
+            if event.sequence > end || page.events.len() == limit {
+                break;
+            }
+            page.last = event.sequence;
+            if filter.matches(&event) {
+                page.events.push(event);
+            }
+        }
+        Ok(page)
     }
 
     /// The newest sequence of the log.

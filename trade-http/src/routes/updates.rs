@@ -14,7 +14,7 @@ use axum::response::IntoResponse;
 use serde::Serialize;
 use trade_core::event::{EventFilter, EventType, Topic};
 use trade_core::resource::Sequence;
-use trade_core::service::{EventPage, Session};
+use trade_core::service::{EventPage, EventQuery, Session};
 use trade_core::values::{InvalidValue, Scope, StationId};
 
 /// Events that one poll examines at most, and how many reads of the log it takes for it at most.
@@ -62,8 +62,13 @@ async fn read(
 ) -> Result<Position, Problem> {
     let mut position = Position { next_after: after, resync: None };
     for _ in 0..READS_MAX {
-        let EventPage { events, last, is_end, .. } =
-            session.events(position.next_after, EXAMINED_MAX + after - position.next_after, filter).await?;
+        let query = EventQuery {
+            filter: filter.clone(),
+            after: position.next_after,
+            limit: limit - rows.count(),
+            examined_max: EXAMINED_MAX + after - position.next_after,
+        };
+        let EventPage { events, last, is_end, .. } = session.events(&query).await?;
         if is_end {
             let newest = session.newest().await?;
             if after > newest {
@@ -72,19 +77,15 @@ async fn read(
             }
             break;
         }
-        for event in events {
-            if rows.add(std::slice::from_ref(&event))? == 0 {
+        for event in &events {
+            if rows.add(std::slice::from_ref(event))? == 0 {
                 // The next page begins with it.
                 position.next_after = event.sequence - 1;
                 return Ok(position);
             }
-            position.next_after = event.sequence;
-            if rows.count() == limit {
-                return Ok(position);
-            }
         }
         position.next_after = last;
-        if last - after >= EXAMINED_MAX {
+        if rows.count() == limit || last - after >= EXAMINED_MAX {
             break;
         }
     }

@@ -8,7 +8,7 @@ use crate::dialect::{Rendered, Template};
 use crate::driver::Columns;
 use crate::driver::{Driver, Param};
 use crate::lane::Lease;
-use crate::plan::{Plan, Walk};
+use crate::plan::Plan;
 use crate::read::ends::{self, BOUGHT, RECEIVED, SENT, SOLD};
 use crate::read::{cargo, inventory, ledger, list, load, log, trades};
 use sqlx::Executor;
@@ -102,7 +102,7 @@ async fn every_list_of_trades_is_a_search() {
                 0.into(),
                 LIMIT.into(),
             ];
-            let walk = trades::walk(narrowing(&plan));
+            let walk = trades::walk(plan.walk);
             assert_reads(&store, &trades::page_sql(&plan, &walk), &parameters, max).await;
             assert_reads(&store, &list::examined_sql(&walk), &parameters[..8], max).await;
         }
@@ -135,15 +135,11 @@ async fn every_list_of_cargo_is_a_search() {
                 0.into(),
                 LIMIT.into(),
             ];
-            let walk = cargo::walk(narrowing(&plan));
+            let walk = cargo::walk(plan.walk);
             assert_reads(&store, &cargo::page_sql(&plan, &walk), &parameters, max).await;
             assert_reads(&store, &list::examined_sql(&walk), &parameters[..7], max).await;
         }
     }
-}
-
-fn narrowing<N: Copy>(plan: &Plan<N>) -> Option<N> {
-    if let Walk::By(narrowing) = plan.walk { Some(narrowing) } else { None }
 }
 
 /// Of many stations, some of which have a share in every other trade: a page reads for each of them where its walk begins,
@@ -170,10 +166,10 @@ async fn every_list_of_a_scope_is_a_search() {
         of_walk.iter().cloned().chain(filters).chain([LIMIT.into()]).collect::<Vec<_>>()
     };
     let merged = 6 * PAGE_MAX;
-    let plan = Plan { walk: Walk::Scope, checks: Vec::new() };
+    let plan = Plan { walk: None, checks: Vec::new() };
     let sql = trades::page_sql(&plan, &ends::of_all(&sides, &keys[..32]));
     assert_reads(&store, &sql, &with(5), merged).await;
-    let plan = Plan { walk: Walk::Scope, checks: Vec::new() };
+    let plan = Plan { walk: None, checks: Vec::new() };
     let sql = cargo::page_sql(&plan, &ends::of_all(&ways, &keys[..20]));
     assert_reads(&store, &sql, &with(4), merged).await;
 }

@@ -91,7 +91,7 @@ const WALKS_MAX: usize = 128;
 /// The walk of the ends of the stations of a scope, as far as it is merged.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Merged {
-    /// Its text. It differs from page to page.
+    /// Its text.
     pub(crate) walk: String,
     /// Of how many.
     pub(crate) walks: usize,

@@ -4,7 +4,7 @@ use super::ends::{self, BOUGHT, End, RECEIVED, SENT, SOLD};
 use super::{cargo, inventory, ledger, list, load, log, receipts, trades};
 use crate::commit::keys;
 use crate::dialect::Template;
-use crate::plan::{Plan, Walk};
+use crate::plan::Plan;
 use trade_core::resource::{CargoStatus, TradeStatus};
 use trade_core::store::{CargoFilter, TradeFilter};
 use trade_core::values::{StationId, Timestamp};
@@ -52,28 +52,19 @@ fn lists_of_trades() -> Vec<String> {
             item: has(4).then(|| "tea".try_into().unwrap()),
             ..TradeFilter::default()
         });
-        statements(&plan, trades::walk, trades::page_sql)
+        both(&plan, &trades::walk(plan.walk), trades::page_sql)
     });
     pages.flatten().chain(of_scopes(&[SOLD, BOUGHT].concat(), trades::page_sql)).collect()
 }
 
 /// A page, and how far its walk came.
-fn statements<N: Copy>(
-    plan: &Plan<N>,
-    walk: fn(Option<N>) -> String,
-    page_sql: fn(&Plan<N>, &str) -> String,
-) -> [String; 2] {
-    let Walk::By(narrowing) = plan.walk else { return both(plan, &walk(None), page_sql) };
-    both(plan, &walk(Some(narrowing)), page_sql)
-}
-
 fn both<N>(plan: &Plan<N>, walk: &str, page_sql: fn(&Plan<N>, &str) -> String) -> [String; 2] {
     [page_sql(plan, walk), list::examined_sql(walk)]
 }
 
 /// Pages of scopes: of one station, and of as many as are merged; and what tells which these are.
 fn of_scopes<N>(ends: &[End], page_sql: fn(&Plan<N>, &str) -> String) -> Vec<String> {
-    let plan = Plan { walk: Walk::Scope, checks: Vec::new() };
+    let plan = Plan { walk: None, checks: Vec::new() };
     let keys: Vec<i64> = (1..=20).collect();
     let pages = [&keys[..1], &keys].map(|keys| both(&plan, &ends::of_all(ends, keys), page_sql));
     let mut all = pages.concat();
@@ -92,7 +83,7 @@ fn lists_of_cargo() -> Vec<String> {
             late_at: has(3).then_some(Timestamp::EPOCH),
             ..CargoFilter::default()
         });
-        statements(&plan, cargo::walk, cargo::page_sql)
+        both(&plan, &cargo::walk(plan.walk), cargo::page_sql)
     });
     pages.flatten().chain(of_scopes(&[SENT, RECEIVED].concat(), cargo::page_sql)).collect()
 }

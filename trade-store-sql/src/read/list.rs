@@ -4,7 +4,7 @@ use super::ends::{self, End, Merged};
 use crate::dialect::{Rendered, Template};
 use crate::driver::{Driver, Param};
 use crate::lane::Lane;
-use crate::plan::{Plan, Span, Walk, one_more};
+use crate::plan::{Plan, Span, one_more};
 use crate::rows::{self, Decoded};
 use crate::snapshot::Snapshot;
 use trade_core::resource::Sequence;
@@ -41,8 +41,9 @@ impl<N: Copy> List<'_, N> {
         let mut snapshot = Snapshot::begin(readers, self.operation).await?;
         let mut span = span(&mut snapshot, self.created, self.before).await?;
         let (mut walks, mut end) = (1, None);
-        let walk = match (plan.walk, self.scope) {
-            (Walk::Scope, Scope::Of(scope)) => {
+        let walk = match self.scope {
+            Scope::All => (self.walk)(plan.walk),
+            Scope::Of(scope) => {
                 let within = (span.after, span.before);
                 let Some(merged) = ends::of_scope(&mut snapshot, &self.ends, scope, within).await? else {
                     snapshot.end().await?;
@@ -54,8 +55,6 @@ impl<N: Copy> List<'_, N> {
                 span.after = last.map_or(span.after, |last| last - 1);
                 walk
             }
-            (Walk::By(narrowing), _) => (self.walk)(Some(narrowing)),
-            _ => (self.walk)(None),
         };
         let mut parameters =
             vec![span.after.into(), span.before.into(), plan.examined_max(limit, walks).into()];
@@ -64,7 +63,8 @@ impl<N: Copy> List<'_, N> {
         parameters.push(one_more(limit).into());
         let worded = |template: &str| {
             let sql = Rendered::new(E::DIALECT, template);
-            if matches!(plan.walk, Walk::Scope) { sql.once() } else { sql }
+            // The walk of a scope differs from page to page.
+            if *self.scope == Scope::All { sql } else { sql.once() }
         };
         let found = snapshot.fetch(&worded(&(self.page_sql)(&plan, &walk)), &parameters).await?;
         let mut examined = None;

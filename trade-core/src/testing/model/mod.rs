@@ -2,6 +2,7 @@
 //!
 //! It shares no code with [`rules`](crate::rules), so that a mistake must be made twice to go unnoticed.
 
+mod queries;
 mod verdict;
 
 pub use verdict::Verdict;
@@ -396,43 +397,6 @@ impl Model {
         trade.and_then(|id| self.trades[id].asked.expires_at).is_some_and(|expires_at| now >= expires_at)
     }
 
-    /// The stations, ascending.
-    pub fn stations(&self) -> impl Iterator<Item = &StationId> {
-        self.stations.keys()
-    }
-
-    /// Every level, by station and item.
-    pub fn levels(&self) -> impl Iterator<Item = (&StationId, &ItemId, StockLevel)> {
-        self.stations.iter().flat_map(|(id, station)| {
-            station.items.iter().map(move |(item, level)| (id, item, narrow(*level)))
-        })
-    }
-
-    /// What a station holds of an item; none where it never held it.
-    pub fn level(&self, station: &StationId, item: &ItemId) -> Option<StockLevel> {
-        self.stations.get(station)?.items.get(item).copied().map(narrow)
-    }
-
-    /// The trades, ascending by id.
-    pub fn trades(&self) -> impl Iterator<Item = (&TransactionId, TradeStatus)> {
-        self.trades.iter().map(|(id, trade)| (id, trade.status))
-    }
-
-    /// The status of a trade, where there is one.
-    pub fn trade(&self, id: &TransactionId) -> Option<TradeStatus> {
-        self.trades.get(id).map(|trade| trade.status)
-    }
-
-    /// The shipments, ascending by id.
-    pub fn shipments(&self) -> impl Iterator<Item = (&ShipmentId, CargoStatus)> {
-        self.cargo.iter().map(|(id, cargo)| (id, cargo.status))
-    }
-
-    /// The status of a shipment, where there is one.
-    pub fn cargo(&self, id: &ShipmentId) -> Option<CargoStatus> {
-        self.cargo.get(id).map(|cargo| cargo.status)
-    }
-
     /// Asserts that a store holds what the model does, and that no unit of any item was made or lost.
     ///
     /// # Panics
@@ -481,12 +445,6 @@ impl Model {
 fn widen(level: StockLevel) -> Level {
     let StockLevel { on_hand, reserved, incoming } = level;
     Level { on_hand: on_hand.into(), reserved: reserved.into(), incoming: incoming.into() }
-}
-
-fn narrow(level: Level) -> StockLevel {
-    let units = |units: i128| u64::try_from(units).expect("never below zero, nor past the range");
-    let Level { on_hand, reserved, incoming } = level;
-    StockLevel { on_hand: units(on_hand), reserved: units(reserved), incoming: units(incoming) }
 }
 
 fn version_must_fit(precondition: &Precondition, version: u64) -> Result<(), Verdict> {
