@@ -5,12 +5,13 @@ use tests::api::{Api, one_unit};
 use tests::server::{STOP_MAX, Server, assert_verified};
 use tests::sse::Stream;
 use tests::world::World;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 const PATH: &str = "/api/updates/real-time";
 const STREAMS: usize = 500;
 const WRITERS: usize = 16;
+const CONTINUE: &[u8; 25] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 async fn stops(signal: &str) {
     let world = World::new();
@@ -81,10 +82,15 @@ async fn a_second_signal_ends_it_at_once() {
     let server = Server::start(&world.sqlite()).await;
     let api = Api::new(server.url());
     api.station("a", "fuel", 1).await;
-    // A request that never arrives whole keeps it waiting.
+    // A request that never arrives whole keeps it waiting. That its body is asked for shows that its head has arrived.
     let mut request =
         TcpStream::connect(server.url().trim_start_matches("http://")).await.expect("it listens");
-    request.write_all(b"POST /api/trades HTTP/1.1\r\nHost: localhost\r\n").await.expect("it can be sent");
+    const HEAD: &[u8] = b"POST /api/trades HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+                          Content-Length: 2\r\nExpect: 100-continue\r\n\r\n";
+    request.write_all(HEAD).await.expect("it can be sent");
+    let mut wanted = [0; CONTINUE.len()];
+    request.read_exact(&mut wanted).await.expect("it is answered");
+    assert_eq!(wanted, *CONTINUE);
     server.signal("INT");
     let begin = Instant::now();
     while api.get("/health/ready").await.status != 503 {
