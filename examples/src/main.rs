@@ -4,6 +4,7 @@ mod clock;
 #[cfg(feature = "mongodb")]
 mod import;
 mod log;
+mod metrics;
 mod serve;
 mod settings;
 mod verify;

@@ -5,7 +5,7 @@
 
 use crate::log::Log;
 use crate::settings::Settings;
-use crate::{Ended, Failure, open, say};
+use crate::{Ended, Failure, metrics, open, say};
 use axum::Router;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -41,6 +41,7 @@ pub(crate) async fn run(settings: Settings) -> Ended {
     // Before anything that takes time, so that a signal is never met by the default action.
     let mut signals = Signals::new()?;
     let listener = bind(&listen)?;
+    let metrics = metrics::begin()?;
     let start = async {
         let opened = open(&store, Access::Migrate, &store_options).await?;
         let one_processor =
@@ -55,7 +56,12 @@ pub(crate) async fn run(settings: Settings) -> Ended {
         started = start => started?,
         () = signals.next() => return Ok(()),
     };
-    let options = HttpOptions { allowed_hosts, streams_max: bounds.streams, ..HttpOptions::default() };
+    let options = HttpOptions {
+        allowed_hosts,
+        streams_max: bounds.streams,
+        metrics: Some(metrics),
+        ..HttpOptions::default()
+    };
     let shutdown = options.shutdown.clone();
     let router = trade_http::router(service.clone(), options);
     let address = listener.local_addr().map_err(|error| Failure::Failed(format!("no address: {error}")))?;

@@ -578,6 +578,7 @@ pub mod rules;
 pub mod service;
 pub mod step;
 pub mod store;
+pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod values;

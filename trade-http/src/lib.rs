@@ -200,6 +200,12 @@
 //! [`interface`] lists their methods, parameters, errors and limits, with clients of the stream in a browser, Python and
 //! Node.js.
 //!
+//! # Metrics
+//!
+//! The router and the network report by the `metrics` facade ([`METRICS`], [`trade_core::telemetry`]). An application
+//! installs a recorder before it starts a service, such as that of `metrics-exporter-prometheus`, and may hand its text
+//! over for `/metrics`: [`HttpOptions::metrics`].
+//!
 //! # Features
 //!
 //! The crate has no features.
@@ -244,6 +250,7 @@ pub mod interface {}
 
 pub use connection::Connections;
 pub use hosts::{AllowedHosts, InvalidHost};
+pub use metrics::{METRICS, MetricsText};
 pub use options::{HttpOptions, Shutdown};
 
 use app::App;
@@ -281,7 +288,7 @@ use trade_core::service::TradeService;
 /// [`ServiceOptions::policy`]: trade_core::service::ServiceOptions::policy
 ///
 /// It has fallbacks of its own, for unknown paths and methods; so it is nested rather than merged where the application
-/// has some too. Every router counts for itself: `/metrics` of one knows nothing of another's requests.
+/// has some too.
 pub fn router(service: TradeService, options: HttpOptions) -> Router {
     let app = App::new(service, options);
     routes::all()

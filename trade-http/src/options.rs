@@ -1,4 +1,5 @@
 use crate::hosts::AllowedHosts;
+use crate::metrics::MetricsText;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -16,6 +17,9 @@ pub struct HttpOptions {
     pub allowed_hosts: AllowedHosts,
     /// The most streams of events that are open at once; one more is told 503 `overloaded`. 10 000 by default.
     pub streams_max: usize,
+    /// What `/metrics` answers; 404 where there is none, as by default. The router and the network report by the `metrics`
+    /// facade: an application installs a recorder first, and hands its text over here.
+    pub metrics: Option<MetricsText>,
     /// Tells the router that the application is about to end.
     pub shutdown: Shutdown,
 }
@@ -27,6 +31,7 @@ impl Default for HttpOptions {
             heartbeat: Duration::from_secs(10),
             allowed_hosts: AllowedHosts::any(),
             streams_max: 10_000,
+            metrics: None,
             shutdown: Shutdown::new(),
         }
     }

@@ -99,8 +99,12 @@ async fn a_key_is_for_one_resource_however_its_path_is_spelled() {
     assert_eq!(stock["inventory"]["quantity"], 1);
     // Below another prefix it is the same resource of the same network.
     let nested = axum::Router::new().nest("/elsewhere", network.router.clone());
-    let nested =
-        Network { router: nested, service: network.service.clone(), shutdown: network.shutdown.clone() };
+    let nested = Network {
+        router: nested,
+        service: network.service.clone(),
+        shutdown: network.shutdown.clone(),
+        recorder: network.recorder,
+    };
     let again = nested.ask("PATCH", "/elsewhere/api/inventory/x:1", &key, Some(adjustment)).await;
     again.expect(200);
     assert_eq!(again.header("idempotency-replayed"), "true");
@@ -111,7 +115,12 @@ async fn a_caller_has_its_own_name_in_events_and_its_own_keys() {
     let network = Network::stocked().await;
     let of = |principal: Principal| {
         let router = network.router.clone().layer(axum::Extension(principal));
-        Network { router, service: network.service.clone(), shutdown: network.shutdown.clone() }
+        Network {
+            router,
+            service: network.service.clone(),
+            shutdown: network.shutdown.clone(),
+            recorder: network.recorder,
+        }
     };
     let adjustment = json!({"adjustments": [{"itemId": "ore", "delta": 1, "reason": "received"}]});
     let key = [("idempotency-key", "k")];

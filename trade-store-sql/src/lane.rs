@@ -8,6 +8,8 @@ use crate::dialect::Rendered;
 use crate::driver::{Driver, Param};
 use crate::errors::classify;
 use crate::places::{Places, Used};
+use crate::telemetry;
+use metrics::Histogram;
 use sqlx::Connection;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -44,6 +46,7 @@ pub(crate) struct Lane<E: Driver> {
     patience: Patience,
     places: Arc<Places<E>>,
     rank: Rank<E>,
+    waited: Histogram,
 }
 
 /// Which connections of a server are made first.
@@ -111,7 +114,7 @@ impl<E: Driver> Lane<E> {
         places: Arc<Places<E>>,
         rank: Rank<E>,
     ) -> Self {
-        Self { options, patience, places, rank }
+        Self { options, patience, places, rank, waited: telemetry::wait(E::NAME) }
     }
 
     /// Where its connections are.
@@ -123,8 +126,10 @@ impl<E: Driver> Lane<E> {
     /// Waits for a connection, first come, first served.
     pub(crate) async fn lease(&self, operation: &'static str) -> Result<Lease<'_, E>, StoreError> {
         let unavailable = |detail| StoreError::new(StoreErrorKind::Unavailable, E::NAME, operation, detail);
-        timeout(self.patience.connection, self.take(operation))
-            .await
+        let begun = Instant::now();
+        let taken = timeout(self.patience.connection, self.take(operation)).await;
+        self.waited.record(begun.elapsed());
+        taken
             .unwrap_or_else(|_| Err(unavailable("no connection was free, nor could one be made in time")))?
             .ok_or_else(|| unavailable("the store was closed"))
     }

@@ -281,6 +281,7 @@ mod snapshot;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod store;
+mod telemetry;
 
 #[cfg(feature = "mysql")]
 pub use mysql::MySqlStore;
@@ -291,3 +292,4 @@ pub use server::ServerOptions;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 pub use store::SqlStore;
+pub use telemetry::METRICS;

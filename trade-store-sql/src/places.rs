@@ -1,6 +1,8 @@
 //! Places for the connections of a lane, and the connections that nobody uses now.
 
 use crate::driver::Driver;
+use crate::telemetry;
+use metrics::Gauge;
 use sqlx::Connection;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,6 +22,7 @@ pub(crate) struct Places<E: Driver> {
     state: Mutex<State<E>>,
     /// Told each time that not even one connection can be had.
     lack: watch::Sender<()>,
+    telemetry: Gauge,
 }
 
 #[derive(Debug)]
@@ -47,6 +50,7 @@ impl<E: Driver> Drop for Used<'_, E> {
     fn drop(&mut self) {
         let mut state = self.places.state();
         state.used -= 1;
+        self.places.telemetry.decrement(1);
         // Whether it came back or not, it is no longer used.
         if let Some(wanted) = state.wanted.pop() {
             let _ = wanted.send(None);
@@ -63,6 +67,7 @@ impl<E: Driver> Places<E> {
             free: Semaphore::new(most),
             state: Mutex::new(state),
             lack: watch::Sender::new(()),
+            telemetry: telemetry::used(E::NAME),
         })
     }
 
@@ -80,6 +85,7 @@ impl<E: Driver> Places<E> {
     /// Notes that a connection is used at a place.
     pub(crate) fn used<'p>(&'p self, place: SemaphorePermit<'p>) -> Used<'p, E> {
         self.state().used += 1;
+        self.telemetry.increment(1);
         Used { places: self, _place: place }
     }
 

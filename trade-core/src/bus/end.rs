@@ -62,6 +62,7 @@ fn repeated(error: &StoreError) -> StoreError {
 #[cfg(all(test, feature = "testing"))]
 mod tests {
     use crate::bus::EventBus;
+    use crate::clock::SystemClock;
     use crate::event::EventFilter;
     use crate::memory::MemoryStore;
     use crate::rules::Draft;
@@ -77,7 +78,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn many_who_wait_for_the_end_of_the_log_ask_once() {
         let store = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new())));
-        let bus = EventBus::new(store.clone(), Head::EMPTY);
+        let bus = EventBus::new(store.clone(), Head::EMPTY, Arc::new(SystemClock::new()));
         store.set_offline(true);
         let mut waiting = JoinSet::new();
         for n in 0..1_000 {
@@ -107,7 +108,7 @@ mod tests {
     async fn nobody_is_told_of_an_end_that_was_one_before_it_came() {
         let log = log_of(&[open_station("a", &[]), adjust("a", &[("tea", 1)])], start_time());
         let store = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new())));
-        let bus = EventBus::new(store.clone(), Head::EMPTY);
+        let bus = EventBus::new(store.clone(), Head::EMPTY, Arc::new(SystemClock::new()));
         let mut earlier = bus.subscribe(Some(2), EventFilter::default());
         assert_eq!(earlier.begin().await.expect("it can be read").map(|resync| resync.newest), Some(0));
         // Another server writes, and a client that saw it there comes here.

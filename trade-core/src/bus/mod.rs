@@ -14,10 +14,12 @@ mod tests;
 
 pub use subscription::{Resync, Subscription};
 
+use crate::clock::Clock;
 use crate::event::{Event, EventFilter};
 use crate::outage::Outage;
 use crate::resource::Sequence;
 use crate::store::{Head, LogRecord, Store, StoreError, StoreErrorKind};
+use crate::telemetry;
 use bytes::Bytes;
 use chunk::Chunk;
 use end::{EndOfLog, Moment};
@@ -126,6 +128,8 @@ struct Inner {
     is_handover_due: AtomicBool,
     /// Whether the log is another than it was.
     is_lost: AtomicBool,
+    clock: Arc<dyn Clock>,
+    telemetry: telemetry::Feed,
 }
 
 /// For as long as a handover is due.
@@ -140,7 +144,7 @@ impl Drop for HandoverDue {
 
 impl EventBus {
     /// A bus over a store whose log ends at `head`.
-    pub(crate) fn new(store: Arc<dyn Store>, head: Head) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>, head: Head, clock: Arc<dyn Clock>) -> Self {
         let inner = Inner {
             ring: RwLock::new(Ring::new(head)),
             history: History::new(store.clone()),
@@ -152,6 +156,8 @@ impl EventBus {
             tail_until: OnceLock::new(),
             is_handover_due: AtomicBool::new(false),
             is_lost: AtomicBool::new(false),
+            clock,
+            telemetry: telemetry::Feed::new(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -214,17 +220,22 @@ impl EventBus {
     }
 
     fn extend(&self, records: Vec<LogRecord>) -> Extended {
-        let (became, end) = {
+        let (became, Head { sequence: end, time }) = {
             let mut ring = self.inner.ring.write().unwrap_or_else(PoisonError::into_inner);
-            (ring.extend(records), ring.end().sequence)
+            (ring.extend(records), ring.end())
         };
-        self.inner.head.send_if_modified(|head| {
+        let is_news = self.inner.head.send_if_modified(|head| {
             let newer = head.is_some_and(|head| head < end);
             if newer {
                 *head = Some(end);
             }
             newer
         });
+        if is_news {
+            let millis = self.inner.clock.now().millis().saturating_sub(time.millis());
+            let delay = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
+            self.inner.telemetry.delay.record(delay);
+        }
         if became == Extended::Other {
             self.lose(&format!("a step has {end} in it, where one had ended"));
         }
@@ -321,6 +332,7 @@ impl EventBus {
         }
         let reaches = records.last().map_or(after, |record| record.last);
         self.extend(records);
+        self.inner.telemetry.lag.set(end.saturating_sub(self.newest()) as f64);
         // Whoever was told of an end can read that far.
         if self.newest() == known.sequence && reaches < end {
             return Err(

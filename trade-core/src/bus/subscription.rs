@@ -6,6 +6,7 @@ use super::{EventBus, SharedEvent};
 use crate::event::EventFilter;
 use crate::resource::Sequence;
 use crate::store::StoreError;
+use crate::telemetry::Counted;
 use futures_core::Stream;
 use std::fmt;
 use std::pin::Pin;
@@ -38,6 +39,8 @@ pub struct Subscription {
     undecided_since: Option<Moment>,
     resync: Option<Resync>,
     waiting: Waiting,
+    /// Among those that are open.
+    _counted: Counted,
 }
 
 /// What [`Subscription::next`] answers, and the subscription after it.
@@ -67,7 +70,7 @@ impl Subscription {
         filter: EventFilter,
         undecided_since: Option<Moment>,
     ) -> Self {
-        let head = bus.head();
+        let (head, counted) = (bus.head(), bus.inner.telemetry.subscribed());
         Self {
             bus,
             position,
@@ -77,6 +80,7 @@ impl Subscription {
             undecided_since,
             resync: None,
             waiting: Waiting::default(),
+            _counted: counted,
         }
     }
 
@@ -190,6 +194,7 @@ impl Subscription {
             undecided_since: self.undecided_since,
             resync: self.resync,
             waiting: Waiting::default(),
+            _counted: self.bus.inner.telemetry.subscribed(),
         };
         Box::pin(async move { (next.next().await, next) })
     }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::clock::SystemClock;
 use crate::event::Actor;
 use crate::memory::MemoryStore;
 use crate::rules::{Context, Draft};
@@ -22,7 +23,7 @@ async fn store_of(log: &[LogRecord]) -> Arc<FaultyStore> {
 async fn behind() -> (Vec<LogRecord>, Arc<FaultyStore>, EventBus) {
     let log = log_of(&[open_station("a", &[]), adjust("a", &[("tea", 1)])], start_time());
     let store = store_of(&log).await;
-    let bus = EventBus::new(store.clone(), Head::EMPTY);
+    let bus = EventBus::new(store.clone(), Head::EMPTY, Arc::new(SystemClock::new()));
     tokio::spawn(bus.clone().follow());
     (log, store, bus)
 }
@@ -118,7 +119,7 @@ async fn of_another_log_nobody_hears_as_if_it_went_on() {
     ];
     for (stored, what) in others {
         let store = store_of(&stored).await;
-        let bus = EventBus::new(store.clone(), Head::EMPTY);
+        let bus = EventBus::new(store.clone(), Head::EMPTY, Arc::new(SystemClock::new()));
         bus.publish(known.clone());
         let mut feed = bus.subscribe(None, EventFilter::default());
         tokio::spawn(bus.clone().follow());
@@ -130,7 +131,7 @@ async fn of_another_log_nobody_hears_as_if_it_went_on() {
         assert!(late.next().await.expect("it can be read").is_none(), "{what}");
         // After a start, whoever resumes beyond the end is told so.
         let head = store.head().await.expect("it can be read");
-        let started = EventBus::new(store, head);
+        let started = EventBus::new(store, head, Arc::new(SystemClock::new()));
         let mut resumed = started.subscribe(Some(4), EventFilter::default());
         let resync = resumed.begin().await.expect("it can be read");
         assert_eq!(resync.is_some(), head.sequence < 4, "{what}");
@@ -140,7 +141,7 @@ async fn of_another_log_nobody_hears_as_if_it_went_on() {
 #[tokio::test(start_paused = true)]
 async fn a_log_that_goes_on_is_never_taken_for_another() {
     let store = store_of(&[]).await;
-    let bus = EventBus::new(store.clone(), Head::EMPTY);
+    let bus = EventBus::new(store.clone(), Head::EMPTY, Arc::new(SystemClock::new()));
     tokio::spawn(bus.clone().follow());
     let mut draft = Draft::new(View::empty());
     for n in 0..100_u64 {

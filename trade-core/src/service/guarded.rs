@@ -5,6 +5,7 @@
 //! becomes an error. After either, what became of a commit is unknown, and is found out as after any other such failure.
 
 use crate::store::{Commit, Head, Held, Store, StoreError, StoreErrorKind, StoreWrapper};
+use crate::telemetry;
 use async_trait::async_trait;
 use std::any::Any;
 use std::future::poll_fn;
@@ -12,7 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// A store whose calls end.
 #[derive(Debug)]
@@ -111,7 +112,8 @@ impl StoreWrapper for Guarded {
         operation: &'static str,
         call: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
-        match operation {
+        let begun = Instant::now();
+        let outcome = match operation {
             // Nobody knows what it did, where it ends too early.
             "commit" => {
                 let call = self.caught(operation, StoreErrorKind::OutcomeUnknown, call);
@@ -123,7 +125,10 @@ impl StoreWrapper for Guarded {
                 let call = self.caught(operation, StoreErrorKind::Internal, call);
                 self.bounded(operation, StoreErrorKind::Unavailable, call).await
             }
-        }
+        };
+        let took = (operation != "changed").then(|| begun.elapsed());
+        telemetry::store_called(operation, took, outcome.as_ref().err().map(|error| error.kind));
+        outcome
     }
 
     fn name(&self) -> &'static str {

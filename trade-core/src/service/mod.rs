@@ -22,6 +22,7 @@ use crate::policy::{Asker, Principal};
 use crate::rejection::Rejection;
 use crate::rules;
 use crate::store::{Store, StoreError, StoreErrorKind, StoreReader};
+use crate::telemetry;
 use crate::values::Timestamp;
 use committer::{Committer, Pending, Reply};
 use guarded::Guarded;
@@ -118,6 +119,7 @@ struct Inner {
     timekeeper: Arc<Timekeeper>,
     /// Where the log ended when the service started.
     start: Start,
+    telemetry: telemetry::Commands,
     tasks: OnceLock<Tasks>,
 }
 
@@ -171,7 +173,7 @@ impl TradeService {
         let timekeeper = Arc::new(Timekeeper::new(clock.clone()));
         timekeeper.look(&*store).await?;
         timekeeper.judge(head);
-        let bus = EventBus::new(store.clone(), head);
+        let bus = EventBus::new(store.clone(), head, clock);
         let (sender, receiver) = mpsc::unbounded_channel();
         let readiness = Arc::new(Readiness::default());
         let committer = Committer::new(
@@ -195,6 +197,7 @@ impl TradeService {
             readiness,
             timekeeper,
             start: Start { newest: head.time, at: Instant::now() },
+            telemetry: telemetry::Commands::new(),
             tasks: OnceLock::new(),
         });
         let service = Self { inner };
@@ -238,6 +241,19 @@ impl TradeService {
     }
 
     async fn submit_any(&self, request: Request, asker: Option<Arc<Asker>>) -> Result<Answer, ServiceError> {
+        let answer = self.answer(request, asker).await;
+        let telemetry = &self.inner.telemetry;
+        let counter = match &answer {
+            Ok(Answer { replayed: false, .. }) => &telemetry.applied,
+            Ok(_) => &telemetry.replayed,
+            Err(ServiceError::Rejected(_)) => &telemetry.refused,
+            Err(_) => &telemetry.failed,
+        };
+        counter.increment(1);
+        answer
+    }
+
+    async fn answer(&self, request: Request, asker: Option<Arc<Asker>>) -> Result<Answer, ServiceError> {
         rules::check(&request.command)?;
         if let Some(seconds) = self.inner.timekeeper.off_by_seconds() {
             return Err(ServiceError::ClockOff { seconds });
@@ -252,7 +268,8 @@ impl TradeService {
         let weight = self.inner.weights.of(&request.command);
         let room = self.room(weight.in_queue)?;
         let (reply, answer) = oneshot::channel();
-        let pending = Pending::new((request, asker), weight.in_group, reply, (guard, room));
+        let guard = (guard, room, self.inner.telemetry.taken());
+        let pending = Pending::new((request, asker), weight.in_group, reply, guard);
         {
             let queue = self.inner.queue.lock().unwrap_or_else(PoisonError::into_inner);
             let sent = queue.as_ref().is_some_and(|queue| queue.send(pending).is_ok());

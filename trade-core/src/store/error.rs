@@ -22,6 +22,22 @@ pub enum StoreErrorKind {
     Internal,
 }
 
+impl StoreErrorKind {
+    /// Its name in metrics, such as `conflict`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Conflict => "conflict",
+            Self::OutcomeUnknown => "outcome-unknown",
+            Self::Unavailable => "unavailable",
+            Self::TooLarge => "too-large",
+            Self::Corrupt => "corrupt",
+            Self::Unsupported => "unsupported",
+            Self::NewerVersion => "newer-version",
+            Self::Internal => "internal",
+        }
+    }
+}
+
 /// An error of a store.
 #[derive(Debug, thiserror::Error)]
 #[error("{store}: {operation}: {detail}")]

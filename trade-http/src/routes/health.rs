@@ -12,6 +12,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::timeout;
 
+/// Prometheus' text format.
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 /// How long the store may take to show that it is there.
 const STORE_TIME_MAX: Duration = Duration::from_secs(2);
 
@@ -56,6 +59,8 @@ async fn hindrance(app: &App) -> Option<&'static str> {
 }
 
 pub(crate) async fn metrics(State(app): State<App>) -> Reply {
-    let (text, content_type) = app.metrics.text().ok_or_else(Problem::internal)?;
-    Ok(([(header::CONTENT_TYPE, content_type)], text).into_response())
+    let Some(metrics) = &app.options.metrics else {
+        return Err(Problem::new("not-found", "this application shows no metrics"));
+    };
+    Ok(([(header::CONTENT_TYPE, METRICS_TYPE)], metrics.render()).into_response())
 }

@@ -7,17 +7,20 @@ pub mod sse;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, Response, StatusCode};
+use metrics::LocalRecorderGuard;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tower::ServiceExt;
 use trade_core::memory::MemoryStore;
 use trade_core::service::TradeService;
-use trade_http::{HttpOptions, Shutdown, router};
+use trade_http::{HttpOptions, MetricsText, Shutdown, router};
 
 pub struct Network {
     pub service: TradeService,
     pub shutdown: Shutdown,
     pub router: Router,
+    pub recorder: &'static PrometheusRecorder,
 }
 
 /// What came back.
@@ -97,7 +100,16 @@ impl Network {
 
     pub fn of(service: TradeService, options: HttpOptions) -> Self {
         let shutdown = options.shutdown.clone();
-        Self { router: router(service.clone(), options), service, shutdown }
+        let recorder = Box::leak(Box::new(PrometheusBuilder::new().build_recorder()));
+        let handle = recorder.handle();
+        let options = HttpOptions { metrics: Some(MetricsText::new(move || handle.render())), ..options };
+        let router = metrics::with_local_recorder(recorder, || router(service.clone(), options));
+        Self { router, service, shutdown, recorder }
+    }
+
+    /// What happens on this thread from now on is in the metrics of this network.
+    pub fn record(&self) -> LocalRecorderGuard<'static> {
+        metrics::set_default_local_recorder(self.recorder)
     }
 
     /// With stations `ceres` and `vesta`, each holding 100 of `fuel` and `ore`.

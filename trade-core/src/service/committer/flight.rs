@@ -4,6 +4,7 @@ use super::group::Closed;
 use crate::bus::{EventBus, HandoverDue};
 use crate::store::{Commit, Head, Store, StoreError, StoreErrorKind};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -72,6 +73,7 @@ pub(super) struct Turn {
     /// Whether it is known who takes part.
     pub(super) is_closed: bool,
     awaited: oneshot::Receiver<Result<Option<Head>, StoreError>>,
+    awaited_since: Instant,
     commit: oneshot::Sender<Arc<Commit>>,
     task: JoinHandle<Result<Head, StoreError>>,
     handover_due: HandoverDue,
@@ -97,17 +99,25 @@ impl Turn {
                 Err(_) => Ok(Head::EMPTY),
             }
         });
-        Self { held: None, is_closed: false, awaited, commit, task, handover_due: bus.expect_handover() }
+        Self {
+            held: None,
+            is_closed: false,
+            awaited,
+            awaited_since: Instant::now(),
+            commit,
+            task,
+            handover_due: bus.expect_handover(),
+        }
     }
 
-    /// Waits until the head is held. Safe to cancel, and not to be called afterwards.
-    pub(super) async fn wait_until_held(&mut self, store: &dyn Store) -> Result<(), StoreError> {
+    /// Waits until the head is held, and answers for how long that was. Safe to cancel, and not to be called afterwards.
+    pub(super) async fn wait_until_held(&mut self, store: &dyn Store) -> Result<Duration, StoreError> {
         let ended = || {
             let detail = "the store ended while the head was waited for";
             Err(StoreError::new(StoreErrorKind::Internal, store.name(), "hold", detail))
         };
         self.held = Some((&mut self.awaited).await.unwrap_or_else(|_| ended())?);
-        Ok(())
+        Ok(self.awaited_since.elapsed())
     }
 
     /// Stores a group, and lets go of the head.

@@ -240,6 +240,11 @@ impl Group {
 }
 
 impl Closed {
+    /// How many commands are in it.
+    pub(super) fn size(&self) -> usize {
+        self.decided.len()
+    }
+
     /// It is stored, the log ending at `head`: its records, and the answers to give.
     pub(super) fn landed(self, head: Head) -> (Vec<LogRecord>, Vec<Decided>) {
         let moved: Sequence = head.sequence.saturating_sub(self.newest.sequence);

@@ -68,6 +68,7 @@ use crate::bus::EventBus;
 use crate::clock::IdSource;
 use crate::command::RequestId;
 use crate::store::{Commit, Head, Store, StoreError, StoreErrorKind};
+use crate::telemetry;
 use base::Base;
 use flight::{Flight, Landing, Turn};
 use group::{Decided, Group};
@@ -109,6 +110,7 @@ pub(super) struct Committer {
     pace: Pace,
     /// Groups in a row that the store stumbled over.
     stumbles: u32,
+    telemetry: telemetry::Commits,
 }
 
 /// Who waited for a base, and what became of it.
@@ -157,6 +159,7 @@ impl Committer {
             joined_until: None,
             pace: Pace::default(),
             stumbles: 0,
+            telemetry: telemetry::Commits::new(),
         }
     }
 
@@ -170,13 +173,14 @@ impl Committer {
                 Some(landing) = if_some(self.flight.as_mut().map(|flight| flight.landing(&*self.store))) => {
                     self.commit_ended(landing);
                 }
-                Some(held) = if_some(turn.map(|turn| turn.wait_until_held(&*self.store))) => {
-                    if let Err(error) = held {
+                Some(held) = if_some(turn.map(|turn| turn.wait_until_held(&*self.store))) => match held {
+                    Ok(waited) => self.telemetry.held.record(waited),
+                    Err(error) => {
                         self.turn = None;
                         let commands = self.queue.take();
                         self.fail(commands, error, true);
                     }
-                }
+                },
                 Some((commands, refreshed)) = if_some(self.refreshing.as_mut().map(|refreshing| &mut refreshing.work)) => {
                     self.refreshed(commands, refreshed).await;
                 }
@@ -398,6 +402,15 @@ impl Committer {
 
     fn commit_ended(&mut self, landing: Landing) {
         let Some(Flight { closed, launched_at, was_held, .. }) = self.flight.take() else { return };
+        self.telemetry.group.record(closed.size() as f64);
+        let ended = match landing {
+            Landing::Stored(_) => &self.telemetry.stored,
+            Landing::Behind(_) => &self.telemetry.behind,
+            Landing::Conflict(_) => &self.telemetry.conflict,
+            Landing::Unknown(_) => &self.telemetry.unknown,
+            Landing::Failed(_) => &self.telemetry.failed,
+        };
+        ended.record(launched_at.elapsed());
         let commit = closed.commit.clone();
         let is_behind = matches!(landing, Landing::Behind(_));
         match landing {

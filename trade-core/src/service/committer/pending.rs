@@ -5,6 +5,7 @@ use crate::command::{Fingerprint, Idempotency, Outcome, Request, RequestId};
 use crate::policy::Asker;
 use crate::rejection::Rejection;
 use crate::store::{Receipt, StoreError, StoreErrorKind};
+use crate::telemetry::Counted;
 use crate::values::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,8 +71,8 @@ pub(in super::super) enum Reply {
 /// What a caller is told; and what it is to hold while it makes an answer again.
 pub(in super::super) type Told = (Result<Reply, ServiceError>, Option<Guard>);
 
-/// A command's key and its room in the queue, until it is answered.
-pub(in super::super) type Guard = (Option<Claim>, OwnedSemaphorePermit);
+/// A command's key, its room in the queue, and its place among those that wait, until it is answered.
+pub(in super::super) type Guard = (Option<Claim>, OwnedSemaphorePermit, Counted);
 
 impl Pending {
     pub(in super::super) fn new(
