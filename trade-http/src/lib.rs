@@ -231,7 +231,6 @@ mod metrics;
 mod middleware;
 mod options;
 mod page;
-mod percent;
 mod problem;
 mod reply;
 mod routes;
