@@ -210,6 +210,7 @@
 
 #![warn(missing_docs)]
 
+mod allow;
 mod app;
 mod bodies;
 mod body;
