@@ -35,7 +35,7 @@ const SHUTDOWN_MAX: Duration = Duration::from_secs(8);
 
 /// Serves until the process is told to end.
 pub(crate) async fn run(settings: Settings) -> Ended {
-    let Settings { listen, allowed_hosts, bounds, store, store_options, log, log_format } = settings;
+    let Settings { listen, allowed_hosts, cors, bounds, store, store_options, log, log_format } = settings;
     let log = Log::begin(log, log_format);
     let bounds = bounds.within(descriptors());
     // Before anything that takes time, so that a signal is never met by the default action.
@@ -55,7 +55,7 @@ pub(crate) async fn run(settings: Settings) -> Ended {
         started = start => started?,
         () = signals.next() => return Ok(()),
     };
-    let options = HttpOptions { allowed_hosts, streams_max: bounds.streams, ..HttpOptions::default() };
+    let options = HttpOptions { allowed_hosts, cors, streams_max: bounds.streams, ..HttpOptions::default() };
     let shutdown = options.shutdown.clone();
     let router = trade_http::router(service.clone(), options);
     let address = listener.local_addr().map_err(|error| Failure::Failed(format!("no address: {error}")))?;
