@@ -35,7 +35,7 @@ const SHUTDOWN_MAX: Duration = Duration::from_secs(8);
 
 /// Serves until the process is told to end.
 pub(crate) async fn run(settings: Settings) -> Ended {
-    let Settings { listen, allowed_hosts, bounds, store, store_options, log, log_format } = settings;
+    let Settings { listen, allowed_hosts, cors, bounds, store, store_options, log, log_format } = settings;
     let log = Log::begin(log, log_format);
     let bounds = bounds.within(descriptors());
     // Before anything that takes time, so that a signal is never met by the default action.
@@ -58,6 +58,7 @@ pub(crate) async fn run(settings: Settings) -> Ended {
     };
     let options = HttpOptions {
         allowed_hosts,
+        cors,
         streams_max: bounds.streams,
         metrics: Some(metrics),
         ..HttpOptions::default()

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
-use trade_http::AllowedHosts;
+use trade_http::{AllowedHosts, CorsOrigins};
 use trade_network::store::{StoreOptions, names_no_file, names_no_server, why_no_replica};
 
 #[cfg(test)]
@@ -38,6 +38,8 @@ options (flag, else environment variable, else default):
   --auth MODE         TRADE_AUTH        auto (or required, off)
   --allowed-host NAME[,NAME]            names of this machine only (others that clients may call the server by, such as
                                         trade.example.com for a proxy before it; TRADE_ALLOWED_HOST)
+  --cors-origin ORIGIN[,ORIGIN]|*       none (whose pages may call the server from a browser, such as
+                                        https://app.example.com; with * any page may; TRADE_CORS_ORIGIN)
   --connections-max COUNT               20000 (open connections; TRADE_CONNECTIONS_MAX)
   --streams-max COUNT                   10000 (open streams of events; TRADE_STREAMS_MAX)
   --from URL          TRADE_IMPORT_FROM    (of import-legacy: the database that is taken over)
@@ -72,6 +74,7 @@ pub(crate) enum Task {
 pub(crate) struct Settings {
     pub(crate) listen: Vec<SocketAddr>,
     pub(crate) allowed_hosts: AllowedHosts,
+    pub(crate) cors: CorsOrigins,
     pub(crate) bounds: Bounds,
     pub(crate) store: String,
     pub(crate) store_options: StoreOptions,
@@ -212,6 +215,7 @@ pub(crate) fn read(
         Setting::new("--log-format", "TRADE_LOG_FORMAT", "pretty"),
         Setting::new("--auth", "TRADE_AUTH", "auto"),
         Setting::new("--allowed-host", "TRADE_ALLOWED_HOST", ""),
+        Setting::new("--cors-origin", "TRADE_CORS_ORIGIN", ""),
         Setting::new("--connections-max", "TRADE_CONNECTIONS_MAX", "20000"),
         Setting::new("--streams-max", "TRADE_STREAMS_MAX", "10000"),
         Setting::new("--store-read", "TRADE_STORE_READ", ""),
@@ -258,11 +262,12 @@ fn is_for_help(first: &str, second: &OsStr) -> bool {
 
 fn task(
     subcommand: Option<&str>,
-    settings: &[Setting; 12],
+    settings: &[Setting; 13],
     [from, report, into]: &[Setting; 3],
     environment: &impl Fn(&str) -> Option<OsString>,
 ) -> Result<Task, String> {
-    let [listen, store, log, log_format, auth, allowed, connections, streams, options @ ..] = settings;
+    let [listen, store, log, log_format, auth, allowed, origins, connections, streams, options @ ..] =
+        settings;
     let given = |setting: &Setting| {
         let value = setting.value(environment)?;
         Ok::<_, String>((!value.text.is_empty()).then_some(value))
@@ -276,6 +281,7 @@ fn task(
             Ok(Task::Serve(Box::new(Settings {
                 listen,
                 allowed_hosts: allowed_hosts(&allowed.value(environment)?)?,
+                cors: cors_origins(&origins.value(environment)?)?,
                 bounds: Bounds {
                     connections: number(&connections.value(environment)?, 1..=1_000_000)?,
                     streams: number(&streams.value(environment)?, 1..=1_000_000)?,
@@ -368,10 +374,22 @@ fn access(value: &Value, listen: &[SocketAddr]) -> Result<(), String> {
 
 /// Without access control, a page of another name that resolves to this machine must get nothing.
 fn allowed_hosts(value: &Value) -> Result<AllowedHosts, String> {
-    let mut names = value.text.split(',').map(str::trim).filter(|name| !name.is_empty());
-    names.try_fold(AllowedHosts::loopback(), |hosts, name| {
+    listed(&value.text).try_fold(AllowedHosts::loopback(), |hosts, name| {
         hosts.and(name).map_err(|invalid| value.refused(&format!("each {invalid}")))
     })
+}
+
+fn cors_origins(value: &Value) -> Result<CorsOrigins, String> {
+    if value.text.trim() == "*" {
+        return Ok(CorsOrigins::any());
+    }
+    CorsOrigins::of(listed(&value.text))
+        .map_err(|invalid| value.refused(&format!("each {invalid}; * alone is any")))
+}
+
+/// What stands between commas.
+fn listed(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty())
 }
 
 /// Whether there is such a store is seen when it is opened.
@@ -387,8 +405,7 @@ fn address(value: Value) -> Result<String, String> {
 fn filter(value: &Value) -> Result<EnvFilter, String> {
     let expected = "must be a log filter, such as info or warn,trade_core=debug; \
                     the levels are off, error, warn, info, debug and trace";
-    let directives = value.text.split(',').map(str::trim).filter(|directive| !directive.is_empty());
-    let directives: Vec<_> = directives.collect();
+    let directives: Vec<_> = listed(&value.text).collect();
     let is_known =
         |directive: &&str| directive.contains(['=', '[']) || directive.parse::<LevelFilter>().is_ok();
     if directives.is_empty() || !directives.iter().all(is_known) {

@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod api;
+pub mod browser;
 pub mod database;
 pub mod database_server;
 pub mod engine;

@@ -10,6 +10,7 @@ use crate::untaken::Untaken;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tokio::sync::Semaphore;
+use tower_http::cors::CorsLayer;
 use trade_core::service::{Session, TradeService};
 
 /// The state of a router. Cheap to clone.
@@ -27,12 +28,16 @@ pub(crate) struct App {
     /// Room for those who read lists.
     pub(crate) lists: Arc<Semaphore>,
     pub(crate) untaken: Untaken,
+    /// Room for those who compress large answers.
+    pub(crate) compressing: Arc<Semaphore>,
+    pub(crate) cors: Option<CorsLayer>,
 }
 
 impl App {
     pub(crate) fn new(service: TradeService, options: HttpOptions) -> Self {
         let live = Arc::new(Live::new(service.bus().clone(), &options));
         let streams = Arc::new(Semaphore::new(options.streams_max.min(Semaphore::MAX_PERMITS)));
+        let cors = options.cors.layer();
         Self {
             service,
             options: Arc::new(options),
@@ -43,6 +48,8 @@ impl App {
             bodies: Bodies::new(),
             lists: Arc::new(page::lane()),
             untaken: Untaken::new(),
+            compressing: Arc::new(page::lane()),
+            cors,
         }
     }
 

@@ -38,6 +38,13 @@ impl Share {
         }
         true
     }
+
+    /// Gives back all but so many bytes.
+    pub(crate) fn keep(&mut self, bytes: usize) {
+        if let Some(taken) = &mut self.taken {
+            drop(taken.split(taken.num_permits().saturating_sub(bytes)));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -50,7 +57,11 @@ mod tests {
         let (mut one, mut other) = (budget.share(), budget.share());
         assert!(one.take(4) && one.take(3) && other.take(3));
         assert!(!one.take(1) && !other.take(1) && other.take(0));
+        one.keep(9);
+        assert!(!other.take(1));
+        one.keep(5);
+        assert!(!other.take(3) && other.take(2));
         drop(one);
-        assert!(!other.take(8) && other.take(7));
+        assert!(!other.take(6) && other.take(5));
     }
 }

@@ -1,9 +1,9 @@
 //! What is known of a request besides its body: who sends it, under which name, where to.
 
-use crate::percent;
 use axum::extract::{FromRequestParts, OriginalUri};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Uri};
+use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -70,7 +70,7 @@ impl Call {
     /// What the request is about: its path below the place where this router is nested, however that was spelled.
     pub(crate) fn resource(&self) -> Cow<'_, str> {
         let path = without_trailing_slash(self.uri.path());
-        percent::decode(path).unwrap_or(Cow::Borrowed(path))
+        percent_decode_str(path).decode_utf8().unwrap_or(Cow::Borrowed(path))
     }
 
     /// How problems inside an answer name the request that was answered first, which has this id; without one, it is

@@ -57,9 +57,7 @@ impl AllowedHosts {
     /// # Errors
     /// If it is no name of a host, or has a port.
     pub fn and(mut self, host: &str) -> Result<Self, InvalidHost> {
-        // Of what else a name may hold by its grammar, a star or a comma is more likely meant to mean something.
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._[]:".contains(&byte);
-        let host = Host::parse(host).filter(|_| host.bytes().all(plain)).ok_or(InvalidHost)?;
+        let host = Host::parse(host).filter(|_| is_plain(host)).ok_or(InvalidHost)?;
         if let Some(hosts) = &mut self.0 {
             hosts.push(host);
         }
@@ -86,6 +84,16 @@ impl AllowedHosts {
         let Some(host) = target.or(line) else { return Ok(()) };
         if host.is_loopback() || hosts.contains(&host) { Ok(()) } else { Err(misdirected(&host)) }
     }
+}
+
+/// Whether a setting names a host, with a port or without.
+pub(crate) fn is_authority(text: &str) -> bool {
+    is_plain(text) && Host::of_authority(text).is_some()
+}
+
+/// Of what else a name may hold by its grammar, a star or a comma in a setting is more likely meant to mean something.
+fn is_plain(host: &str) -> bool {
+    host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._[]:".contains(&byte))
 }
 
 fn malformed(detail: &'static str) -> Problem {

@@ -3,8 +3,8 @@
 use crate::call::Call;
 use crate::cursor::{Cursor, Listing, Paging};
 use crate::fields::{Faults, shown};
-use crate::percent::decode;
 use crate::problem::Problem;
+use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -159,6 +159,12 @@ impl<'c> Input<'c> {
     }
 }
 
+/// Undoes percent-encoding; none where the result is not UTF-8. A plus sign stands for itself: no parameter holds spaces,
+/// but times hold offsets.
+fn decode(text: &str) -> Option<Cow<'_, str>> {
+    percent_decode_str(text).decode_utf8().ok()
+}
+
 /// A non-negative integer in plain digits.
 pub(crate) fn integer(text: &str) -> Option<u64> {
     is_digits(text).then(|| text.parse().ok()).flatten()
@@ -178,6 +184,12 @@ fn is_digits(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn percent_encoding_is_undone_and_bad_utf_8_told() {
+        assert_eq!(decode("a%2Fb%c3%A9+%zz%").as_deref(), Some("a/bé+%zz%"));
+        assert_eq!(decode("%ff"), None);
+    }
 
     #[test]
     fn an_integer_is_digits_and_nothing_else() {

@@ -153,6 +153,10 @@
 //! # }
 //! ```
 //!
+//! # Pages of other origins
+//!
+//! A browser lets a page of another origin call the router only if [`HttpOptions::cors`] allows it. See [`CorsOrigins`].
+//!
 //! # Many streams
 //!
 //! Any server that serves an axum router will do. Where thousands of streams of events are open at a time,
@@ -210,19 +214,39 @@
 //!
 //! The crate has no features.
 //!
+//! # By hand
+//!
+//! Libraries do the rest of the work. What is written here, though there are libraries for it:
+//!
+//! | module | instead of | because |
+//! |---|---|---|
+//! | `json`, `fields`, `lines` | types that derive `Deserialize` | all faults of a request are told at once, each by its field; a hostile body costs no more than its bound |
+//! | `sent` | `serde_json` alone | U+0085, U+2028 and U+2029 are written escaped |
+//! | `body`, `bodies`, `budget` | `axum::body::Bytes`, `tower-http`'s limit | all bodies share one bound, and small ones do not wait for large ones |
+//! | `untaken`, `idle` | `tower-http`'s timeouts | an answer that its client does not take is counted, and cut off after a while |
+//! | `connection`, `feed` | `axum::serve`, `axum::response::sse` | a stream takes less memory, and one task writes to many |
+//! | `conditional` | `headers`, `axum-extra` | `If-Match` and `If-None-Match` become sets of versions, which the store checks; a weak tag names a version too |
+//! | `hosts` | `headers::Host`, `axum-extra` | names are compared in one form, and a malformed one is refused |
+//! | `media` | `mime`, `headers::ContentType` | only JSON is taken, and what is told of anything else says what it looks like |
+//! | `cursor` | – | a cursor holds only for the list that gave it |
+//! | a part of `compression` | all of `tower-http`'s layer | that answers 406 after a change was applied, keeps an encoder for every client that reads slowly, and leaves the `ETag` strong |
+//!
 //! [`Principal`]: trade_core::policy::Principal
 //! [`ServiceOptions::policy`]: trade_core::service::ServiceOptions::policy
 //! [`Actor::Anonymous`]: trade_core::event::Actor::Anonymous
 
 #![warn(missing_docs)]
 
+mod allow;
 mod app;
 mod bodies;
 mod body;
 mod budget;
 mod call;
+mod compression;
 mod conditional;
 mod connection;
+mod cors;
 mod cursor;
 mod feed;
 mod fields;
@@ -237,7 +261,6 @@ mod metrics;
 mod middleware;
 mod options;
 mod page;
-mod percent;
 mod problem;
 mod reply;
 mod routes;
@@ -249,6 +272,7 @@ mod untaken;
 pub mod interface {}
 
 pub use connection::Connections;
+pub use cors::{CorsOrigins, InvalidOrigin};
 pub use hosts::{AllowedHosts, InvalidHost};
 pub use metrics::{METRICS, MetricsText};
 pub use options::{HttpOptions, Shutdown};

@@ -1,14 +1,15 @@
 //! Around every request, unknown paths included: its id, its span and log line, its metrics, the host it is for, a
-//! limit on its time, the body of its problem, and a problem instead of a panic.
+//! limit on its time, the body of its problem, a problem instead of a panic, what its page may do with the answer, and how
+//! that is coded.
 
 use crate::app::App;
 use crate::call::Context;
+use crate::compression::{Asked, compress};
 use crate::connection::Crowded;
 use crate::problem::Problem;
-use crate::routes;
-use axum::body::{Body, HttpBody};
+use crate::{cors, routes, untaken};
 use axum::extract::{MatchedPath, OriginalUri, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 use tracing::Instrument;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 const REQUEST_ID_LENGTH_MAX: usize = 128;
@@ -27,37 +28,22 @@ const UNMATCHED: &str = "unmatched";
 /// The outermost layer.
 pub(crate) async fn envelope(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let (method, version) = (request.method().clone(), request.version());
-    let original = request.extensions().get().map_or_else(|| request.uri(), |OriginalUri(uri)| uri);
+    let method = request.method().clone();
     let given = given_id(request.headers());
-    let context = Context::new(given.unwrap_or_else(|| app.service.new_id().to_string()), original.path());
-    let addressed = app.options.allowed_hosts.check(request.version(), original, request.headers());
-    // The router takes an empty segment before the end for a trailing slash, and so for another resource.
-    let on_no_route = request.uri().path().contains("//");
-    let route = request.extensions().get::<MatchedPath>().filter(|_| !on_no_route).cloned();
+    let id = given.unwrap_or_else(|| app.service.new_id().to_string());
+    let context = Context::new(id, original(&request).path());
+    let route = request.extensions().get::<MatchedPath>().filter(|_| !is_on_no_route(&request)).cloned();
     request.extensions_mut().insert(context.clone());
 
     // Of the highest level, so that no filter of lines takes the id from those that remain.
     let span = tracing::error_span!("request", request_id = context.request_id());
     async {
-        let mut response = match addressed {
-            Err(problem) => problem.into_response(),
-            Ok(()) if is_turned_away(&request) => {
-                Problem::new("overloaded", "there are too many connections: try again").into_response()
+        let mut response = match app.cors.as_ref().filter(|_| cors::concerns(&request)) {
+            None => answer(&app, &context, request, next).await,
+            Some(layer) => {
+                cors::around(layer, request, |request| answer(&app, &context, request, next.clone())).await
             }
-            Ok(()) if on_no_route => routes::unknown_path().await.into_response(),
-            Ok(()) => app.untaken.count(&method, run(&app, request, next).await),
         };
-        if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-            // HTTP/2 ends streams, not connections, and knows no such header.
-            if problem.closes() && version < Version::HTTP_2 {
-                response.headers_mut().insert(header::CONNECTION, CLOSE);
-            }
-            problem.write_into(&mut response, &context);
-            if method == Method::HEAD {
-                remove_body(&mut response);
-            }
-        }
         if let Ok(id) = HeaderValue::try_from(context.request_id()) {
             response.headers_mut().insert(REQUEST_ID, id);
         }
@@ -71,6 +57,46 @@ pub(crate) async fn envelope(State(app): State<App>, mut request: Request, next:
     }
     .instrument(span)
     .await
+}
+
+/// The answer as it is sent, but for the headers that all have.
+async fn answer(app: &App, context: &Context, request: Request, next: Next) -> Response {
+    let (method, version) = (request.method().clone(), request.version());
+    let asked = Asked::of(request.headers());
+    // A large answer is counted before it is compressed, which may have to wait.
+    let (mut response, room) = app.untaken.count(&method, handled(app, request, next).await);
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        // HTTP/2 ends streams, not connections, and knows no such header.
+        if problem.closes() && version < Version::HTTP_2 {
+            response.headers_mut().insert(header::CONNECTION, CLOSE);
+        }
+        problem.write_into(&mut response, context);
+    }
+    untaken::held(compress(&app.compressing, asked, response).await, room)
+}
+
+/// What the handler of a request answers, if it is to have one.
+async fn handled(app: &App, request: Request, next: Next) -> Response {
+    let hosts = &app.options.allowed_hosts;
+    if let Err(problem) = hosts.check(request.version(), original(&request), request.headers()) {
+        problem.into_response()
+    } else if is_turned_away(&request) {
+        Problem::new("overloaded", "there are too many connections: try again").into_response()
+    } else if is_on_no_route(&request) {
+        routes::unknown_path().await.into_response()
+    } else {
+        run(app, request, next).await
+    }
+}
+
+/// The target as the client sent it, whatever this router is nested in.
+fn original(request: &Request) -> &Uri {
+    request.extensions().get().map_or_else(|| request.uri(), |OriginalUri(uri)| uri)
+}
+
+/// The router takes an empty segment before the end for a trailing slash, and so for another resource.
+fn is_on_no_route(request: &Request) -> bool {
+    request.uri().path().contains("//")
 }
 
 /// Whether a request came by a connection too many. A server that is asked how it does answers still.
@@ -102,14 +128,6 @@ fn given_id(headers: &HeaderMap) -> Option<String> {
     let id = headers.get(REQUEST_ID)?.to_str().ok()?;
     let visible = id.bytes().all(|byte| byte.is_ascii_graphic());
     (visible && (1..=REQUEST_ID_LENGTH_MAX).contains(&id.len())).then(|| id.into())
-}
-
-/// What axum does for the answers it makes itself.
-fn remove_body(response: &mut Response) {
-    if let Some(length) = response.body().size_hint().exact() {
-        response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
-    }
-    *response.body_mut() = Body::empty();
 }
 
 /// The path of a route with its placeholders, without trailing slash.

@@ -1,3 +1,4 @@
+use crate::cors::CorsOrigins;
 use crate::hosts::AllowedHosts;
 use crate::metrics::MetricsText;
 use std::time::Duration;
@@ -15,6 +16,8 @@ pub struct HttpOptions {
     /// The hosts that the router answers for, on every path of its own: all by default. A server that is reached without
     /// a login should name them.
     pub allowed_hosts: AllowedHosts,
+    /// The origins whose pages may call the router from a browser: none but its own by default.
+    pub cors: CorsOrigins,
     /// The most streams of events that are open at once; one more is told 503 `overloaded`. 10 000 by default.
     pub streams_max: usize,
     /// What `/metrics` answers; 404 where there is none, as by default. The router and the network report by the `metrics`
@@ -30,6 +33,7 @@ impl Default for HttpOptions {
             request_timeout: Duration::from_secs(30),
             heartbeat: Duration::from_secs(10),
             allowed_hosts: AllowedHosts::any(),
+            cors: CorsOrigins::none(),
             streams_max: 10_000,
             metrics: None,
             shutdown: Shutdown::new(),

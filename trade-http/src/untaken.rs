@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 /// The most bytes of all of them.
 const BYTES_MAX: usize = 64 << 20;
 /// Smaller ones are not counted.
-const COUNTED_BYTES_MIN: u64 = 64 * 1024;
+const COUNTED_BYTES_MIN: usize = 64 * 1024;
 
 /// Room for large answers.
 #[derive(Debug, Clone)]
@@ -26,22 +26,36 @@ impl Untaken {
         Self(Budget::new(BYTES_MAX))
     }
 
-    /// Counts an answer until it was taken. Where there is no room, it is refused; but not the first answer to what was
-    /// just applied.
-    pub(crate) fn count(&self, method: &Method, response: Response) -> Response {
-        let bytes = response.body().size_hint().exact().filter(|bytes| *bytes >= COUNTED_BYTES_MIN);
-        let Some(bytes) = bytes.and_then(|bytes| usize::try_from(bytes).ok()) else { return response };
+    /// Takes room for an answer, if it is a large one. Where there is none, the answer is refused; but not the first
+    /// answer to what was just applied.
+    pub(crate) fn count(&self, method: &Method, response: Response) -> (Response, Option<Share>) {
+        let bytes = exact_bytes(&response).filter(|bytes| *bytes >= COUNTED_BYTES_MIN);
+        let Some(bytes) = bytes else { return (response, None) };
         let mut share = self.0.share();
         if share.take(bytes) {
-            let share = Arc::new(share);
-            return response.map(|body| Body::new(Counted { body, share }));
+            return (response, Some(share));
         }
         if method.is_safe() || response.headers().contains_key(REPLAYED) {
             let detail = "too many large answers wait for their clients: try again";
-            return Problem::new("overloaded", detail).into_response();
+            return (Problem::new("overloaded", detail).into_response(), None);
         }
-        response
+        (response, None)
     }
+}
+
+/// An answer whose room is held until it was taken, and no more of it than the answer takes by now.
+pub(crate) fn held(response: Response, share: Option<Share>) -> Response {
+    let Some(mut share) = share else { return response };
+    if let Some(bytes) = exact_bytes(&response) {
+        share.keep(bytes);
+    }
+    let share = Arc::new(share);
+    response.map(|body| Body::new(Counted { body, share }))
+}
+
+/// The size of an answer that is known to its end.
+pub(crate) fn exact_bytes(response: &Response) -> Option<usize> {
+    response.body().size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok())
 }
 
 /// A body whose bytes are counted wherever they are kept.

@@ -195,3 +195,19 @@ async fn pages_that_nobody_takes_leave_room_for_small_ones_and_are_given_back() 
     again.expect(201);
     assert_eq!(again.header("idempotency-replayed"), "true");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_compressed_page_takes_as_much_room_as_it_has_bytes() {
+    let network = with_large_trades().await;
+    let get = || Request::get("/api/trades?limit=500").header("accept-encoding", "gzip");
+    let mut untaken = Vec::new();
+    // Uncompressed, there is room for sixteen.
+    for _ in 0..20 {
+        let answer = network.send_unread(get().body(Body::empty()).unwrap()).await;
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["content-encoding"].as_bytes()),
+            (200, &&b"gzip"[..])
+        );
+        untaken.push(answer);
+    }
+}

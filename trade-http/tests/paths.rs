@@ -93,22 +93,25 @@ async fn a_path_with_an_empty_segment_is_no_other_path() {
 async fn another_method_is_told_which_are_allowed() {
     let (network, _) = network().await;
     for (method, path, allow) in [
-        ("DELETE", "/api/trades", "GET,HEAD,POST"),
-        ("POST", "/api/trades/T-0", "GET,HEAD,PATCH"),
-        ("GET", "/api/trades/update/T-0/", "PUT"),
-        ("PUT", "/api/cargo", "GET,HEAD,POST"),
-        ("POST", "/api/cargo/x/history", "GET,HEAD"),
-        ("DELETE", "/api/inventory/ceres", "GET,HEAD,PATCH"),
-        ("POST", "/api/updates", "GET,HEAD"),
-        ("POST", "/api/updates/real-time/", "GET,HEAD"),
-        ("POST", "/health/live", "GET,HEAD"),
-        ("PURGE", "/metrics", "GET,HEAD"),
+        ("DELETE", "/api/trades", "GET,HEAD,OPTIONS,POST"),
+        ("POST", "/api/trades/T-0", "GET,HEAD,OPTIONS,PATCH"),
+        ("GET", "/api/trades/update/T-0/", "OPTIONS,PUT"),
+        ("PUT", "/api/cargo", "GET,HEAD,OPTIONS,POST"),
+        ("POST", "/api/cargo/x/history", "GET,HEAD,OPTIONS"),
+        ("DELETE", "/api/inventory/ceres", "GET,HEAD,OPTIONS,PATCH"),
+        ("POST", "/api/updates", "GET,HEAD,OPTIONS"),
+        ("POST", "/api/updates/real-time/", "GET,HEAD,OPTIONS"),
+        ("POST", "/health/live", "GET,HEAD,OPTIONS"),
+        ("PURGE", "/metrics", "GET,HEAD,OPTIONS"),
     ] {
         let got = network.ask(method, path, &[], None).await;
         got.problem(405, "method-not-allowed");
         let mut allowed: Vec<_> = got.header("allow").split(',').collect();
         allowed.sort_unstable();
         assert_eq!(allowed.join(","), allow, "{method} {path}");
+        let asked = network.ask("OPTIONS", path, &[], None).await;
+        assert_eq!((asked.status.as_u16(), asked.text.as_str()), (204, ""), "{path}");
+        assert_eq!(asked.header("allow"), got.header("allow"), "{path}");
     }
 }
 

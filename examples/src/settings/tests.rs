@@ -65,6 +65,11 @@ fn what_is_wrong_is_one_line_that_names_it() {
         ("--allowed-host trade.example:80", "without a port"),
         ("--allowed-host ok.example,*", "--allowed-host"),
         ("verify --allowed-host ok.example", "--allowed-host"),
+        ("--cors-origin app.example", "https://app.example.com"),
+        ("--cors-origin https://app.example/path", "--cors-origin"),
+        ("--cors-origin null", "null"),
+        ("--cors-origin *,https://app.example", "* alone"),
+        ("verify --cors-origin https://app.example", "--cors-origin"),
         ("serve", "serve"),
         ("verify again", "again"),
         ("verify --listen 127.0.0.1:1", "--listen"),
@@ -118,6 +123,17 @@ fn hosts_are_allowed_by_name() {
     assert_eq!(from("", &[]), AllowedHosts::loopback());
     assert_eq!(from("--allowed-host a.example,B.example,", &[]), both);
     assert_eq!(from("", &[("TRADE_ALLOWED_HOST", "a.example, b.example")]), both);
+}
+
+#[test]
+fn pages_of_other_origins_are_allowed_by_name_or_all() {
+    let both = CorsOrigins::of(["https://a.example", "http://localhost:3000"]).unwrap();
+    let from = |arguments, environment| served(arguments, environment).cors;
+    assert_eq!(from("", &[]), CorsOrigins::none());
+    assert_eq!(from("--cors-origin https://A.example:443,http://localhost:3000,", &[]), both);
+    assert_eq!(from("", &[("TRADE_CORS_ORIGIN", "https://a.example, http://localhost:3000")]), both);
+    assert_eq!(from("--cors-origin *", &[("TRADE_CORS_ORIGIN", "https://a.example")]), CorsOrigins::any());
+    assert_eq!(from("", &[("TRADE_CORS_ORIGIN", "")]), CorsOrigins::none());
 }
 
 #[test]

@@ -1,16 +1,15 @@
 //! Behind a real proxy, with the file that users are given, a browser's stream goes on over a restart of the server.
 
-mod browser;
 mod reverse_proxy;
 
 use axum::Router;
 use axum::routing::get;
-use browser::Page;
 use reqwest::StatusCode;
 use reqwest::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE};
 use reverse_proxy::{Product, ReverseProxy};
 use std::time::Duration;
 use tests::api::{Api, one_unit};
+use tests::browser::Page;
 use tests::server::{Server, root};
 use tests::world::World;
 use tokio::net::TcpListener;

@@ -6,17 +6,18 @@ mod inventory;
 mod trades;
 mod updates;
 
+use crate::allow;
 use crate::app::App;
 use crate::problem::Problem;
 use axum::Router;
 use axum::routing::{MethodRouter, get, post, put};
 
-/// Every route, with and without trailing slash.
+/// Every route.
 ///
 /// Ids are read from the ends of the path, so that a trade called `batch` or a shipment called `update` can be reached
 /// as well: those few paths carry the methods of both routes that they are.
-pub(crate) fn all() -> Router<App> {
-    let routes: [(&str, MethodRouter<App>); 19] = [
+pub(crate) fn table() -> [(&'static str, MethodRouter<App>); 19] {
+    [
         ("/api/trades", post(trades::initiate).get(trades::list)),
         ("/api/trades/batch", post(trades::batch).get(trades::one).patch(trades::update)),
         ("/api/trades/{transactionId}", get(trades::one).patch(trades::update)),
@@ -36,11 +37,16 @@ pub(crate) fn all() -> Router<App> {
         ("/health/live", get(health::live)),
         ("/health/ready", get(health::ready)),
         ("/metrics", get(health::metrics)),
-    ];
-    let router = routes.into_iter().fold(Router::new(), |router, (path, methods)| {
+    ]
+}
+
+/// The routes with and without trailing slash, and what is beside them.
+pub(crate) fn all() -> Router<App> {
+    let router = table().into_iter().fold(Router::new(), |router, (path, methods)| {
+        let methods = allow::told(methods);
         router.route(path, methods.clone()).route(&format!("{path}/"), methods)
     });
-    router.fallback(unknown_path).method_not_allowed_fallback(unknown_method)
+    router.fallback(allow::server_or_nothing).method_not_allowed_fallback(unknown_method)
 }
 
 /// What is on no route.

@@ -9,7 +9,7 @@ use crate::problem::Problem;
 use crate::reply::Reply;
 use axum::Extension;
 use axum::extract::State;
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::response::IntoResponse;
 use serde::Serialize;
 use trade_core::event::{EventFilter, EventType, Topic};
@@ -143,6 +143,9 @@ pub(crate) async fn stream(State(app): State<App>, call: Call) -> Reply {
         (ACCEL_BUFFERING, "no"),
     ];
     let body = feed.body();
+    if call.method == Method::HEAD {
+        return Ok((headers, body).into_response());
+    }
     // A server that can write the stream with less than a body finds it here.
     Ok((headers, Extension(feed), body).into_response())
 }

@@ -1,12 +1,12 @@
 //! A headless Chromium with one page, which tells what it sees.
 
+use crate::process::Process;
 use axum::Router;
 use axum::response::Html;
 use axum::routing::{get, post};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
-use tests::process::Process;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
@@ -17,9 +17,25 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const TELL: &str = "let told = Promise.resolve();
     const tell = (text) => told = told.then(() => fetch('/told', {method: 'POST', body: text}));";
 
+/// An origin that a page is to be of.
+#[derive(Debug)]
+pub struct Origin(TcpListener);
+
+impl Origin {
+    /// One of its own.
+    pub async fn new() -> Self {
+        Self(TcpListener::bind("127.0.0.1:0").await.expect("a free port"))
+    }
+
+    /// As browsers write it.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.0.local_addr().expect("its address"))
+    }
+}
+
 /// An open page.
 #[derive(Debug)]
-pub(crate) struct Page {
+pub struct Page {
     told: UnboundedReceiver<String>,
     seen: Vec<String>,
     _browser: Process,
@@ -27,27 +43,28 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// Opens a page that runs a script, which has a function `tell`.
-    pub(crate) async fn open(script: &str) -> Self {
+    /// Opens a page that runs a script, which has a function `tell`. It may do all that a page of a server's own origin may.
+    pub async fn open(script: &str) -> Self {
+        Self::started(Origin::new().await, script, &["--disable-web-security"])
+    }
+
+    /// Opens such a page of an origin, outside of which it may do only what servers allow.
+    pub async fn open_at(origin: Origin, script: &str) -> Self {
+        Self::started(origin, script, &[])
+    }
+
+    fn started(origin: Origin, script: &str, more: &[&str]) -> Self {
         let (tell, told) = unbounded_channel();
         let html = format!("<!doctype html><link rel=icon href=data:,><script>{TELL}\n{script}</script>");
         let told_here = move |line: String| async move {
             let _ = tell.send(line);
         };
         let pages = Router::new().route("/", get(async || Html(html))).route("/told", post(told_here));
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("its address");
-        tokio::spawn(async move { axum::serve(listener, pages).await });
+        let url = origin.url();
+        tokio::spawn(async move { axum::serve(origin.0, pages).await });
         let profile = tempfile::tempdir().expect("a temporary folder can be made");
         let mut chromium = Command::new("chromium");
-        // The page is of another origin than the server, whose streams are for pages of its own.
-        chromium.args([
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--disable-web-security",
-        ]);
+        chromium.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]).args(more);
         chromium.args([
             "--disable-quic",
             "--no-first-run",
@@ -55,15 +72,13 @@ impl Page {
             "--disable-sync",
         ]);
         chromium.args(["--disable-component-update", "--remote-debugging-port=0"]);
-        chromium
-            .arg(format!("--user-data-dir={}", profile.path().display()))
-            .arg(format!("http://{address}/"));
+        chromium.arg(format!("--user-data-dir={}", profile.path().display())).arg(url);
         let browser = Process::start(chromium.stdout(Stdio::null()).stderr(Stdio::null()));
         Self { told, seen: Vec::new(), _browser: browser, _profile: profile }
     }
 
     /// The next line that the page tells.
-    pub(crate) async fn next(&mut self) -> String {
+    pub async fn next(&mut self) -> String {
         let line = timeout(PATIENCE, self.told.recv()).await;
         let line = line.ok().flatten().unwrap_or_else(|| panic!("no more than {:?}", self.seen));
         self.seen.push(line.clone());
