@@ -22,7 +22,7 @@ const NUMBER: &str = "$serde_json::private::Number";
 
 /// Whether `arbitrary_precision` is on: such numbers keep their digits.
 static NUMBERS_ARE_MAPS: LazyLock<bool> = LazyLock::new(|| {
-    serde_json::from_str::<serde_json::Number>("1e1").is_ok_and(|one| one.to_string() == "1e1")
+    serde_json::from_str::<serde_json::Number>("1.10").is_ok_and(|one| one.to_string() == "1.10")
 });
 
 impl Number {

@@ -20,6 +20,10 @@ pub(crate) enum Place {
 
 /// A parameter as it is described.
 #[derive(Debug)]
+#[cfg_attr(
+    not(feature = "openapi"),
+    allow(dead_code, reason = "it is only read where there is a description")
+)]
 pub(crate) struct ParameterDescription {
     pub(crate) name: &'static str,
     pub(crate) place: Place,
@@ -106,7 +110,8 @@ impl<T: Word> Parameter for Listed<T> {
 
     fn schema(schemas: &mut SchemaGenerator) -> Schema {
         let items = schemas.subschema_for::<T>();
-        json_schema!({ "type": "array", "items": items, "minItems": 1, "maxItems": LIST_VALUES_MAX })
+        let bound = format!("At most {LIST_VALUES_MAX} different values.");
+        json_schema!({ "description": bound, "type": "array", "items": items, "minItems": 1 })
     }
 }
 

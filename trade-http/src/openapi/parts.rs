@@ -40,8 +40,9 @@ pub(super) fn request_headers() -> Map<String, Value> {
         ),
         (
             "If-None-Match",
-            "Only if the resource has none of these versions; `*`: only if it does not exist.",
-            json!({ "type": "string", "pattern": tags }),
+            "Only if the resource has none of these versions; `*`: only if it does not exist. A read takes no notice of \
+             what is no list of entity tags.",
+            json!({ "type": "string" }),
             "\"3\"",
         ),
         (
