@@ -116,7 +116,11 @@ async fn the_page_of_the_description_loads_what_is_beside_it_under_any_prefix() 
         assert!(policy.starts_with("default-src 'none'; script-src 'self';"), "{policy}");
         assert!(!page.text.contains("{base}") && !page.text.contains("://"), "{}", page.text);
         let asked = url::Url::parse("http://network.example").unwrap().join(path).unwrap();
-        for (attribute, expected) in [("src", "/docs/rapidoc-min.js"), ("spec-url", "/openapi.json")] {
+        for (attribute, expected) in [
+            ("type=\"module\" src", "/docs/rapidoc-min.js"),
+            ("</script>\n<script type=\"module\" src", "/docs/page.js"),
+            ("spec-url", "/openapi.json"),
+        ] {
             let address =
                 page.text.split(&format!("{attribute}=\"")).nth(1).unwrap().split('"').next().unwrap();
             let address = asked.join(address).unwrap();

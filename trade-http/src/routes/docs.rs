@@ -8,18 +8,21 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 
 const PAGE: &str = include_str!("../../docs/index.html");
+const SCRIPT: &str = include_str!("../../docs/page.js");
 const RAPIDOC: &[u8] = include_bytes!("../../docs/rapidoc-min.js.gz");
 
 /// What the page may load: what is beside it. Its component has styles of its own within.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+const SCRIPT_TYPE: &str = "text/javascript; charset=utf-8";
 const NO_SNIFFING: (HeaderName, &str) = (header::X_CONTENT_TYPE_OPTIONS, "nosniff");
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/docs", get(page))
         .route("/docs/", get(page))
+        .route("/docs/page.js", get(script))
         .route("/docs/rapidoc-min.js", get(rapidoc))
 }
 
@@ -34,10 +37,14 @@ async fn page(call: Call) -> impl IntoResponse {
     (headers, PAGE.replace("{base}", base))
 }
 
+async fn script() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, SCRIPT_TYPE), NO_SNIFFING], SCRIPT)
+}
+
 /// Every browser takes it compressed.
 async fn rapidoc() -> impl IntoResponse {
     let headers = [
-        (header::CONTENT_TYPE, "text/javascript; charset=utf-8"),
+        (header::CONTENT_TYPE, SCRIPT_TYPE),
         (header::CONTENT_ENCODING, "gzip"),
         (header::CACHE_CONTROL, "max-age=86400"),
         NO_SNIFFING,
