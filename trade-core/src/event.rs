@@ -114,6 +114,7 @@ pub enum EventData {
 }
 
 /// A station with the items that changed.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InventoryUpdate {
     /// The station; `items` lists those that changed.
@@ -192,18 +193,33 @@ impl EventFilter {
     }
 }
 
+/// What every event says of its form and its source.
+pub(crate) const SPEC_VERSION: &str = "1.0";
+pub(crate) const SOURCE: &str = "/trade-network";
+
 /// The JSON form: a CloudEvents 1.0 object (<https://github.com/cloudevents/spec>, JSON event format).
 #[derive(Serialize, Deserialize)]
-struct CloudEvent<S, D> {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(description = "Something that happened, as a CloudEvent."))]
+pub(crate) struct CloudEvent<S, D> {
+    /// The version of CloudEvents.
     specversion: S,
+    /// Its sequence, as text.
     id: String,
+    /// Where it comes from.
     source: S,
+    /// What happened.
     #[serde(rename = "type")]
     event_type: EventType,
+    /// What it happened to: the path of the resource.
     subject: String,
+    /// When.
     time: Timestamp,
+    /// Its place in the log of the network: 1, 2, 3 … without gaps.
     sequence: Sequence,
+    /// Through whom.
     actor: Actor,
+    /// The resource after it.
     data: D,
 }
 
@@ -233,9 +249,9 @@ impl Serialize for Event {
             EventData::Inventory(update) => DataOut::Inventory(update),
         };
         CloudEvent {
-            specversion: "1.0",
+            specversion: SPEC_VERSION,
             id: self.sequence.to_string(),
-            source: "/trade-network",
+            source: SOURCE,
             event_type: self.event_type,
             subject: self.subject(),
             time: self.time,

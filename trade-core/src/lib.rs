@@ -556,6 +556,7 @@
 //! | feature | brings |
 //! |---|---|
 //! | (none) | types, rules, service, event bus, repository traits, memory store, audit |
+//! | `schema` | the module [`schema`](schema/index.html): JSON Schemas of the resources and events |
 //! | `testing` | the module [`testing`](testing/index.html): strategies, a reference model, the conformance suite, stores that fail or are wrong on demand, the simulation |
 //!
 //! With `testing` come proptest and Tokio's runtime of several threads. It is meant for `[dev-dependencies]`.
@@ -575,6 +576,8 @@ pub mod record;
 pub mod rejection;
 pub mod resource;
 pub mod rules;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod service;
 pub mod step;
 pub mod store;

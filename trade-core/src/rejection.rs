@@ -171,6 +171,7 @@ impl FromIterator<Shortage> for Shortages {
 }
 
 /// One item that is short at a station.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Shortage {

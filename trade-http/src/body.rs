@@ -10,10 +10,13 @@ use crate::input::Input;
 use crate::json::{Json, Unreadable};
 use crate::media;
 use crate::problem::Problem;
+use crate::query::Parameters;
+use crate::value::Value;
 use axum::body::{Body, BodyDataStream, HttpBody};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use futures::StreamExt;
+use std::marker::PhantomData;
 use std::time::Duration;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::timeout;
@@ -35,14 +38,15 @@ const BYTES_READ_AT_ONCE_MAX: usize = 64 * 1024;
 const DRAIN_BYTES_MAX: usize = 64 << 20;
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// A request whose body of at most `MAX` bytes was received.
+/// A request with parameters and a body, which has at most `MAX` bytes and was received.
 #[derive(Debug)]
-pub(crate) struct Received<const MAX: usize> {
+pub(crate) struct Received<P, B, const MAX: usize = BODY_BYTES_MAX> {
     pub(crate) call: Call,
     content: Content,
+    form: PhantomData<fn() -> (P, B)>,
 }
 
-impl<const MAX: usize> FromRequest<App> for Received<MAX> {
+impl<P, B, const MAX: usize> FromRequest<App> for Received<P, B, MAX> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
@@ -62,7 +66,7 @@ impl<const MAX: usize> FromRequest<App> for Received<MAX> {
             media::check(&call.headers).map_err(Problem::unread)?;
         }
         match timeout(app.options.request_timeout, receive(body, MAX, declared, &app.bodies)).await {
-            Ok(content) => Ok(Self { call, content: content? }),
+            Ok(content) => Ok(Self { call, content: content?, form: PhantomData }),
             Err(_) => Err(Problem::new("request-timeout", "the body did not arrive in time")),
         }
     }
@@ -120,43 +124,40 @@ fn drain(mut rest: BodyDataStream) {
     tokio::spawn(timeout(DRAIN_TIME_MAX, drain));
 }
 
-impl<const MAX: usize> Received<MAX> {
+impl<P: Parameters, B: Value, const MAX: usize> Received<P, B, MAX> {
     /// As [`Self::command`], where the command makes something.
-    pub(crate) fn creation<C>(
-        &self,
-        read: impl FnOnce(Node<'_>) -> Option<C>,
-    ) -> Result<Submission<C>, Problem> {
-        let mut precondition = Precondition::None;
-        let submission = self.command(|input, body| {
-            precondition = conditional::precondition(input);
-            read(body)
+    pub(crate) fn creation<C>(&self, make: impl FnOnce(B) -> Option<C>) -> Result<Submission<C>, Problem> {
+        let mut provided = Precondition::None;
+        let submission = self.command(|_, body, precondition| {
+            provided = precondition;
+            make(body)
         })?;
-        Ok(submission.provided(precondition))
+        Ok(submission.provided(provided))
     }
 
     /// Makes a command of the request; every faulty field is told at once.
     pub(crate) fn command<C>(
         &self,
-        read: impl FnOnce(&Input<'_>, Node<'_>) -> Option<C>,
+        make: impl FnOnce(P, B, Precondition) -> Option<C>,
     ) -> Result<Submission<C>, Problem> {
         media::check(&self.call.headers)?;
         let is_long = self.content.bytes.len() > BYTES_READ_AT_ONCE_MAX;
         if is_long && Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread {
-            tokio::task::block_in_place(|| self.read(read))
+            tokio::task::block_in_place(|| self.read(make))
         } else {
-            self.read(read)
+            self.read(make)
         }
     }
 
-    fn read<C>(
-        &self,
-        read: impl FnOnce(&Input<'_>, Node<'_>) -> Option<C>,
-    ) -> Result<Submission<C>, Problem> {
+    fn read<C>(&self, make: impl FnOnce(P, B, Precondition) -> Option<C>) -> Result<Submission<C>, Problem> {
         let json = self.json()?;
-        let input = Input::new(&self.call, &[]);
+        let input = Input::new(&self.call, P::NAMES);
         let key = idempotency::key(&self.call, &input.faults);
-        let command = read(&input, Node::body(&json, &input.faults));
-        let submission = Submission::new(input.faults.settle(command)?).named(self.call.context.request_id());
+        let (parameters, body) = (P::read(&input), B::read(Node::body(&json, &input.faults)));
+        let precondition = conditional::precondition(&input);
+        let (parameters, body) = input.faults.settle(parameters.zip(body))?;
+        let command = make(parameters, body, precondition).ok_or_else(Problem::internal)?;
+        let submission = Submission::new(command).named(self.call.context.request_id());
         let Some(key) = key else { return Ok(submission) };
         let idempotency = idempotency::identify(&self.call, key, &json).map_err(|error| {
             tracing::error!(%error, "a body cannot be written as JSON again");

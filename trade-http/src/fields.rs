@@ -1,7 +1,8 @@
 //! Reading the fields of a request, all of them, so that every fault is told at once.
 
-use crate::json::Json;
+use crate::json::{Json, Number};
 use crate::problem::{FieldFault, Problem};
+use crate::value::Value;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use trade_core::values::InvalidValue;
@@ -16,6 +17,8 @@ const NAME_SHOWN_MAX: usize = 128;
 pub(crate) struct Faults {
     listed: RefCell<Vec<FieldFault>>,
     count: Cell<usize>,
+    /// The place in a list of the first value that is at fault, where that is told.
+    offender: Cell<Option<usize>>,
 }
 
 impl Faults {
@@ -39,10 +42,19 @@ impl Faults {
         self.count.get()
     }
 
+    /// Notes which value of a list is at fault; the first one counts.
+    pub(crate) fn blame(&self, index: usize) {
+        self.offender.set(self.offender.get().or(Some(index)));
+    }
+
     /// What was read, if there was no fault.
     pub(crate) fn settle<T>(self, read: Option<T>) -> Result<T, Problem> {
         if self.count.get() > 0 {
-            return Err(Problem::invalid(self.listed.into_inner(), self.count.get()));
+            let problem = Problem::invalid(self.listed.into_inner(), self.count.get());
+            return Err(match self.offender.get() {
+                Some(index) => problem.at(index),
+                None => problem,
+            });
         }
         read.ok_or_else(|| {
             tracing::error!("a request was not understood, and no field is at fault");
@@ -128,18 +140,19 @@ impl<'n> Node<'n> {
         read.into_iter().collect()
     }
 
-    /// A list of `count_min` to `count_max` values, called `what` in the plural.
+    /// A list of `count_min` to `count_max` values, called `what` in the plural, each of which is read with its place.
     pub(crate) fn list<T>(
         self,
         (count_min, count_max, what): (usize, usize, &str),
-        read: impl Fn(Node<'_>) -> Option<T>,
+        read: impl Fn(usize, Node<'_>) -> Option<T>,
     ) -> Option<Vec<T>> {
         let Json::List(values) = self.json else { return self.fault("must be a list") };
         if values.len() < count_min || values.len() > count_max {
             return self.fault(format!("must hold {count_min} to {count_max} {what}"));
         }
-        let read_at =
-            |(index, json)| read(Node { json, path: &Path::Index(self.path, index), faults: self.faults });
+        let read_at = |(index, json)| {
+            read(index, Node { json, path: &Path::Index(self.path, index), faults: self.faults })
+        };
         // Each is read, also after a faulty one.
         let read: Vec<Option<T>> = values.iter().enumerate().map(read_at).collect();
         read.into_iter().collect()
@@ -153,17 +166,15 @@ impl<'n> Node<'n> {
 
     /// An integer of a form.
     pub(crate) fn integer<T>(self, read: impl FnOnce(i64) -> Result<T, InvalidValue>) -> Option<T> {
-        let Json::Number(number) = self.json else {
-            return self.fault("must be an integer, as a JSON number");
-        };
-        if let Some(integer) = number.as_i64() {
-            return self.faults.check(self.path, read(integer));
+        match self.json {
+            Json::Number(Number::Integer(integer)) => self.faults.check(self.path, read(*integer)),
+            // Beyond i64, and so beyond every range there is.
+            Json::Number(Number::Large(_)) => self.faults.check(self.path, read(i64::MAX)),
+            Json::Number(Number::Other(_)) => {
+                self.fault("must be an integer, written without fraction and exponent, in range")
+            }
+            _ => self.fault("must be an integer, as a JSON number"),
         }
-        // Beyond i64, and so beyond every range there is; or a fraction.
-        if number.is_u64() {
-            return self.faults.check(self.path, read(i64::MAX));
-        }
-        self.fault("must be an integer, written without fraction and exponent, in range")
     }
 }
 
@@ -171,12 +182,6 @@ impl<'n> Node<'n> {
 pub(crate) fn text<T: for<'t> TryFrom<&'t str, Error = InvalidValue>>(node: Node<'_>) -> Option<T> {
     let text = node.string()?;
     node.faults.check(node.path, T::try_from(text))
-}
-
-/// Reads true or false.
-pub(crate) fn boolean(node: Node<'_>) -> Option<bool> {
-    let Json::Bool(value) = node.json else { return node.fault("must be true or false") };
-    Some(*value)
 }
 
 /// An object whose members are read by name.
@@ -188,31 +193,35 @@ pub(crate) struct Object<'n> {
 }
 
 impl Object<'_> {
-    /// A member that must be there.
+    /// A member, or what stands for it where there is none.
+    pub(crate) fn member<T: Value>(&self, name: &'static str) -> Option<T> {
+        self.read(name, T::read, T::absent)
+    }
+
+    /// A member that must be there, read in a way of its own.
     pub(crate) fn required<T>(
         &self,
         name: &'static str,
         read: impl FnOnce(Node<'_>) -> Option<T>,
     ) -> Option<T> {
-        let path = Path::Member(self.path, name);
-        match self.member(name) {
-            Some(json) => read(Node { json, path: &path, faults: self.faults }),
-            None => self.faults.add(path, "is missing"),
-        }
+        self.read(name, read, || None)
     }
 
-    /// A member that may be absent. A faulty one is noted, and none as well.
-    pub(crate) fn optional<T>(
+    fn read<T>(
         &self,
         name: &'static str,
         read: impl FnOnce(Node<'_>) -> Option<T>,
+        absent: impl FnOnce() -> Option<T>,
     ) -> Option<T> {
         let path = Path::Member(self.path, name);
-        self.member(name).and_then(|json| read(Node { json, path: &path, faults: self.faults }))
+        match self.find(name) {
+            Some(json) => read(Node { json, path: &path, faults: self.faults }),
+            None => absent().or_else(|| self.faults.add(path, "is missing")),
+        }
     }
 
     /// A member that is there and not null.
-    fn member(&self, name: &str) -> Option<&Json<'_>> {
+    fn find(&self, name: &str) -> Option<&Json<'_>> {
         let place = self.members.binary_search_by(|(key, _)| key.as_ref().cmp(name)).ok()?;
         self.members.get(place).map(|(_, json)| json).filter(|json| **json != Json::Null)
     }

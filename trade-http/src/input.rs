@@ -4,6 +4,7 @@ use crate::call::Call;
 use crate::cursor::{Cursor, Listing, Paging};
 use crate::fields::{Faults, shown};
 use crate::problem::Problem;
+use crate::query::{Parameters, Place};
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -11,13 +12,8 @@ use std::ops::RangeInclusive;
 use trade_core::resource::Sequence;
 use trade_core::values::InvalidValue;
 
-/// Rows of a page when nothing else is asked for.
-const LIMIT_DEFAULT: usize = 50;
-/// The most rows of a page.
-const LIMIT_MAX: usize = 500;
-
 /// The most values of a parameter that is a list.
-const LIST_VALUES_MAX: usize = 100;
+pub(crate) const LIST_VALUES_MAX: usize = 100;
 /// The parameter of which a later one replaces an earlier, unless it is empty: a page that resumes adds it to an address
 /// that may have one.
 const LAST_COUNTS: &str = "lastEventId";
@@ -31,21 +27,17 @@ pub(crate) struct Input<'c> {
 }
 
 impl Call {
-    /// Reads path and query, of which these parameters are known.
-    pub(crate) fn read<T>(
-        &self,
-        parameters: &[&str],
-        read: impl FnOnce(&Input<'_>) -> Option<T>,
-    ) -> Result<T, Problem> {
-        let input = Input::new(self, parameters);
-        let value = read(&input);
-        input.faults.settle(value)
+    /// Reads path and query.
+    pub(crate) fn read<P: Parameters>(&self) -> Result<P, Problem> {
+        let input = Input::new(self, P::NAMES);
+        let parameters = P::read(&input);
+        input.faults.settle(parameters)
     }
 }
 
 impl<'c> Input<'c> {
     /// Begins to read a request whose query has these parameters at most, each once.
-    pub(crate) fn new(call: &'c Call, known: &[&str]) -> Self {
+    pub(crate) fn new(call: &'c Call, known: &[(&str, Place)]) -> Self {
         let faults = Faults::default();
         let mut parameters: Vec<(Cow<'c, str>, Cow<'c, str>)> = Vec::new();
         for pair in call.query().split('&').filter(|pair| !pair.is_empty()) {
@@ -56,7 +48,7 @@ impl<'c> Input<'c> {
                 faults.add::<()>(shown(&name), "is not UTF-8");
                 continue;
             };
-            if !known.contains(&name.as_ref()) {
+            if !known.contains(&(name.as_ref(), Place::Query)) {
                 faults.add::<()>(shown(&name), "is not a known parameter");
             } else if let Some((_, first)) = parameters.iter_mut().find(|(other, _)| *other == name) {
                 if name != LAST_COUNTS {
@@ -71,20 +63,8 @@ impl<'c> Input<'c> {
         Self { call, faults, parameters }
     }
 
-    /// The id that ends the path.
-    pub(crate) fn id<T: for<'t> TryFrom<&'t str, Error = InvalidValue>>(&self, name: &str) -> Option<T> {
-        self.id_from_end(name, 0)
-    }
-
-    /// The id before the last word of the path.
-    pub(crate) fn id_before_end<T: for<'t> TryFrom<&'t str, Error = InvalidValue>>(
-        &self,
-        name: &str,
-    ) -> Option<T> {
-        self.id_from_end(name, 1)
-    }
-
-    fn id_from_end<T: for<'t> TryFrom<&'t str, Error = InvalidValue>>(
+    /// The id that stands so many words before the end of the path.
+    pub(crate) fn id_from_end<T: for<'t> TryFrom<&'t str, Error = InvalidValue>>(
         &self,
         name: &str,
         index: usize,
@@ -120,31 +100,21 @@ impl<'c> Input<'c> {
         self.parameter(name, read_all).unwrap_or_default()
     }
 
-    /// A parameter that is an id, a word or a time.
-    pub(crate) fn value<T: for<'t> TryFrom<&'t str, Error = InvalidValue>>(&self, name: &str) -> Option<T> {
-        self.parameter(name, |text| T::try_from(text))
-    }
-
-    /// The rows asked for.
-    pub(crate) fn limit(&self) -> usize {
-        self.limit_within(1..=LIMIT_MAX, LIMIT_DEFAULT)
-    }
-
-    /// The rows asked for, where other numbers hold.
-    pub(crate) fn limit_within(&self, range: RangeInclusive<usize>, default: usize) -> usize {
+    /// A parameter that is an integer of a range.
+    pub(crate) fn integer_within(&self, name: &str, range: RangeInclusive<usize>) -> Option<usize> {
         let read = |text: &str| {
-            let limit = integer(text).and_then(|limit| usize::try_from(limit).ok());
-            limit.filter(|limit| range.contains(limit)).ok_or_else(|| {
+            let number = integer(text).and_then(|number| usize::try_from(number).ok());
+            number.filter(|number| range.contains(number)).ok_or_else(|| {
                 InvalidValue(format!("must be an integer from {} to {}", range.start(), range.end()))
             })
         };
-        self.parameter("limit", read).unwrap_or(default)
+        self.parameter(name, read)
     }
 
     /// Where the page before ended, and how this one says where it does.
-    pub(crate) fn paging<P: Cursor>(&self) -> Option<Paging<P>> {
+    pub(crate) fn paging<P: Cursor>(&self, name: &str) -> Option<Paging<P>> {
         let narrowed =
-            self.parameters.iter().filter(|(name, _)| !matches!(name.as_ref(), "limit" | "cursor"));
+            self.parameters.iter().filter(|(other, _)| other.as_ref() != "limit" && other.as_ref() != name);
         let listing =
             Listing::of(&self.call.resource(), narrowed.map(|(name, value)| (name.as_ref(), value.as_ref())));
         let paging = |cursor| {
@@ -152,9 +122,9 @@ impl<'c> Input<'c> {
                 InvalidValue::new("must be the nextCursor of a page of this list, with the same filters")
             })
         };
-        match self.parameter("cursor", |text| Ok(text.to_owned())) {
+        match self.parameter(name, |text| Ok(text.to_owned())) {
             None => paging(None).ok(),
-            Some(cursor) => self.faults.check("cursor", paging(Some(&cursor))),
+            Some(cursor) => self.faults.check(name, paging(Some(&cursor))),
         }
     }
 }

@@ -2,10 +2,39 @@
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
-use serde_json::Number;
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
+use std::sync::LazyLock;
+
+/// A number, as it is read whether or not an application turns on `serde_json/arbitrary_precision`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Number {
+    Integer(i64),
+    /// An integer beyond `i64`.
+    Large(u64),
+    /// With a fraction or an exponent, or beyond both.
+    Other(f64),
+}
+
+/// What stands for the name of a member in serde_json's own form of a number, with `arbitrary_precision`.
+const NUMBER: &str = "$serde_json::private::Number";
+
+/// Whether `arbitrary_precision` is on: such numbers keep their digits.
+static NUMBERS_ARE_MAPS: LazyLock<bool> = LazyLock::new(|| {
+    serde_json::from_str::<serde_json::Number>("1.10").is_ok_and(|one| one.to_string() == "1.10")
+});
+
+impl Number {
+    /// Of the text of a JSON number.
+    fn parse(text: &str) -> Option<Self> {
+        // Of the integers, -0 alone is a number that no integer is.
+        let integer = (text != "-0").then(|| text.parse().ok().map(Self::Integer)).flatten();
+        let large = || text.parse().ok().map(Self::Large);
+        let other = || text.parse().ok().filter(|number: &f64| number.is_finite()).map(Self::Other);
+        integer.or_else(large).or_else(other)
+    }
+}
 
 /// A JSON value.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,15 +103,15 @@ impl<'de> Visitor<'de> for Values<'_> {
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<Json<'de>, E> {
-        Ok(Json::Number(value.into()))
+        Ok(Json::Number(i64::try_from(value).map_or(Number::Large(value), Number::Integer)))
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<Json<'de>, E> {
-        Ok(Json::Number(value.into()))
+        Ok(Json::Number(Number::Integer(value)))
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Json<'de>, E> {
-        Number::from_f64(value).map(Json::Number).ok_or_else(|| E::custom("number out of range"))
+        Ok(Json::Number(Number::Other(value)))
     }
 
     fn visit_borrowed_str<E: Error>(self, value: &'de str) -> Result<Json<'de>, E> {
@@ -104,6 +133,11 @@ impl<'de> Visitor<'de> for Values<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Json<'de>, A::Error> {
         let mut members = Vec::new();
         while let Some(Key(key)) = access.next_key()? {
+            if key == NUMBER && *NUMBERS_ARE_MAPS {
+                let Key(text) = access.next_value()?;
+                let number = Number::parse(&text).map(Json::Number);
+                return number.ok_or_else(|| A::Error::custom("number out of range"));
+            }
             let value = access.next_value_seed(self)?;
             push(&mut members, (key, value));
         }
@@ -132,7 +166,9 @@ impl Serialize for Json<'_> {
         match self {
             Self::Null => serializer.serialize_unit(),
             Self::Bool(value) => serializer.serialize_bool(*value),
-            Self::Number(value) => value.serialize(serializer),
+            Self::Number(Number::Integer(value)) => serializer.serialize_i64(*value),
+            Self::Number(Number::Large(value)) => serializer.serialize_u64(*value),
+            Self::Number(Number::Other(value)) => serializer.serialize_f64(*value),
             Self::Text(value) => serializer.serialize_str(value),
             Self::List(values) => serializer.collect_seq(values),
             Self::Object(members) => serializer.collect_map(members.iter().map(|(key, value)| (key, value))),

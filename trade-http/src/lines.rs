@@ -1,80 +1,144 @@
-//! The values that several bodies share: lines, prices, quantities.
+//! The values that several bodies share: lines, prices, metadata.
 
 use crate::fields::{Node, text};
 use crate::json::Json;
+use crate::value::{List, Value, body};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use std::borrow::Cow;
 use trade_core::resource::{Line, Lines, LinesError};
-use trade_core::values::{Delta, InvalidValue, ItemId, Metadata, Money, Quantity, UNITS_MAX};
-
-/// 1 … 2^53 − 1.
-pub(crate) fn quantity(node: Node<'_>) -> Option<Quantity> {
-    node.integer(|units| Quantity::new(u64::try_from(units).unwrap_or(0)))
-}
-
-/// ±1 … ±(2^53 − 1).
-pub(crate) fn delta(node: Node<'_>) -> Option<Delta> {
-    node.integer(Delta::new)
-}
+use trade_core::schema::amount_pattern;
+use trade_core::values::{Amount, Currency, InvalidValue, ItemId, Metadata, Money, Quantity, UNITS_MAX};
 
 /// Names and texts that an application keeps.
-pub(crate) fn metadata(node: Node<'_>) -> Option<Metadata> {
-    let read = |name: &str, node: Node<'_>| {
-        let faults = node.faults.count();
-        let text = node.string().unwrap_or_default();
-        for checked in [Metadata::check_name(name), Metadata::check_text(text)] {
-            if let Err(InvalidValue(detail)) = checked {
-                node.fault::<()>(detail);
+impl Value for Metadata {
+    fn read(node: Node<'_>) -> Option<Self> {
+        let read = |name: &str, node: Node<'_>| {
+            let faults = node.faults.count();
+            let text = node.string().unwrap_or_default();
+            for checked in [Metadata::check_name(name), Metadata::check_text(text)] {
+                if let Err(InvalidValue(detail)) = checked {
+                    node.fault::<()>(detail);
+                }
+            }
+            (node.faults.count() == faults).then(|| (name.to_owned(), text.to_owned()))
+        };
+        match Metadata::new(node.members(Metadata::MEMBERS_MAX, read)?) {
+            Ok(metadata) => Some(metadata),
+            Err(InvalidValue(detail)) => node.fault(detail),
+        }
+    }
+}
+
+body! {
+    /// The price of one unit.
+    struct Price("prices") {
+        /// How much: at most 12 integer and 6 fraction digits.
+        #[schemars(extend("pattern" = amount_pattern(Amount::INTEGER_DIGITS_MAX)))]
+        "amount" => amount: Amount,
+        /// Of what.
+        "currency" => currency: Currency,
+    }
+
+    /// So many units of an item, at a price each where it has one.
+    struct NewLine("lines") {
+        /// The item.
+        "itemId" => item_id: ItemId,
+        /// How many units.
+        "quantity" => quantity: Quantity,
+        /// The price of one unit.
+        "unitPrice" => unit_price: Option<Price>,
+    }
+
+    /// So many units of an item.
+    struct NewStock("lines") {
+        /// The item.
+        "itemId" => item_id: ItemId,
+        /// How many units.
+        "quantity" => quantity: Quantity,
+    }
+}
+
+/// A line, or an item alone, of which it is one unit.
+#[derive(Debug)]
+struct OrItem<L>(L);
+
+impl<L: Value + From<ItemId>> Value for OrItem<L> {
+    const PLURAL: &'static str = L::PLURAL;
+
+    fn read(node: Node<'_>) -> Option<Self> {
+        let line = if let Json::Text(_) = node.json { text::<ItemId>(node)?.into() } else { L::read(node)? };
+        Some(Self(line))
+    }
+}
+
+impl<L: JsonSchema> JsonSchema for OrItem<L> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("{}OrItem", L::schema_name()).into()
+    }
+
+    fn json_schema(schemas: &mut SchemaGenerator) -> Schema {
+        let forms = [schemas.subschema_for::<L>(), schemas.subschema_for::<ItemId>()];
+        json_schema!({ "description": "A line, or an item alone, of which it is one unit.", "anyOf": forms })
+    }
+}
+
+impl From<ItemId> for NewLine {
+    fn from(item_id: ItemId) -> Self {
+        Self { item_id, quantity: Quantity::ONE, unit_price: None }
+    }
+}
+
+impl From<ItemId> for NewStock {
+    fn from(item_id: ItemId) -> Self {
+        Self { item_id, quantity: Quantity::ONE }
+    }
+}
+
+/// The lines of a trade or a transfer; those alike in item and price are added up.
+#[derive(Debug, JsonSchema)]
+#[schemars(inline)]
+pub(crate) struct NewLines(
+    #[schemars(with = "List<OrItem<NewLine>, 1, { Lines::COUNT_MAX }>")] pub(crate) Lines,
+);
+
+impl Value for NewLines {
+    fn read(node: Node<'_>) -> Option<Self> {
+        let read = |_, node: Node<'_>| {
+            let OrItem(NewLine { item_id, quantity, unit_price }) = OrItem::read(node)?;
+            let unit_price = unit_price.map(|Price { amount, currency }| Money { amount, currency });
+            Some(Line { item_id, quantity, unit_price })
+        };
+        match Lines::new(node.list(List::<OrItem<NewLine>, 1, { Lines::COUNT_MAX }>::BOUNDS, read)?) {
+            Ok(lines) => Some(Self(lines)),
+            Err(LinesError::Count) => node.fault(LinesError::Count.to_string()),
+            Err(LinesError::QuantityOutOfRange(item_id)) => {
+                // Not a matter of form: the rules refuse it, as the answer of this one trade of a batch. Two lines of the
+                // largest quantity say the same as those that were given.
+                let most = Quantity::new(UNITS_MAX).ok()?;
+                let line = Line { item_id, quantity: most, unit_price: None };
+                Some(Self(Lines::from_stored(vec![line.clone(), line])))
             }
         }
-        (node.faults.count() == faults).then(|| (name.to_owned(), text.to_owned()))
-    };
-    match Metadata::new(node.members(Metadata::MEMBERS_MAX, read)?) {
-        Ok(metadata) => Some(metadata),
-        Err(InvalidValue(detail)) => node.fault(detail),
     }
 }
 
-fn money(node: Node<'_>) -> Option<Money> {
-    let object = node.object(&["amount", "currency"])?;
-    let amount = object.required("amount", text);
-    let currency = object.required("currency", text);
-    Some(Money { amount: amount?, currency: currency? })
-}
+/// What a new station holds.
+#[derive(Debug, JsonSchema)]
+#[schemars(inline)]
+pub(crate) struct OpeningStock(
+    #[schemars(with = "List<OrItem<NewStock>, 0, { Lines::COUNT_MAX }>")] pub(crate) Vec<(ItemId, Quantity)>,
+);
 
-fn line(node: Node<'_>) -> Option<Line> {
-    if let Json::Text(_) = node.json {
-        return Some(Line { item_id: text(node)?, quantity: Quantity::ONE, unit_price: None });
+impl Value for OpeningStock {
+    fn read(node: Node<'_>) -> Option<Self> {
+        let read = |_, node: Node<'_>| {
+            let OrItem(NewStock { item_id, quantity }) = OrItem::read(node)?;
+            Some((item_id, quantity))
+        };
+        node.list(List::<OrItem<NewStock>, 0, { Lines::COUNT_MAX }>::BOUNDS, read).map(Self)
     }
-    let object = node.object(&["itemId", "quantity", "unitPrice"])?;
-    let item_id = object.required("itemId", text);
-    let quantity = object.required("quantity", quantity);
-    let unit_price = object.optional("unitPrice", money);
-    Some(Line { item_id: item_id?, quantity: quantity?, unit_price })
-}
-
-/// The lines of a trade or a transfer.
-pub(crate) fn lines(node: Node<'_>) -> Option<Lines> {
-    match Lines::new(node.list((1, Lines::COUNT_MAX, "lines"), line)?) {
-        Ok(lines) => Some(lines),
-        Err(LinesError::Count) => node.fault(LinesError::Count.to_string()),
-        Err(LinesError::QuantityOutOfRange(item_id)) => {
-            // Not a matter of form: the rules refuse it, as the answer of this one trade of a batch. Two lines of the
-            // largest quantity say the same as those that were given.
-            let most = Quantity::new(UNITS_MAX).ok()?;
-            let line = Line { item_id, quantity: most, unit_price: None };
-            Some(Lines::from_stored(vec![line.clone(), line]))
-        }
-    }
-}
-
-/// The lines of a new station.
-pub(crate) fn opening_lines(node: Node<'_>) -> Option<Vec<(ItemId, Quantity)>> {
-    node.list((0, Lines::COUNT_MAX, "lines"), |node| {
-        if let Json::Text(_) = node.json {
-            return Some((text(node)?, Quantity::ONE));
-        }
-        let object = node.object(&["itemId", "quantity"])?;
-        let item_id = object.required("itemId", text);
-        let quantity = object.required("quantity", quantity);
-        Some((item_id?, quantity?))
-    })
 }

@@ -5,9 +5,16 @@ use crate::cursor::{Cursor, Paging};
 use crate::problem::Problem;
 use crate::reply::{self, Reply};
 use crate::sent;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
+use serde_json::Value;
+use std::borrow::Cow;
+use std::marker::PhantomData;
+use std::sync::Arc;
 use std::thread::available_parallelism;
 use tokio::sync::Semaphore;
+use trade_core::event::Event;
+use trade_core::resource::{Cargo, Inventory, LedgerEntry, Trade};
 use trade_core::store::Page;
 
 /// The most bytes of the rows of a page. A single row is a page whatever it takes.
@@ -20,6 +27,58 @@ pub(crate) fn lane() -> Semaphore {
     Semaphore::new(available_parallelism().map_or(2, |cores| cores.get().clamp(2, 8)))
 }
 
+/// What a list holds.
+pub(crate) trait Row: Serialize + JsonSchema {
+    /// The member of a page that lists them.
+    const ROWS: &'static str;
+}
+
+impl Row for Trade {
+    const ROWS: &'static str = "trades";
+}
+
+impl Row for Cargo {
+    const ROWS: &'static str = "cargo";
+}
+
+impl Row for Inventory {
+    const ROWS: &'static str = "inventory";
+}
+
+impl Row for LedgerEntry {
+    const ROWS: &'static str = "entries";
+}
+
+impl Row for Event {
+    const ROWS: &'static str = "events";
+}
+
+impl<T: Row> Row for Arc<T> {
+    const ROWS: &'static str = T::ROWS;
+}
+
+/// How a page is described: its rows, and what follows them.
+#[derive(Debug)]
+pub(crate) struct PageOf<T, R = Next>(PhantomData<fn() -> (T, R)>);
+
+impl<T: Row, R: JsonSchema> JsonSchema for PageOf<T, R> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("{}{}", T::schema_name(), R::schema_name()).into()
+    }
+
+    fn json_schema(schemas: &mut SchemaGenerator) -> Schema {
+        let rows = json_schema!({ "type": "array", "items": schemas.subschema_for::<T>() });
+        let mut schema = R::json_schema(schemas);
+        if let Some(Value::Object(members)) = schema.get_mut("properties") {
+            members.insert(T::ROWS.into(), rows.to_value());
+        }
+        if let Some(Value::Array(required)) = schema.get_mut("required") {
+            required.insert(0, T::ROWS.into());
+        }
+        schema
+    }
+}
+
 /// The rows of a page, written already.
 #[derive(Debug)]
 pub(crate) struct Rows {
@@ -28,9 +87,9 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    /// None yet, under this name.
-    pub(crate) fn of(name: &str) -> Self {
-        Self { json: format!("{{\"{name}\":[").into_bytes(), count: 0 }
+    /// None yet.
+    pub(crate) fn of<T: Row>() -> Self {
+        Self { json: format!("{{\"{}\":[", T::ROWS).into_bytes(), count: 0 }
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -67,9 +126,12 @@ impl Rows {
     }
 }
 
-#[derive(Serialize)]
+/// One page of a list.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Next {
+#[schemars(rename = "Page")]
+pub(crate) struct Next {
+    /// The `cursor` of the next page; null at the end.
     next_cursor: Option<String>,
 }
 
@@ -77,17 +139,16 @@ struct Next {
 /// the last row it examined, if there may be more.
 pub(crate) async fn list<T, P, F>(
     app: &App,
-    name: &str,
     (paging, limit): (&Paging<P>, usize),
     read: impl Fn(Option<P>, usize) -> F,
 ) -> Reply
 where
-    T: Serialize,
+    T: Row,
     P: Cursor + Copy,
     F: Future<Output = Result<Page<T, P>, Problem>>,
 {
     let _turn = app.lists.acquire().await;
-    let mut rows = Rows::of(name);
+    let mut rows = Rows::of::<T>();
     let (mut end, mut as_of) = (None, None);
     let (mut wanted, mut is_full) = (ROWS_READ_MAX.min(limit), false);
     loop {

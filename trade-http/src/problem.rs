@@ -7,19 +7,20 @@ use crate::call::Context;
 use crate::reply;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
-use serde_json::Value;
 use std::borrow::Cow;
 use std::error::Error;
 use trade_core::rejection::{Rejection, Shortage};
+use trade_core::resource::Version;
 use trade_core::service::ServiceError;
 use trade_core::store::{StoreError, StoreErrorKind};
 
 /// A code with its status and title.
-type Code = (&'static str, StatusCode, &'static str);
+pub(crate) type Code = (&'static str, StatusCode, &'static str);
 
 /// Every code a problem can have.
-static CODES: &[Code] = &[
+pub(crate) static CODES: &[Code] = &[
     ("malformed-request", StatusCode::BAD_REQUEST, "The request is not as HTTP demands"),
     ("malformed-json", StatusCode::BAD_REQUEST, "The body is not JSON"),
     ("forbidden", StatusCode::FORBIDDEN, "This is not for the caller to do"),
@@ -62,7 +63,7 @@ static CODES: &[Code] = &[
 const RETRY_AFTER_SECONDS: &str = "1";
 
 /// One faulty field of a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct FieldFault {
     /// Where: a path into the body, a parameter, or a header.
     pub(crate) field: String,
@@ -77,8 +78,7 @@ pub(crate) struct Problem {
     detail: Cow<'static, str>,
     errors: Vec<FieldFault>,
     shortages: Vec<Shortage>,
-    /// Members beyond the common ones.
-    extra: Vec<(&'static str, Value)>,
+    more: Box<More>,
     /// A header that tells how to do better.
     header: Option<&'static (&'static str, &'static str)>,
     /// Whether the body of the request is not read, so that its connection can serve no other.
@@ -92,25 +92,93 @@ pub(crate) struct Document {
     context: Context,
 }
 
-/// Its members: first those of the RFC, in its order.
-#[derive(Serialize)]
+/// Why a request is not answered as asked (RFC 9457).
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Problem")]
 struct Members<'a> {
+    /// Names the code.
     #[serde(rename = "type")]
     type_uri: String,
+    /// What the code means.
     title: &'static str,
+    /// The HTTP status.
+    #[schemars(range(min = 400, max = 599))]
     status: u16,
+    /// What is wrong with this request.
     detail: &'a str,
+    /// The path of the request.
     instance: &'a str,
+    /// The kind of problem.
+    #[schemars(with = "ProblemCode")]
     code: &'static str,
+    /// The same as `detail`.
     message: &'a str,
+    /// The `X-Request-Id` of the request, which the log has as well.
     request_id: &'a str,
+    /// The faulty fields, at most the first 100.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldFault],
+    /// What is short, at most the first 100.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     shortages: &'a [Shortage],
-    #[serde(flatten, serialize_with = "more_members")]
-    extra: &'a [(&'static str, Value)],
+    #[serde(flatten)]
+    more: &'a More,
+}
+
+/// Members that some codes have.
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct More {
+    /// How many errors or shortages there are, where not all are listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<usize>,
+    /// The version that the resource has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<Version>,
+    /// The status that the resource has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<&'static str>,
+    /// The status that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<&'static str>,
+    /// What it may be instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allowed: Option<Vec<&'static str>>,
+    /// The words of the policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// The place in the batch of the first trade that is refused, from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<usize>,
+}
+
+/// The words of [`CODES`].
+struct ProblemCode;
+
+impl JsonSchema for ProblemCode {
+    fn schema_name() -> Cow<'static, str> {
+        "ProblemCode".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let codes: Vec<_> = CODES.iter().map(|(code, ..)| code).collect();
+        json_schema!({ "description": "The kind of problem.", "type": "string", "enum": codes })
+    }
+}
+
+impl JsonSchema for Document {
+    fn schema_name() -> Cow<'static, str> {
+        Members::schema_name()
+    }
+
+    fn schema_id() -> Cow<'static, str> {
+        Members::schema_id()
+    }
+
+    fn json_schema(schemas: &mut SchemaGenerator) -> Schema {
+        Members::json_schema(schemas)
+    }
 }
 
 impl Serialize for Document {
@@ -128,14 +196,10 @@ impl Serialize for Document {
             request_id: context.request_id(),
             errors: &problem.errors,
             shortages: &problem.shortages,
-            extra: &problem.extra,
+            more: &problem.more,
         };
         members.serialize(serializer)
     }
-}
-
-fn more_members<S: Serializer>(members: &&[(&'static str, Value)], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(members.iter().map(|(name, value)| (name, value)))
 }
 
 impl Problem {
@@ -150,7 +214,7 @@ impl Problem {
             detail,
             errors: Vec::new(),
             shortages: Vec::new(),
-            extra: Vec::new(),
+            more: Box::default(),
             header: None,
             closes: false,
         }
@@ -169,7 +233,8 @@ impl Problem {
 
     /// The same with the number of what it lists, where that is not all.
     fn counting(self, total: usize, listed: usize) -> Self {
-        if total > listed { self.with("total", total) } else { self }
+        let more = More { total: (total > listed).then_some(total), ..*self.more };
+        Self { more: Box::new(more), ..self }
     }
 
     /// A defect or damage that was logged where it was noticed.
@@ -182,11 +247,10 @@ impl Problem {
         Self::new("shutdown", "the server is shutting down: try again")
     }
 
-    /// The same with a further member.
+    /// The same of a batch, of which the trade at this place is the first that is refused.
     #[must_use]
-    pub(crate) fn with(mut self, member: &'static str, value: impl Into<Value>) -> Self {
-        self.extra.push((member, value.into()));
-        self
+    pub(crate) fn at(self, index: usize) -> Self {
+        Self { more: Box::new(More { index: Some(index), ..*self.more }), ..self }
     }
 
     /// The HTTP status.
@@ -252,7 +316,9 @@ impl From<Rejection> for Problem {
                 let detail = format!("names station {station}, which does not exist");
                 Self { errors: vec![FieldFault { field, detail }], ..problem }
             }
-            Rejection::VersionMismatch { actual } if actual > 0 => problem.with("version", actual),
+            Rejection::VersionMismatch { actual } if actual > 0 => {
+                Self { more: Box::new(More { version: Some(actual), ..More::default() }), ..problem }
+            }
             Rejection::IllegalTradeTransition { from, to, allowed, .. } => {
                 transition(problem, from.as_str(), to.as_str(), allowed.iter().map(|to| to.as_str()))
             }
@@ -263,13 +329,15 @@ impl From<Rejection> for Problem {
                 let listed = shortages.listed().to_vec();
                 Self { shortages: listed, ..problem }.counting(shortages.total(), shortages.listed().len())
             }
-            Rejection::RefusedByPolicy { reason } => problem.with("reason", reason),
+            Rejection::RefusedByPolicy { reason } => {
+                Self { more: Box::new(More { reason: Some(reason), ..More::default() }), ..problem }
+            }
             Rejection::InBatch { index, rejection } => {
                 let mut inner = Self::from(*rejection);
                 for fault in &mut inner.errors {
                     fault.field = format!("trades[{index}].{}", fault.field);
                 }
-                Self { detail: problem.detail, ..inner }.with("index", index)
+                Self { detail: problem.detail, ..inner }.at(index)
             }
             _ => problem,
         }
@@ -282,7 +350,8 @@ fn transition(
     to: &'static str,
     allowed: impl Iterator<Item = &'static str>,
 ) -> Problem {
-    problem.with("from", from).with("to", to).with("allowed", allowed.collect::<Vec<_>>())
+    let more = More { from: Some(from), to: Some(to), allowed: Some(allowed.collect()), ..More::default() };
+    Problem { more: Box::new(more), ..problem }
 }
 
 impl From<ServiceError> for Problem {

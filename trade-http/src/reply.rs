@@ -2,8 +2,10 @@
 
 use crate::call::Call;
 use crate::conditional;
+use crate::operation::Operation;
 use crate::problem::Problem;
 use crate::sent;
+use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -12,6 +14,42 @@ use trade_core::resource::{Sequence, Version};
 
 const AS_OF_SEQUENCE: HeaderName = HeaderName::from_static("x-as-of-sequence");
 pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// The headers of what was made, of what was changed, of a single resource, and of a list.
+pub(crate) const CREATED: &[&str] = &["ETag", "Location", "Idempotency-Replayed"];
+pub(crate) const CHANGED: &[&str] = &["ETag", "Idempotency-Replayed"];
+pub(crate) const ONE: &[&str] = &["ETag"];
+pub(crate) const LIST: &[&str] = &["X-As-Of-Sequence"];
+
+/// What everything refuses that reads the store.
+pub(crate) fn of_read(operation: Operation) -> Operation {
+    operation.refuses(&[
+        "invalid-request",
+        "too-large-for-store",
+        "store-unavailable",
+        "newer-version",
+        "shutdown",
+        "internal",
+    ])
+}
+
+/// What every change reads and refuses, besides its body.
+pub(crate) fn of_change(operation: Operation) -> Operation {
+    let codes = ["forbidden", "refused-by-policy"];
+    let keys = ["idempotency-in-progress", "idempotency-key-reused"];
+    of_read(operation).reads(&["Idempotency-Key"]).refuses(&codes).refuses(&keys)
+}
+
+/// The same of a single resource, which has versions.
+pub(crate) fn of_one_change(operation: Operation) -> Operation {
+    of_change(operation).reads(&["If-Match", "If-None-Match"]).refuses(&["version-mismatch"])
+}
+
+/// What a client may have of a single resource.
+pub(crate) fn of_one_read(operation: Operation) -> Operation {
+    let known = "The client has this version.";
+    of_read(operation).reads(&["If-None-Match"]).answers_with(StatusCode::NOT_MODIFIED, known, None, ONE)
+}
 
 /// What a handler answers.
 pub(crate) type Reply = Result<Response, Problem>;
@@ -22,8 +60,8 @@ pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Reply {
 }
 
 /// A JSON body that is written already.
-pub(crate) fn json_text(body: Vec<u8>) -> Response {
-    (JSON, body).into_response()
+pub(crate) fn json_text(body: impl Into<Body>) -> Response {
+    (JSON, body.into()).into_response()
 }
 
 const JSON: [(HeaderName, HeaderValue); 1] =

@@ -28,8 +28,8 @@ async fn what_does_not_exist_is_not_found() {
         ("/api/nothing", "not-found"),
         ("/api/trades/a/b/c", "not-found"),
         ("/", "not-found"),
-        ("/docs", "not-found"),
-        ("/openapi.json", "not-found"),
+        ("/docs/elsewhere", "not-found"),
+        ("/openapi", "not-found"),
         ("/elsewhere", "not-found"),
     ] {
         let problem = network.get(path).await.problem(404, code);

@@ -38,6 +38,7 @@ impl CargoStatus {
 }
 
 /// A shipment of goods from one station to another: that of a trade, or a transfer of its own.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Cargo {

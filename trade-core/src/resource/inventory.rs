@@ -20,7 +20,8 @@ impl StockLevel {
     }
 }
 
-/// The stock level of one item, as it is listed in an [`Inventory`].
+/// The stock level of one item, as a station lists it.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", from = "StockItemJson", into = "StockItemJson")]
 pub struct StockItem {
@@ -30,13 +31,21 @@ pub struct StockItem {
     pub level: StockLevel,
 }
 
+/// The stock level of one item, in units.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", schemars(rename = "StockItem"))]
 struct StockItemJson {
+    /// The item.
     item_id: ItemId,
+    /// Physically there.
     on_hand: u64,
+    /// Of what is there, promised to a shipment not yet sent.
     reserved: u64,
+    /// What can still be sold or sent: on hand less reserved.
     available: u64,
+    /// Agreed to arrive here.
     incoming: u64,
 }
 
@@ -74,6 +83,7 @@ pub struct Station {
 }
 
 /// The stock of a station: all of it, the first items of it, or those that a step changed.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Inventory {

@@ -78,6 +78,7 @@ words! {
 }
 
 /// One row of the stock ledger, double entry: units of an item left one place for another.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LedgerEntry {

@@ -34,6 +34,7 @@ impl TradeStatus {
 }
 
 /// A sale of goods from one station to another.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Trade {
@@ -53,7 +54,7 @@ pub struct Trade {
     pub status: TradeStatus,
     /// Its shipment, `shipment-{transactionId}`.
     pub shipment_id: ShipmentId,
-    /// Past it, a trade whose cargo is still pending is cancelled. Only with [`Settlement::OnDelivery`].
+    /// Past it, a trade whose cargo is still pending is cancelled. Only with settlement on delivery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
     /// What an application keeps with it.

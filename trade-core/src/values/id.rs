@@ -4,6 +4,9 @@ use super::{InvalidValue, serde_as_text};
 use std::{fmt, sync::Arc};
 
 const LENGTH_MAX: usize = 128;
+/// The form of an id that somebody gives, as a regular expression: its first group leaves out `.` and `..`.
+#[cfg(feature = "schema")]
+pub(crate) const PATTERN: &str = r"^(\.{0,2}[A-Za-z0-9_:-]|\.{3})[A-Za-z0-9._:-]*$";
 /// What the shipment id of a trade begins with; a transfer's may not.
 const TRADE_SHIPMENT_PREFIX: &str = "shipment-";
 

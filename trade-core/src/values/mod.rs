@@ -8,6 +8,8 @@ mod quantity;
 mod scope;
 mod timestamp;
 
+#[cfg(feature = "schema")]
+pub(crate) use id::PATTERN as ID_PATTERN;
 pub(crate) use id::ascending;
 pub use id::{ItemId, ShipmentId, StationId, TransactionId};
 pub use label::Label;

@@ -13,9 +13,12 @@ use std::{borrow::Cow, fmt};
 pub struct Amount(Decimal);
 
 impl Amount {
-    const INTEGER_DIGITS_MAX: usize = 12;
-    const TOTAL_INTEGER_DIGITS_MAX: usize = 22;
-    const FRACTION_DIGITS_MAX: usize = 6;
+    /// The most integer digits of a price.
+    pub const INTEGER_DIGITS_MAX: usize = 12;
+    /// The most integer digits of a sum.
+    pub const TOTAL_INTEGER_DIGITS_MAX: usize = 22;
+    /// The most fraction digits.
+    pub const FRACTION_DIGITS_MAX: usize = 6;
 
     /// The digits without the decimal point.
     pub fn mantissa(self) -> i128 {
@@ -120,6 +123,11 @@ pub struct Currency {
 }
 
 impl Currency {
+    /// The fewest letters.
+    pub const LENGTH_MIN: usize = 3;
+    /// The most letters.
+    pub const LENGTH_MAX: usize = 8;
+
     /// The code as text.
     pub fn as_str(&self) -> &str {
         // Only ASCII capitals are ever stored.
@@ -131,7 +139,9 @@ impl TryFrom<&str> for Currency {
     type Error = InvalidValue;
     fn try_from(text: &str) -> Result<Self, InvalidValue> {
         let length = text.len();
-        if !(3..=8).contains(&length) || !text.bytes().all(|b| b.is_ascii_uppercase()) {
+        if !(Self::LENGTH_MIN..=Self::LENGTH_MAX).contains(&length)
+            || !text.bytes().all(|b| b.is_ascii_uppercase())
+        {
             return Err(InvalidValue::new("must be 3 to 8 capital letters"));
         }
         let mut letters = [0; 8];
@@ -149,6 +159,7 @@ impl fmt::Display for Currency {
 serde_as_text!(Currency);
 
 /// An amount of one currency.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Money {

@@ -1,12 +1,14 @@
 //! For those who keep the server running: is it alive, can it work, what does it do.
 
 use crate::app::App;
+use crate::operation::{MakeSchema, Operation};
 use crate::problem::Problem;
 use crate::reply::{self, Reply};
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use axum::response::IntoResponse;
-use serde_json::json;
+use schemars::{JsonSchema, SchemaGenerator};
+use serde::Serialize;
 use std::error::Error;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,11 +17,36 @@ use tokio::time::timeout;
 /// Prometheus' text format.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// The operations for those who keep the server running.
+pub(super) fn operations() -> Vec<Operation> {
+    const TAG: &str = "operation";
+    let text: MakeSchema = SchemaGenerator::subschema_for::<String>;
+    vec![
+        Operation::new(TAG, "Whether the server is alive", live)
+            .at(Method::GET, "/health/live", "getLive")
+            .answers::<Health>(StatusCode::OK, "It is.", &[]),
+        Operation::new(TAG, "Whether the server can work", ready)
+            .at(Method::GET, "/health/ready", "getReady")
+            .answers::<Health>(StatusCode::OK, "It can.", &[])
+            .refuses(&["store-unavailable", "shutdown"]),
+        Operation::new(TAG, "What the server did, as Prometheus reads it", metrics)
+            .at(Method::GET, "/metrics", "getMetrics")
+            .answers_with(StatusCode::OK, "Counters, gauges and histograms.", Some(("text/plain", text)), &[])
+            .refuses(&["not-found"]),
+    ]
+}
+
+/// How the server does.
+#[derive(Serialize, JsonSchema)]
+struct Health {
+    status: &'static str,
+}
+
 /// How long the store may take to show that it is there.
 const STORE_TIME_MAX: Duration = Duration::from_secs(2);
 
 pub(crate) async fn live() -> Reply {
-    reply::json(StatusCode::OK, &json!({ "status": "live" }))
+    reply::json(StatusCode::OK, &Health { status: "live" })
 }
 
 pub(crate) async fn ready(State(app): State<App>) -> Reply {
@@ -35,7 +62,7 @@ pub(crate) async fn ready(State(app): State<App>) -> Reply {
         }
     }
     match hindrance {
-        None => reply::json(StatusCode::OK, &json!({ "status": "ready" })),
+        None => reply::json(StatusCode::OK, &Health { status: "ready" }),
         Some(detail) => Err(Problem::new("store-unavailable", detail)),
     }
 }

@@ -1,48 +1,58 @@
 //! The routes, one module a resource.
 
 mod cargo;
+#[cfg(feature = "openapi")]
+mod description;
+#[cfg(feature = "docs")]
+mod docs;
 mod health;
 mod inventory;
 mod trades;
-mod updates;
+pub(crate) mod updates;
 
 use crate::allow;
 use crate::app::App;
+use crate::operation::Operation;
 use crate::problem::Problem;
 use axum::Router;
-use axum::routing::{MethodRouter, get, post, put};
+use axum::routing::MethodRouter;
+use std::collections::BTreeMap;
+
+/// Every operation.
+pub(crate) fn operations() -> Vec<Operation> {
+    let tables = [
+        trades::operations(),
+        cargo::operations(),
+        inventory::operations(),
+        updates::operations(),
+        health::operations(),
+        #[cfg(feature = "openapi")]
+        description::operations(),
+    ];
+    tables.into_iter().flatten().collect()
+}
 
 /// Every route.
 ///
 /// Ids are read from the ends of the path, so that a trade called `batch` or a shipment called `update` can be reached
 /// as well: those few paths carry the methods of both routes that they are.
-pub(crate) fn table() -> [(&'static str, MethodRouter<App>); 19] {
-    [
-        ("/api/trades", post(trades::initiate).get(trades::list)),
-        ("/api/trades/batch", post(trades::batch).get(trades::one).patch(trades::update)),
-        ("/api/trades/{transactionId}", get(trades::one).patch(trades::update)),
-        ("/api/trades/update/{transactionId}", put(trades::update)),
-        ("/api/cargo", post(cargo::create).get(cargo::list)),
-        ("/api/cargo/{shipmentId}", get(cargo::one).patch(cargo::update)),
-        ("/api/cargo/{shipmentId}/history", get(cargo::history)),
-        ("/api/cargo/update/{shipmentId}", put(cargo::update)),
-        ("/api/cargo/update/history", put(cargo::update).get(cargo::history)),
-        ("/api/inventory", post(inventory::create).get(inventory::list)),
-        ("/api/inventory/{stationId}", get(inventory::one).patch(inventory::adjust)),
-        ("/api/inventory/{stationId}/ledger", get(inventory::ledger)),
-        ("/api/inventory/update/{stationId}", put(inventory::adjust)),
-        ("/api/inventory/update/ledger", put(inventory::adjust).get(inventory::ledger)),
-        ("/api/updates", get(updates::poll)),
-        ("/api/updates/real-time", get(updates::stream)),
-        ("/health/live", get(health::live)),
-        ("/health/ready", get(health::ready)),
-        ("/metrics", get(health::metrics)),
-    ]
+pub(crate) fn table() -> BTreeMap<&'static str, MethodRouter<App>> {
+    let mut routes: BTreeMap<&str, MethodRouter<App>> = BTreeMap::new();
+    for operation in operations() {
+        for (path, method) in operation.routes() {
+            let route = routes.remove(path).unwrap_or_default();
+            routes.insert(path, route.merge(method));
+        }
+    }
+    routes
 }
 
 /// The routes with and without trailing slash, and what is beside them.
 pub(crate) fn all() -> Router<App> {
-    let router = table().into_iter().fold(Router::new(), |router, (path, methods)| {
+    let router = Router::new();
+    #[cfg(feature = "docs")]
+    let router = router.merge(docs::routes());
+    let router = table().into_iter().fold(router, |router, (path, methods)| {
         let methods = allow::told(methods);
         router.route(path, methods.clone()).route(&format!("{path}/"), methods)
     });

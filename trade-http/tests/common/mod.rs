@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, missing_debug_implementations, clippy::unwrap_used)]
 
 pub mod broken;
+pub mod described;
 pub mod sse;
 
 use axum::Router;
@@ -131,7 +132,10 @@ impl Network {
     }
 
     pub async fn send(&self, request: Request<Body>) -> Got {
-        Got::of(self.send_unread(request).await).await
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let got = Got::of(self.send_unread(request).await).await;
+        described::check(&method, &path, got.status.as_u16(), &got.headers, &got.text);
+        got
     }
 
     /// The same; the body is left to the caller.

@@ -1,0 +1,35 @@
+//! The interface itself: what describes it, made once and kept as bytes.
+
+use crate::openapi::{self, asyncapi};
+use crate::operation::{MakeSchema, Operation};
+use crate::reply::{self, Reply};
+use axum::http::{Method, StatusCode};
+use bytes::Bytes;
+use schemars::json_schema;
+use std::sync::LazyLock;
+
+/// The operations that describe the interface.
+pub(super) fn operations() -> Vec<Operation> {
+    const TAG: &str = "description";
+    let any: MakeSchema = |_| json_schema!({ "type": "object" });
+    let json = Some(("application/json", any));
+    vec![
+        Operation::new(TAG, "This document, as of OpenAPI 3.1", self::openapi)
+            .at(Method::GET, "/openapi.json", "getOpenApi")
+            .answers_with(StatusCode::OK, "The document.", json, &[]),
+        Operation::new(TAG, "The stream of events, as of AsyncAPI 3.0", self::asyncapi)
+            .at(Method::GET, "/asyncapi.json", "getAsyncApi")
+            .answers_with(StatusCode::OK, "The document.", json, &[]),
+    ]
+}
+
+async fn openapi() -> Reply {
+    static DOCUMENT: LazyLock<Bytes> =
+        LazyLock::new(|| openapi::document(&super::operations()).to_string().into());
+    Ok(reply::json_text(DOCUMENT.clone()))
+}
+
+async fn asyncapi() -> Reply {
+    static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| asyncapi::document().to_string().into());
+    Ok(reply::json_text(DOCUMENT.clone()))
+}
