@@ -237,7 +237,7 @@ impl Connections {
             let served = if is_crowded {
                 http.turn_away(socket, peer, ending).await
             } else {
-                http.serve(socket, peer, keep_alive, ending).await
+                http.serve_tcp(socket, peer, keep_alive, ending).await
             };
             if let Err(error) = served {
                 tracing::debug!(%error, %peer, "a connection ended early");

@@ -155,10 +155,10 @@
 //!
 //! # Many streams
 //!
-//! Any server that serves an axum router will do. Where thousands of streams of events are open at a time,
-//! [`Connections`] takes less memory for each: an accept loop gives it each connection. It also ends connections whose
-//! clients send or take nothing for a while. `end` becomes true when the application is to end, after
-//! [`Shutdown::begin`].
+//! Any server that serves an axum router will do. [`Connections`] also ends connections whose clients send or take nothing
+//! for a while, in HTTP/1.1 and HTTP/2: an accept loop gives it each connection. Where thousands of streams of events are
+//! open at a time, the feature `takeover` lets them take much less time and memory. `end` becomes true when the
+//! application is to end, after [`Shutdown::begin`].
 //!
 //! ```no_run
 //! use axum::Router;
@@ -181,7 +181,7 @@
 //!                 let _ = end.wait_for(|end| *end).await;
 //!             };
 //!             // What ended a connection before its time is its client's affair.
-//!             let _ = connections.serve(socket, peer, true, ending).await;
+//!             let _ = connections.serve_tcp(socket, peer, true, ending).await;
 //!         });
 //!         while open.try_join_next().is_some() {}
 //!     }
@@ -189,6 +189,10 @@
 //!     Ok(())
 //! }
 //! ```
+//!
+//! [`Connections::serve`] takes any stream of bytes. For TLS that is what an acceptor of
+//! [tokio-rustls](https://docs.rs/tokio-rustls) makes of a socket. It offers `h2` and `http/1.1` where those are the
+//! `alpn_protocols` of its configuration.
 //!
 //! A process may open no more connections than its limit of open files allows (`ulimit -n`).
 //! [`HttpOptions::streams_max`] bounds the streams.
@@ -202,7 +206,9 @@
 //!
 //! # Features
 //!
-//! The crate has no features.
+//! - `takeover`: a stream of events that is the first request of a plain connection of HTTP/1.1
+//!   ([`Connections::serve_tcp`]) writes to the socket itself. Without it, and on every other connection, a stream is the
+//!   body of its answer.
 //!
 //! [`Principal`]: trade_core::policy::Principal
 //! [`ServiceOptions::policy`]: trade_core::service::ServiceOptions::policy
@@ -222,7 +228,6 @@ mod feed;
 mod fields;
 mod hosts;
 mod idempotency;
-mod idle;
 mod input;
 mod json;
 mod lines;
@@ -236,6 +241,8 @@ mod problem;
 mod reply;
 mod routes;
 mod sent;
+#[cfg(feature = "takeover")]
+mod takeover;
 mod untaken;
 
 /// The routes as their clients see them.

@@ -2,7 +2,9 @@
 #![allow(dead_code, unreachable_pub, missing_debug_implementations, clippy::unwrap_used)]
 
 pub mod broken;
+pub mod frames;
 pub mod sse;
+pub mod tls;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
