@@ -6,6 +6,7 @@ mod import;
 mod log;
 mod serve;
 mod settings;
+mod tls;
 mod verify;
 
 use settings::Task;

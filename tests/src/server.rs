@@ -1,5 +1,6 @@
 //! The server as a process of its own.
 
+use crate::tls::Files;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::OnceLock;
@@ -139,6 +140,11 @@ impl Server {
         let line = line.expect("it does not end before it is ready");
         let url = line.strip_prefix("listening on ").expect("the ready line names the address");
         Self { child, url: url.to_owned() }
+    }
+
+    /// The same with a certificate, over TLS alone.
+    pub async fn start_with_tls(store: &str, files: &Files) -> Self {
+        Self::start_with(store, &["--tls-cert", &files.certificate, "--tls-key", &files.key]).await
     }
 
     /// Where it listens, such as `http://127.0.0.1:43210`.
