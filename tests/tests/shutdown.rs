@@ -85,6 +85,8 @@ async fn a_second_signal_ends_it_at_once() {
     let mut request =
         TcpStream::connect(server.url().trim_start_matches("http://")).await.expect("it listens");
     request.write_all(b"POST /api/trades HTTP/1.1\r\nHost: localhost\r\n").await.expect("it can be sent");
+    // It has been seen by then: a connection on which nothing came is closed.
+    tokio::time::sleep(Duration::from_millis(300)).await;
     server.signal("INT");
     let begin = Instant::now();
     while api.get("/health/ready").await.status != 503 {
