@@ -7,6 +7,7 @@ mod log;
 mod metrics;
 mod serve;
 mod settings;
+mod tls;
 mod verify;
 
 use settings::Task;

@@ -5,6 +5,7 @@
 
 use crate::log::Log;
 use crate::settings::Settings;
+use crate::tls::Tls;
 use crate::{Ended, Failure, metrics, open, say};
 use axum::Router;
 use std::net::SocketAddr;
@@ -35,11 +36,14 @@ const SHUTDOWN_MAX: Duration = Duration::from_secs(8);
 
 /// Serves until the process is told to end.
 pub(crate) async fn run(settings: Settings) -> Ended {
-    let Settings { listen, allowed_hosts, cors, bounds, store, store_options, log, log_format } = settings;
+    let Settings { listen, allowed_hosts, cors, bounds, tls, store, store_options, log, log_format } =
+        settings;
     let log = Log::begin(log, log_format);
     let bounds = bounds.within(descriptors());
+    let tls = tls.map(Tls::load).transpose().map_err(Failure::Usage)?.map(Arc::new);
     // Before anything that takes time, so that a signal is never met by the default action.
     let mut signals = Signals::new()?;
+    let mut hangups = Hangups::new()?;
     let listener = bind(&listen)?;
     let metrics = metrics::begin()?;
     let start = async {
@@ -67,10 +71,12 @@ pub(crate) async fn run(settings: Settings) -> Ended {
     let router = trade_http::router(service.clone(), options);
     let address = listener.local_addr().map_err(|error| Failure::Failed(format!("no address: {error}")))?;
     tracing::info!(%address, store = opened.store().name(), version = env!("CARGO_PKG_VERSION"), "serving");
-    say(&format!("listening on http://{address}"));
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    say(&format!("listening on {scheme}://{address}"));
 
-    let mut connections = Connections::new(router, bounds.connections);
+    let mut connections = Connections::new(router, tls.clone(), bounds.connections);
     tokio::select! {
+        never = renew(tls, &mut hangups) => match never {},
         never = connections.accept(&listener) => match never {},
         never = log.tell_losses() => match never {},
         () = signals.next() => {}
@@ -101,6 +107,65 @@ async fn drain_store(service: &TradeService, opened: &Opened) {
     opened.close().await;
 }
 
+/// Keeps the certificate as new as its files are, and looks at once when it is told to.
+async fn renew(tls: Option<Arc<Tls>>, hangups: &mut Hangups) -> std::convert::Infallible {
+    let follow = async {
+        match tls.clone() {
+            Some(tls) => tls.follow().await,
+            None => std::future::pending().await,
+        }
+    };
+    let asked = async {
+        loop {
+            hangups.next().await;
+            match tls.clone() {
+                Some(tls) => tls.reload(true).await,
+                None => tracing::info!("there is no certificate to be read again"),
+            }
+        }
+    };
+    tokio::select! {
+        never = follow => never,
+        never = asked => never,
+    }
+}
+
+/// What asks the process to read its files again. Without anybody who receives it, it would end the process.
+struct Hangups {
+    #[cfg(unix)]
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl Hangups {
+    #[cfg(unix)]
+    fn new() -> Result<Self, Failure> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { hangup: signal(SignalKind::hangup()).map_err(no_signals)? })
+    }
+
+    #[cfg(unix)]
+    async fn next(&mut self) {
+        if self.hangup.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn new() -> Result<Self, Failure> {
+        Ok(Self {})
+    }
+
+    #[cfg(not(unix))]
+    async fn next(&mut self) {
+        std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(unix)]
+fn no_signals(error: std::io::Error) -> Failure {
+    Failure::Failed(format!("signals cannot be received: {error}"))
+}
+
 /// What asks the process to end.
 struct Signals {
     #[cfg(unix)]
@@ -113,9 +178,8 @@ impl Signals {
     #[cfg(unix)]
     fn new() -> Result<Self, Failure> {
         use tokio::signal::unix::{SignalKind, signal};
-        let failed = |error: std::io::Error| Failure::Failed(format!("signals cannot be received: {error}"));
-        let terminate = signal(SignalKind::terminate()).map_err(failed)?;
-        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt()).map_err(failed)? })
+        let terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt()).map_err(no_signals)? })
     }
 
     /// Resolves once the process is asked to end, once more than before.
@@ -180,6 +244,7 @@ fn descriptors() -> usize {
 /// The open connections, one task each.
 struct Connections {
     http: trade_http::Connections,
+    tls: Option<Arc<Tls>>,
     /// Connections beyond these are served one request, and told that they are too many …
     max: usize,
     tasks: JoinSet<()>,
@@ -188,9 +253,10 @@ struct Connections {
 }
 
 impl Connections {
-    fn new(router: Router, max: usize) -> Self {
+    fn new(router: Router, tls: Option<Arc<Tls>>, max: usize) -> Self {
         Self {
             http: trade_http::Connections::new(router),
+            tls,
             max,
             tasks: JoinSet::new(),
             ending: watch::Sender::new(false),
@@ -236,15 +302,28 @@ impl Connections {
         if self.tasks.len() >= self.max.saturating_add(TURNED_AWAY_MAX) {
             return;
         }
-        let http = self.http.clone();
+        let (http, tls) = (self.http.clone(), self.tls.clone());
         let mut ending = self.ending.subscribe();
         let keep_alive = !*ending.borrow();
         self.tasks.spawn(async move {
-            let ending = async move { ends(&mut ending, keep_alive).await };
-            let served = if is_crowded {
-                http.turn_away(socket, peer, ending).await
-            } else {
-                http.serve(socket, peer, keep_alive, ending).await
+            let mut ending = pin!(ends(&mut ending, keep_alive));
+            let served = match tls {
+                None if is_crowded => http.turn_away(socket, peer, ending).await,
+                None => http.serve_tcp(socket, peer, keep_alive, ending).await,
+                Some(tls) => {
+                    // As for a plain one: small writes go out at once.
+                    let _ = socket.set_nodelay(true);
+                    // Boxed, as a stream keeps nothing of it.
+                    let accepted = tokio::select! {
+                        accepted = Box::pin(tls.accept(socket)) => accepted,
+                        () = &mut ending => return,
+                    };
+                    match accepted {
+                        Ok(socket) if is_crowded => http.turn_away(socket, peer, ending).await,
+                        Ok(socket) => http.serve(socket, peer, keep_alive, ending).await,
+                        Err(error) => Err(error.into()),
+                    }
+                }
             };
             if let Err(error) = served {
                 tracing::debug!(%error, %peer, "a connection ended early");

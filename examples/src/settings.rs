@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -33,6 +34,9 @@ options (flag, else environment variable, else default):
   --store-read-lag SECONDS              10 (how far that replica may be behind; TRADE_STORE_READ_LAG)
   --store-connections COUNT             8 (that read; TRADE_STORE_CONNECTIONS; for stores of a server)
   --store-poll MILLISECONDS             100 (how often to look for what other servers wrote; TRADE_STORE_POLL; as above)
+  --tls-cert FILE     TRADE_TLS_CERT    no TLS (or a certificate with its chain, in PEM; read again when it changes, and on
+                                        SIGHUP)
+  --tls-key FILE      TRADE_TLS_KEY     no TLS (or its private key, in PEM)
   --log FILTER        TRADE_LOG         info (such as warn or info,trade_core=debug)
   --log-format FORM   TRADE_LOG_FORMAT  pretty (or json)
   --auth MODE         TRADE_AUTH        auto (or required, off)
@@ -76,6 +80,7 @@ pub(crate) struct Settings {
     pub(crate) allowed_hosts: AllowedHosts,
     pub(crate) cors: CorsOrigins,
     pub(crate) bounds: Bounds,
+    pub(crate) tls: Option<TlsFiles>,
     pub(crate) store: String,
     pub(crate) store_options: StoreOptions,
     pub(crate) log: EnvFilter,
@@ -95,6 +100,13 @@ pub(crate) struct Import {
     pub(crate) store: String,
     /// The file that every line of the report goes to.
     pub(crate) report: Option<String>,
+}
+
+/// Where a certificate and its key are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TlsFiles {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
 }
 
 /// How much may be open at once.
@@ -218,6 +230,8 @@ pub(crate) fn read(
         Setting::new("--cors-origin", "TRADE_CORS_ORIGIN", ""),
         Setting::new("--connections-max", "TRADE_CONNECTIONS_MAX", "20000"),
         Setting::new("--streams-max", "TRADE_STREAMS_MAX", "10000"),
+        Setting::new("--tls-cert", "TRADE_TLS_CERT", ""),
+        Setting::new("--tls-key", "TRADE_TLS_KEY", ""),
         Setting::new("--store-read", "TRADE_STORE_READ", ""),
         Setting::new("--store-read-lag", "TRADE_STORE_READ_LAG", "10"),
         Setting::new("--store-connections", "TRADE_STORE_CONNECTIONS", "8"),
@@ -262,12 +276,24 @@ fn is_for_help(first: &str, second: &OsStr) -> bool {
 
 fn task(
     subcommand: Option<&str>,
-    settings: &[Setting; 13],
+    settings: &[Setting; 15],
     [from, report, into]: &[Setting; 3],
     environment: &impl Fn(&str) -> Option<OsString>,
 ) -> Result<Task, String> {
-    let [listen, store, log, log_format, auth, allowed, origins, connections, streams, options @ ..] =
-        settings;
+    let [
+        listen,
+        store,
+        log,
+        log_format,
+        auth,
+        allowed,
+        origins,
+        connections,
+        streams,
+        certificate,
+        key,
+        options @ ..,
+    ] = settings;
     let given = |setting: &Setting| {
         let value = setting.value(environment)?;
         Ok::<_, String>((!value.text.is_empty()).then_some(value))
@@ -286,6 +312,7 @@ fn task(
                     connections: number(&connections.value(environment)?, 1..=1_000_000)?,
                     streams: number(&streams.value(environment)?, 1..=1_000_000)?,
                 },
+                tls: tls_files(certificate, key, environment)?,
                 store_options: store_options(&store, options, environment)?,
                 store,
                 log: filter(&log.value(environment)?)?,
@@ -306,6 +333,21 @@ fn task(
         Some("help") => Ok(Task::Help),
         Some(later @ "keys") => Err(format!("{later} is not available in this build")),
         Some(other) => Err(format!("unknown subcommand {other:?}; see --help")),
+    }
+}
+
+/// Both of them, or none. What is in them is seen when they are read.
+fn tls_files(
+    certificate: &Setting,
+    key: &Setting,
+    environment: &impl Fn(&str) -> Option<OsString>,
+) -> Result<Option<TlsFiles>, String> {
+    let (certificate, key) = (certificate.value(environment)?, key.value(environment)?);
+    match (certificate.text.is_empty(), key.text.is_empty()) {
+        (true, true) => Ok(None),
+        (false, false) => Ok(Some(TlsFiles { certificate: certificate.text.into(), key: key.text.into() })),
+        (false, true) => Err(format!("{}: is of no use without --tls-key", certificate.origin)),
+        (true, false) => Err(format!("{}: is of no use without --tls-cert", key.origin)),
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod address;
 pub mod api;
 pub mod browser;
+pub mod connection;
 pub mod database;
 pub mod database_server;
 pub mod engine;
@@ -22,5 +23,6 @@ pub mod scene;
 pub mod server;
 pub mod sse;
 pub mod stored;
+pub mod tls;
 pub mod told;
 pub mod world;

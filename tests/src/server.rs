@@ -1,5 +1,6 @@
 //! The server as a process of its own.
 
+use crate::tls::Files;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::OnceLock;
@@ -153,6 +154,11 @@ impl Server {
         let line = ready.expect("it is ready in time").expect("its output can be read");
         let url = line?.strip_prefix("listening on ").expect("the ready line names the address").to_owned();
         Some(Self { child, url })
+    }
+
+    /// The same with a certificate, over TLS alone.
+    pub async fn start_with_tls(store: &str, files: &Files) -> Self {
+        Self::start_with(store, &["--tls-cert", &files.certificate, "--tls-key", &files.key]).await
     }
 
     /// Where it listens, such as `http://127.0.0.1:43210`.

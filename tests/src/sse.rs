@@ -11,6 +11,20 @@ pub struct Frame {
     pub data: String,
 }
 
+impl Frame {
+    /// Adds a line; true if that ends it.
+    pub(crate) fn has_ended_with(&mut self, line: &str) -> bool {
+        match line.split_once(": ") {
+            Some(("id", id)) => self.id = Some(id.parse().expect("ids are sequences")),
+            Some(("event", event)) => self.event = Some(event.to_owned()),
+            Some(("data", data)) => self.data = data.to_owned(),
+            // What else there is: comments, `retry`, and the lengths of the chunks the body comes in.
+            _ => return line.is_empty() && !self.data.is_empty(),
+        }
+        false
+    }
+}
+
 /// An open stream, on a connection of its own.
 #[derive(Debug)]
 pub struct Stream {
@@ -45,13 +59,8 @@ impl Stream {
         let mut frame = Frame::default();
         loop {
             let line = self.line().await?;
-            match line.split_once(": ") {
-                Some(("id", id)) => frame.id = Some(id.parse().expect("ids are sequences")),
-                Some(("event", event)) => frame.event = Some(event.to_owned()),
-                Some(("data", data)) => frame.data = data.to_owned(),
-                _ if line.is_empty() && !frame.data.is_empty() => return Some(frame),
-                // What else there is: comments, `retry`, and the lengths of the chunks the body comes in.
-                _ => {}
+            if frame.has_ended_with(&line) {
+                return Some(frame);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::bodies::Bodies;
 use crate::call::Call;
-use crate::feed::Live;
+use crate::feed::Feeds;
 use crate::metrics::Metrics;
 use crate::options::HttpOptions;
 use crate::page;
@@ -19,7 +19,7 @@ pub(crate) struct App {
     pub(crate) service: TradeService,
     pub(crate) options: Arc<HttpOptions>,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) live: Arc<Live>,
+    pub(crate) feeds: Arc<Feeds>,
     /// Room for streams.
     pub(crate) streams: Arc<Semaphore>,
     /// Whether the newest probe was told that the server is not ready.
@@ -35,14 +35,14 @@ pub(crate) struct App {
 
 impl App {
     pub(crate) fn new(service: TradeService, options: HttpOptions) -> Self {
-        let live = Arc::new(Live::new(service.bus().clone(), &options));
+        let feeds = Arc::new(Feeds::new(service.bus(), &options));
         let streams = Arc::new(Semaphore::new(options.streams_max.min(Semaphore::MAX_PERMITS)));
         let cors = options.cors.layer();
         Self {
             service,
             options: Arc::new(options),
             metrics: Arc::new(Metrics::new()),
-            live,
+            feeds,
             streams,
             hindrance: Arc::default(),
             bodies: Bodies::new(),

@@ -159,10 +159,10 @@
 //!
 //! # Many streams
 //!
-//! Any server that serves an axum router will do. Where thousands of streams of events are open at a time,
-//! [`Connections`] takes less memory for each: an accept loop gives it each connection. It also ends connections whose
-//! clients send or take nothing for a while. `end` becomes true when the application is to end, after
-//! [`Shutdown::begin`].
+//! Any server that serves an axum router will do. [`Connections`] also ends connections whose clients send or take nothing
+//! for a while, in HTTP/1.1 and HTTP/2: an accept loop gives it each connection. Where thousands of streams of events are
+//! open at a time, the feature `takeover` lets them take much less time and memory. `end` becomes true when the
+//! application is to end, after [`Shutdown::begin`].
 //!
 //! ```no_run
 //! use axum::Router;
@@ -185,7 +185,7 @@
 //!                 let _ = end.wait_for(|end| *end).await;
 //!             };
 //!             // What ended a connection before its time is its client's affair.
-//!             let _ = connections.serve(socket, peer, true, ending).await;
+//!             let _ = connections.serve_tcp(socket, peer, true, ending).await;
 //!         });
 //!         while open.try_join_next().is_some() {}
 //!     }
@@ -193,6 +193,10 @@
 //!     Ok(())
 //! }
 //! ```
+//!
+//! [`Connections::serve`] takes any stream of bytes. For TLS that is what an acceptor of
+//! [tokio-rustls](https://docs.rs/tokio-rustls) makes of a socket. It offers `h2` and `http/1.1` where those are the
+//! `alpn_protocols` of its configuration.
 //!
 //! A process may open no more connections than its limit of open files allows (`ulimit -n`).
 //! [`HttpOptions::streams_max`] bounds the streams.
@@ -216,8 +220,9 @@
 //! |---|---|
 //! | `openapi` (default) | `/openapi.json` (OpenAPI 3.1) and `/asyncapi.json` (AsyncAPI 3.0: the events), made of the types that the requests are read by |
 //! | `docs` | `/docs`, a page that shows the description in a browser. It loads nothing from elsewhere, and allows itself no more than that in its `Content-Security-Policy`. It takes 220 kB in the program |
+//! | `takeover` | a stream of events that is the first request of a plain connection of HTTP/1.1 ([`Connections::serve_tcp`]) writes to the socket itself. Without it, and on every other connection, a stream is the body of its answer |
 //!
-//! All of their addresses are relative, so they hold under any prefix.
+//! The addresses of the descriptions are relative, so they hold under any prefix.
 //!
 //! # By hand
 //!
@@ -225,11 +230,11 @@
 //!
 //! | module | instead of | because |
 //! |---|---|---|
-//! | `json`, `fields`, `lines` | types that derive `Deserialize` | all faults of a request are told at once, each by its field; a hostile body costs no more than its bound |
+//! | `json`, `fields`, `value`, `query` | types that derive `Deserialize` | all faults of a request are told at once, each by its field; a hostile body costs no more than its bound |
 //! | `sent` | `serde_json` alone | U+0085, U+2028 and U+2029 are written escaped |
 //! | `body`, `bodies`, `budget` | `axum::body::Bytes`, `tower-http`'s limit | all bodies share one bound, and small ones do not wait for large ones |
-//! | `untaken`, `idle` | `tower-http`'s timeouts | an answer that its client does not take is counted, and cut off after a while |
-//! | `connection`, `feed` | `axum::serve`, `axum::response::sse` | a stream takes less memory, and one task writes to many |
+//! | `untaken`, a part of `connection` | `tower-http`'s timeouts | an answer that its client does not take is counted, and cut off after a while |
+//! | `connection`, `feed`, `takeover` | `axum::serve`, `axum::response::sse`, `hyper_util::server::conn::auto` | a stream takes less memory, and one task writes to many |
 //! | `conditional` | `headers`, `axum-extra` | `If-Match` and `If-None-Match` become sets of versions, which the store checks; a weak tag names a version too |
 //! | `hosts` | `headers::Host`, `axum-extra` | names are compared in one form, and a malformed one is refused |
 //! | `media` | `mime`, `headers::ContentType` | only JSON is taken, and what is told of anything else says what it looks like |
@@ -257,7 +262,6 @@ mod feed;
 mod fields;
 mod hosts;
 mod idempotency;
-mod idle;
 mod input;
 mod json;
 mod lines;
@@ -274,6 +278,8 @@ mod query;
 mod reply;
 mod routes;
 mod sent;
+#[cfg(feature = "takeover")]
+mod takeover;
 mod untaken;
 mod value;
 

@@ -23,6 +23,13 @@ fn a_flag_wins_over_the_environment_and_that_over_the_default() {
 }
 
 #[test]
+fn a_certificate_and_its_key_may_come_from_flag_and_environment() {
+    assert_eq!(served("", &[]).tls, None);
+    let files = served("--tls-cert a.pem", &[("TRADE_TLS_KEY", "b.pem")]).tls;
+    assert_eq!(files, Some(TlsFiles { certificate: "a.pem".into(), key: "b.pem".into() }));
+}
+
+#[test]
 fn what_is_wrong_is_one_line_that_names_it() {
     for (arguments, named) in [
         ("--lisen 127.0.0.1:1", "--lisen"),
@@ -62,6 +69,9 @@ fn what_is_wrong_is_one_line_that_names_it() {
         ("--store mongodb://h/x --store-poll 0", "--store-poll"),
         ("verify --store-poll 5", "--store-poll"),
         ("--auth required", "not available"),
+        ("--tls-cert a.pem", "--tls-cert: is of no use without --tls-key"),
+        ("--tls-key a.pem", "--tls-key: is of no use without --tls-cert"),
+        ("verify --tls-cert a.pem", "--tls-cert"),
         ("--allowed-host trade.example:80", "without a port"),
         ("--allowed-host ok.example,*", "--allowed-host"),
         ("verify --allowed-host ok.example", "--allowed-host"),

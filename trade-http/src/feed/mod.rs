@@ -1,131 +1,173 @@
-//! Streams of Server-Sent Events (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
+//! Streams of Server-Sent Events.
 //!
-//! Under any server the answer of a stream has a body that is pulled: nothing is read from the feed before the
-//! connection has room for it, so a slow reader costs neither a writer nor memory. Under [`Connections`] the stream
-//! takes the socket over instead ([`direct`]) and leaves it, while it keeps up, to a task that writes to many
-//! ([`live`]): a task, a timer, a read buffer and a wake-up per stream are what most of its time and memory goes to.
-//!
-//! [`Connections`]: crate::Connections
+//! A [`Feed`] says what a stream holds, from its opening to its end. Under any server the answer of a stream has a
+//! [`body`] that is pulled: nothing is read from the feed before the connection has room for it, so a slow reader costs
+//! neither a writer nor memory. With the feature `takeover` a plain connection of HTTP/1.1 has another writer
+//! ([`crate::takeover`]).
 
-mod direct;
-mod groups;
-mod live;
-mod member;
-mod wire;
+mod body;
+pub(crate) mod lines;
 
-pub(crate) use live::Live;
+#[cfg(feature = "takeover")]
+pub(crate) use body::Unwritten;
 
 use crate::call::Context;
 use crate::metrics::OpenStream;
-use axum::body::Body;
+use crate::options::{HttpOptions, Shutdown};
 use bytes::Bytes;
-use futures::stream;
-use live::RETRY_DELAY;
-use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::sleep;
-use trade_core::bus::Subscription;
+use trade_core::bus::{EventBus, SharedEvent, Subscription};
 use trade_core::store::StoreError;
-use wire::{BYE, HEARTBEAT};
 
-/// What a stream is made of.
+/// How long a stream waits after its log could not be read.
+pub(crate) const RETRY_DELAY: Duration = Duration::from_millis(250);
+
+/// What the feeds of a router have in common.
+#[derive(Debug)]
+pub(crate) struct Feeds {
+    /// How long a client may hear nothing.
+    pub(crate) heartbeat: Duration,
+    shutdown: Shutdown,
+    /// Writes the streams that have taken their sockets over.
+    #[cfg(feature = "takeover")]
+    pub(crate) live: crate::takeover::Live,
+}
+
+impl Feeds {
+    #[cfg_attr(not(feature = "takeover"), allow(unused_variables, reason = "a body has no need of the bus"))]
+    pub(crate) fn new(bus: &EventBus, options: &HttpOptions) -> Self {
+        Self {
+            heartbeat: options.heartbeat,
+            shutdown: options.shutdown.clone(),
+            #[cfg(feature = "takeover")]
+            live: crate::takeover::Live::new(bus.clone(), options),
+        }
+    }
+}
+
+/// What a stream holds.
 #[derive(Debug)]
 pub(crate) struct Feed {
-    subscription: Subscription,
-    /// Whether the client was told where the stream begins.
-    opened: bool,
-    /// Whether nothing follows.
-    over: bool,
-    heartbeat: Duration,
+    pub(crate) subscription: Subscription,
+    stage: Stage,
     shutdown: watch::Receiver<bool>,
-    live: Arc<Live>,
+    pub(crate) common: Arc<Feeds>,
     /// For the log.
     context: Context,
     _open: OpenStream,
 }
 
-/// A feed, until somebody begins to write it: the body of its answer, or a connection that takes it out of there.
-#[derive(Debug, Clone)]
-pub(crate) struct Unwritten(Arc<Mutex<Option<Feed>>>);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The client was not told where the stream begins.
+    New,
+    Open,
+    /// The client is to be told that the stream ends.
+    #[cfg(feature = "takeover")]
+    Ending,
+    Over,
+}
 
-impl Unwritten {
-    pub(crate) fn take(&self) -> Option<Feed> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
+/// What comes next in a stream.
+#[derive(Debug)]
+pub(crate) enum Next {
+    Event(Arc<SharedEvent>),
+    /// The opening, a comment that shows life, or the end.
+    Lines(Bytes),
+    /// All that is stored was handed out.
+    CaughtUp,
+}
 
-    /// The body that writes it, unless it was taken by then.
-    pub(crate) fn body(&self) -> Body {
-        let frames = stream::unfold((self.clone(), None), |(unwritten, feed)| async move {
-            let mut feed: Box<Feed> = match feed {
-                Some(feed) => feed,
-                None => Box::new(unwritten.take()?),
-            };
-            let chunk = feed.next().await?;
-            Some((Ok::<_, Infallible>(wire::content(&chunk)), (unwritten, Some(feed))))
-        });
-        Body::from_stream(frames)
-    }
+/// Where a part of a stream ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// Where there is nothing more at this moment.
+    #[cfg_attr(not(feature = "takeover"), allow(dead_code, reason = "a body waits"))]
+    CaughtUp,
+    /// With the application.
+    TheEnd,
 }
 
 impl Feed {
     /// A stream of a subscription, that says so when the application ends.
     pub(crate) fn new(
         subscription: Subscription,
-        live: Arc<Live>,
+        common: Arc<Feeds>,
         context: Context,
         open: OpenStream,
     ) -> Self {
-        let (heartbeat, shutdown) = (live.heartbeat(), live.shutdown());
-        Self { subscription, opened: false, over: false, heartbeat, shutdown, live, context, _open: open }
+        let shutdown = common.shutdown.watch();
+        Self { subscription, stage: Stage::New, shutdown, common, context, _open: open }
     }
 
-    pub(crate) fn unwritten(self) -> Unwritten {
-        Unwritten(Arc::new(Mutex::new(Some(self))))
+    /// What comes next; none after the end. `silence` is how long the client may still hear nothing. It may be given up,
+    /// and loses nothing by that.
+    pub(crate) async fn next(&mut self, until: Until, silence: Duration) -> Option<Next> {
+        match self.stage {
+            Stage::New => Some(self.open(silence).await),
+            Stage::Open => Some(self.follow(until, silence).await),
+            #[cfg(feature = "takeover")]
+            Stage::Ending => Some(self.bye()),
+            Stage::Over => None,
+        }
     }
 
-    /// Where the stream begins, or a comment line where the store does not say so in time; none once the application
-    /// ends. Any answer but 200 would end a browser's stream for good, so a store that is away is waited for.
-    async fn open(&mut self) -> Option<Bytes> {
+    /// An event that needs no waiting.
+    fn next_ready(&mut self) -> Option<Arc<SharedEvent>> {
+        // Only the end of the application goes before it.
+        if self.stage != Stage::Open || *self.shutdown.borrow() {
+            return None;
+        }
+        self.subscription.next_ready()
+    }
+
+    /// The end comes next, whatever follows in the log.
+    #[cfg(feature = "takeover")]
+    pub(crate) fn end(&mut self) {
+        self.stage = Stage::Ending;
+    }
+
+    /// Where the stream begins, or a comment where the store does not say so in time. Any answer but 200 would end a
+    /// browser's stream for good, so a store that is away is waited for.
+    async fn open(&mut self, silence: Duration) -> Next {
         let Self { subscription, shutdown, context, .. } = self;
         let begun = async {
             loop {
                 match subscription.begin().await {
-                    Ok(resync) => return wire::opening(subscription.position(), resync),
+                    Ok(resync) => return lines::opening(subscription.position(), resync),
                     Err(error) => rest_after(&error, context, subscription).await,
                 }
             }
         };
         let opening = tokio::select! {
             biased;
-            opening = begun => opening,
-            _ = shutdown.wait_for(|begun| *begun) => return None,
-            () = sleep(self.heartbeat) => return Some(HEARTBEAT),
+            opening = begun => Some(opening),
+            _ = shutdown.wait_for(|begun| *begun) => None,
+            () = sleep(silence) => return Next::Lines(lines::STILL_HERE),
         };
-        self.opened = true;
-        Some(opening)
+        let Some(opening) = opening else { return self.bye() };
+        self.stage = Stage::Open;
+        Next::Lines(opening)
     }
 
-    async fn next(&mut self) -> Option<Bytes> {
-        if self.over {
-            return None;
-        }
-        if !self.opened {
-            let opening = self.open().await;
-            self.over = opening.is_none();
-            return Some(opening.unwrap_or(BYE));
-        }
-        // What is at hand needs neither timer nor wake-up; only the end of the application goes before it.
-        if !*self.shutdown.borrow()
-            && let Some(event) = self.subscription.next_ready()
+    async fn follow(&mut self, until: Until, silence: Duration) -> Next {
+        // What is at hand needs neither timer nor wake-up.
+        if until == Until::TheEnd
+            && let Some(event) = self.next_ready()
         {
-            return Some(wire::encoded(&event));
+            return Next::Event(event);
         }
         let Self { subscription, shutdown, context, .. } = self;
-        let next = async {
+        let read = async {
             loop {
-                match subscription.next().await {
+                let read = match until {
+                    Until::CaughtUp => subscription.next_stored().await,
+                    Until::TheEnd => subscription.next().await,
+                };
+                match read {
                     Ok(event) => return event,
                     Err(error) => rest_after(&error, context, subscription).await,
                 }
@@ -134,11 +176,19 @@ impl Feed {
         let event = tokio::select! {
             biased;
             _ = shutdown.wait_for(|begun| *begun) => None,
-            event = next => event,
-            () = sleep(self.heartbeat) => return Some(HEARTBEAT),
+            event = read => Some(event),
+            () = sleep(silence) => return Next::Lines(lines::STILL_HERE),
         };
-        self.over = event.is_none();
-        Some(event.map_or(BYE, |event| wire::encoded(&event)))
+        match event {
+            Some(Some(event)) => Next::Event(event),
+            Some(None) if until == Until::CaughtUp => Next::CaughtUp,
+            Some(None) | None => self.bye(),
+        }
+    }
+
+    fn bye(&mut self) -> Next {
+        self.stage = Stage::Over;
+        Next::Lines(lines::BYE)
     }
 }
 

@@ -8,7 +8,6 @@ use crate::page::{PageOf, Rows};
 use crate::problem::Problem;
 use crate::query::{After, Asked, Limit, Listed, Text, parameters};
 use crate::reply::{Reply, of_read};
-use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::IntoResponse;
@@ -215,18 +214,13 @@ pub(crate) async fn stream(State(app): State<App>, asked: Asked<WhichStream>) ->
     let room = room.map_err(|_| Problem::new("overloaded", "there are too many open streams: try again"))?;
     let subscription = app.session(&call).subscribe(after, filter);
     let open = app.metrics.stream_opened(room);
-    let feed = Feed::new(subscription, app.live.clone(), call.context.clone(), open).unwritten();
+    let feed = Feed::new(subscription, app.feeds.clone(), call.context.clone(), open);
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-store, no-transform"),
         (ACCEL_BUFFERING, "no"),
     ];
-    let body = feed.body();
-    if call.method == Method::HEAD {
-        return Ok((headers, body).into_response());
-    }
-    // A server that can write the stream with less than a body finds it here.
-    Ok((headers, Extension(feed), body).into_response())
+    Ok((headers, feed).into_response())
 }
 
 /// The position a client goes on from.

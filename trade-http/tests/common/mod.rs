@@ -3,7 +3,9 @@
 
 pub mod broken;
 pub mod described;
+pub mod frames;
 pub mod sse;
+pub mod tls;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};

@@ -1,10 +1,9 @@
 // What holds for Server-Sent Events over TCP, whoever writes them. Included where `serve` says who does.
 
 use crate::common::broken::{AWAY, Broken};
-use crate::common::sse::Stream;
+use crate::common::sse::{Place, Stream};
 use crate::common::{Network, trade};
 use serde_json::json;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -13,7 +12,7 @@ use trade_http::HttpOptions;
 
 const PATH: &str = "/api/updates/real-time";
 
-async fn served() -> (Network, SocketAddr) {
+async fn served() -> (Network, Place) {
     let network = Network::stocked().await;
     let address = serve(network.router.clone()).await;
     (network, address)
@@ -23,7 +22,7 @@ async fn served() -> (Network, SocketAddr) {
 async fn the_greeting_comes_at_once_and_in_order() {
     let (network, address) = served().await;
     let mut stream = Stream::open(address, "/api/updates/real-time/", None).await;
-    assert!(stream.head.starts_with("http/1.1 200"));
+    assert_eq!(stream.status, 200);
     for header in [
         "content-type: text/event-stream",
         "cache-control: no-store, no-transform",
@@ -100,7 +99,7 @@ async fn a_position_that_only_the_store_knows_is_decided_once_it_is_back() {
     let mut within = Stream::open(address, PATH, Some("15")).await;
     let mut beyond = Stream::open(address, PATH, Some("50")).await;
     for stream in [&mut within, &mut beyond] {
-        assert!(stream.head.starts_with("http/1.1 200"), "{}", stream.head);
+        assert_eq!(stream.status, 200, "{}", stream.head);
         assert!(stream.next().await.unwrap().comment, "it shows that it lives");
     }
     END.store(20, Ordering::Relaxed);

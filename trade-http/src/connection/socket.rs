@@ -7,8 +7,9 @@
 
 use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
-use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
+use std::future::poll_fn;
 use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,6 +18,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
+
+/// What a client of HTTP/2 sends first (RFC 9113 §3.4).
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Bytes that are read of a connection before it is known what it speaks. Most heads are not larger.
+const FIRST_BYTES: usize = 512;
 
 /// How long what is waited for may take.
 #[derive(Debug, Clone, Copy)]
@@ -87,6 +93,11 @@ impl HttpBody for AnswerBody {
 #[derive(Debug)]
 pub(crate) struct RequestSocket<S> {
     socket: TokioIo<S>,
+    /// Read already, and not handed out yet.
+    ahead: Bytes,
+    has_written: bool,
+    /// Whether requests overlap. Then who reads them counts the time until the next one.
+    is_http2: bool,
     turns: Turns,
     limits: Limits,
     /// The turn in which something was read last.
@@ -99,10 +110,13 @@ pub(crate) struct RequestSocket<S> {
 }
 
 impl<S> RequestSocket<S> {
-    pub(crate) fn new(socket: S, turns: Turns, limits: Limits) -> Self {
+    pub(crate) fn new(socket: S, limits: Limits) -> Self {
         Self {
             socket: TokioIo::new(socket),
-            turns,
+            ahead: Bytes::new(),
+            has_written: false,
+            is_http2: false,
+            turns: Turns::default(),
             limits,
             read_in: None,
             timer: None,
@@ -111,8 +125,20 @@ impl<S> RequestSocket<S> {
         }
     }
 
+    /// The socket. What was read of it and not handed out is lost.
+    #[cfg(feature = "takeover")]
     pub(crate) fn into_inner(self) -> S {
         self.socket.into_inner()
+    }
+
+    /// Whether anything was written.
+    #[cfg(feature = "takeover")]
+    pub(crate) fn has_written(&self) -> bool {
+        self.has_written
+    }
+
+    pub(super) fn turns(&self) -> Turns {
+        self.turns.clone()
     }
 
     /// Resolves when nothing came for too long.
@@ -129,12 +155,20 @@ impl<S> RequestSocket<S> {
         self.timer.as_mut().map_or(Poll::Pending, |timer| timer.as_mut().poll(context))
     }
 
-    /// What came of writing, or an error where that has waited for too long.
-    fn patiently(&mut self, written: Poll<Result<usize>>, context: &mut Context<'_>) -> Poll<Result<usize>> {
+    /// The same for bytes of an answer.
+    fn written(&mut self, written: Poll<Result<usize>>, context: &mut Context<'_>) -> Poll<Result<usize>> {
         if written.is_ready() {
-            self.stalled = None;
+            self.has_written = true;
             // The next request is waited for from here.
             self.timed = None;
+        }
+        self.patiently(written, context)
+    }
+
+    /// What came of writing, or an error where that has waited for too long.
+    fn patiently<T>(&mut self, written: Poll<Result<T>>, context: &mut Context<'_>) -> Poll<Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
             return written;
         }
         let limit = self.limits.stall;
@@ -144,12 +178,42 @@ impl<S> RequestSocket<S> {
     }
 }
 
+impl<S: AsyncRead + Unpin> RequestSocket<S> {
+    /// Whether the client speaks HTTP/2, by its first bytes. They are read again later.
+    ///
+    /// # Errors
+    /// Those of reading, and where no first byte came in time.
+    pub(super) async fn begins_http2(&mut self) -> Result<bool> {
+        let (mut bytes, mut count) = (vec![0; FIRST_BYTES], 0);
+        while count < HTTP2_PREFACE.len() && HTTP2_PREFACE.starts_with(&bytes[..count]) {
+            let read = poll_fn(|context| {
+                let mut buffer = ReadBuf::new(&mut bytes[count..]);
+                ready!(Pin::new(&mut *self).poll_read(context, buffer.unfilled()))?;
+                Poll::Ready(Ok::<_, Error>(buffer.filled().len()))
+            });
+            match read.await? {
+                0 => break,
+                more => count += more,
+            }
+        }
+        bytes.truncate(count);
+        self.is_http2 = bytes.starts_with(HTTP2_PREFACE);
+        self.ahead = bytes.into();
+        Ok(self.is_http2)
+    }
+}
+
 impl<S: AsyncRead + Unpin> Read for RequestSocket<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
+        mut buffer: ReadBufCursor<'_>,
     ) -> Poll<Result<()>> {
+        if !self.ahead.is_empty() {
+            let count = self.ahead.len().min(buffer.remaining());
+            buffer.put_slice(&self.ahead.split_to(count));
+            return Poll::Ready(Ok(()));
+        }
         let turn = self.turns.0.load(Ordering::Relaxed);
         match Pin::new(&mut self.socket).poll_read(context, buffer) {
             Poll::Ready(read) => {
@@ -158,7 +222,7 @@ impl<S: AsyncRead + Unpin> Read for RequestSocket<S> {
             }
             // What comes during an answer is its request's body, which others time. Its last bytes may still be on their
             // way after its end.
-            Poll::Pending if turn % 2 == 1 || self.stalled.is_some() => Poll::Pending,
+            Poll::Pending if self.is_http2 || turn % 2 == 1 || self.stalled.is_some() => Poll::Pending,
             Poll::Pending => {
                 ready!(self.poll_expired(turn, context));
                 Poll::Ready(Err(Error::new(ErrorKind::TimedOut, "no request came in time")))
@@ -170,15 +234,17 @@ impl<S: AsyncRead + Unpin> Read for RequestSocket<S> {
 impl<S: AsyncWrite + Unpin> Write for RequestSocket<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
         let written = Pin::new(&mut self.socket).poll_write(context, bytes);
-        self.patiently(written, context)
+        self.written(written, context)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(context)
+        let flushed = Pin::new(&mut self.socket).poll_flush(context);
+        self.patiently(flushed, context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(context)
+        let shut_down = Pin::new(&mut self.socket).poll_shutdown(context);
+        self.patiently(shut_down, context)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -191,7 +257,7 @@ impl<S: AsyncWrite + Unpin> Write for RequestSocket<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<Result<usize>> {
         let written = Pin::new(&mut self.socket).poll_write_vectored(context, slices);
-        self.patiently(written, context)
+        self.written(written, context)
     }
 }
 
@@ -229,9 +295,7 @@ mod tests {
     fn connected(connections: Connections) -> DuplexStream {
         let (client, socket) = duplex(1 << 16);
         let peer = ([127, 0, 0, 1], 1).into();
-        tokio::spawn(async move {
-            connections.serve_requests(socket, peer, true, std::future::pending()).await.map(|_| ())
-        });
+        tokio::spawn(async move { connections.serve(socket, peer, true, std::future::pending()).await });
         client
     }
 

@@ -1,7 +1,7 @@
 //! The streams of a writer, by what they are narrowed to.
 
+use super::chunk::Frame;
 use super::member::{Member, Released};
-use super::wire::Frame;
 use std::collections::HashMap;
 use std::sync::Arc;
 use trade_core::bus::SharedEvent;

@@ -8,9 +8,10 @@
 //! A writer has a thread of its own. As a task it would either keep a worker of the runtime from everyone else for as
 //! long as an event has readers, or yield every few writes, and then change threads at most of them.
 
+use super::chunk::{FRAMES_MAX, Frame};
 use super::groups::Groups;
 use super::member::{Member, Released};
-use super::wire::{FRAMES_MAX, Frame};
+use crate::feed::RETRY_DELAY;
 use crate::options::{HttpOptions, Shutdown};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -21,14 +22,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use trade_core::bus::{EventBus, SharedEvent, Subscription};
 use trade_core::event::EventFilter;
 use trade_core::resource::Sequence;
 
-/// How long a stream waits after its log could not be read.
-pub(super) const RETRY_DELAY: Duration = Duration::from_millis(250);
 /// Writers at most. There is one for two processors: commits and readers on this machine need the other.
 const WRITERS_MAX: usize = 8;
 /// Events that are kept for those who join a moment later.
@@ -71,14 +70,6 @@ impl Live {
     pub(crate) fn new(bus: EventBus, options: &HttpOptions) -> Self {
         let (heartbeat, shutdown) = (options.heartbeat, options.shutdown.clone());
         Self { bus, heartbeat, shutdown, writers: OnceLock::new(), joined: AtomicUsize::new(0) }
-    }
-
-    pub(super) fn heartbeat(&self) -> Duration {
-        self.heartbeat
-    }
-
-    pub(super) fn shutdown(&self) -> watch::Receiver<bool> {
-        self.shutdown.watch()
     }
 
     /// Hands a stream over, to the writers in turn; false where that writer could not start, or has failed.

@@ -1,6 +1,6 @@
 //! A stream at its writer.
 
-use super::wire::{self, Frame, Sent};
+use super::chunk::{self, Frame, Sent};
 use bytes::Bytes;
 use std::io;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ impl Member {
     }
 
     fn send(&mut self, frames: &[Frame], tick: u64) -> Result<(), Released> {
-        match wire::send(&self.socket, frames) {
+        match chunk::send(&self.socket, frames) {
             Ok(Sent::All) => {
                 self.spoke = tick;
                 Ok(())
