@@ -145,6 +145,10 @@ impl Operation {
             304 => self.ask_with(&network, &[("if-none-match", "*")]).await,
             400 => self.at_hosts(&[("host", "localhost"), ("host", "localhost")]).await,
             403 => self.under(Denial::Forbidden).await,
+            404 if self.path == "/metrics" => {
+                let router = trade_http::router(network.service.clone(), HttpOptions::default());
+                self.ask(&Network { router, ..network }).await
+            }
             404 => self.ask(&Network::new().await).await,
             408 => {
                 let silence = futures::stream::pending::<Result<Vec<u8>, std::io::Error>>();
