@@ -48,6 +48,11 @@ impl Page {
         Self::started(Origin::new().await, script, &["--disable-web-security"])
     }
 
+    /// Opens such a page, which trusts any certificate.
+    pub async fn open_trusting(script: &str) -> Self {
+        Self::started(Origin::new().await, script, &["--disable-web-security", "--ignore-certificate-errors"])
+    }
+
     /// Opens such a page of an origin, outside of which it may do only what servers allow.
     pub async fn open_at(origin: Origin, script: &str) -> Self {
         Self::started(origin, script, &[])

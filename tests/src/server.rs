@@ -140,7 +140,7 @@ impl Server {
 
     /// None where it ends before it is ready.
     async fn try_spawn(mut command: Command, url: &str, store: &str, log: &str) -> Option<Self> {
-        let address = url.strip_prefix("http://").expect("an http URL");
+        let address = url.split_once("://").expect("a URL").1;
         let mut child = command
             .args(["--listen", address, "--store", store, "--log", log])
             .stdin(Stdio::null())
@@ -158,7 +158,14 @@ impl Server {
 
     /// The same with a certificate, over TLS alone.
     pub async fn start_with_tls(store: &str, files: &Files) -> Self {
-        Self::start_with(store, &["--tls-cert", &files.certificate, "--tls-key", &files.key]).await
+        Self::start_with_tls_at(ANYWHERE, store, files).await
+    }
+
+    /// The same, where an earlier one listened.
+    pub async fn start_with_tls_at(url: &str, store: &str, files: &Files) -> Self {
+        let mut command = Command::new(binary());
+        command.args(["--tls-cert", &files.certificate, "--tls-key", &files.key]);
+        Self::spawn(command, url, store, "warn").await
     }
 
     /// Where it listens, such as `http://127.0.0.1:43210`.
