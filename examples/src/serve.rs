@@ -21,12 +21,14 @@ use trade_core::clock::{SystemClock, UuidV7};
 use trade_core::service::{ServiceOptions, TradeService};
 use trade_core::store::Access;
 use trade_http::HttpOptions;
-use trade_network::store::{Opened, not_started};
+use trade_network::store::{Opened, StoreOptions, not_started};
 
 /// Connections the system may hold for us while we are busy.
 const BACKLOG: u32 = 4_096;
 /// … as long as these are so few; others are closed without a word.
 const TURNED_AWAY_MAX: usize = 64;
+/// At the end, how long a handshake that has begun may take.
+const LATE_MAX: Duration = Duration::from_secs(1);
 /// How long accepting rests after it failed for want of descriptors or memory: those come back when others end.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// After the signal: how long requests and streams may take to end …
@@ -46,18 +48,8 @@ pub(crate) async fn run(settings: Settings) -> Ended {
     let mut hangups = Hangups::new()?;
     let listener = bind(&listen)?;
     let metrics = metrics::begin()?;
-    let start = async {
-        let opened = open(&store, Access::Migrate, &store_options).await?;
-        let one_processor =
-            opened.is_embedded() && available_parallelism().is_ok_and(|count| count.get() == 1);
-        let options = ServiceOptions { one_processor, ..ServiceOptions::default() };
-        let (clock, ids) = (Arc::new(SystemClock::new()), Arc::new(UuidV7));
-        let service = TradeService::start_with(opened.store(), clock, ids, options).await;
-        let service = service.map_err(|error| Failure::Failed(not_started(&error)))?;
-        Ok::<_, Failure>((opened, service))
-    };
     let (opened, service) = tokio::select! {
-        started = start => started?,
+        started = start(&store, &store_options) => started?,
         () = signals.next() => return Ok(()),
     };
     let options = HttpOptions {
@@ -100,6 +92,17 @@ pub(crate) async fn run(settings: Settings) -> Ended {
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Opens a store, and starts the service on it.
+async fn start(store: &str, options: &StoreOptions) -> Result<(Opened, TradeService), Failure> {
+    let opened = open(store, Access::Migrate, options).await?;
+    let one_processor = opened.is_embedded() && available_parallelism().is_ok_and(|count| count.get() == 1);
+    let options = ServiceOptions { one_processor, ..ServiceOptions::default() };
+    let (clock, ids) = (Arc::new(SystemClock::new()), Arc::new(UuidV7));
+    let service = TradeService::start_with(opened.store(), clock, ids, options).await;
+    let service = service.map_err(|error| Failure::Failed(not_started(&error)))?;
+    Ok((opened, service))
 }
 
 async fn drain_store(service: &TradeService, opened: &Opened) {
@@ -274,7 +277,6 @@ impl Connections {
                     sleep(ACCEPT_PAUSE).await;
                 }
             }
-            while self.tasks.try_join_next().is_some() {}
         }
     }
 
@@ -298,15 +300,17 @@ impl Connections {
     }
 
     fn serve(&mut self, socket: TcpStream, peer: SocketAddr) {
+        while self.tasks.try_join_next().is_some() {}
         let is_crowded = self.tasks.len() >= self.max;
         if self.tasks.len() >= self.max.saturating_add(TURNED_AWAY_MAX) {
             return;
         }
         let (http, tls) = (self.http.clone(), self.tls.clone());
-        let mut ending = self.ending.subscribe();
+        let ending = self.ending.subscribe();
         let keep_alive = !*ending.borrow();
         self.tasks.spawn(async move {
-            let mut ending = pin!(ends(&mut ending, keep_alive));
+            let ends = || ends(ending.clone(), keep_alive);
+            let ending = ends();
             let served = match tls {
                 None if is_crowded => http.turn_away(socket, peer, ending).await,
                 None => http.serve_tcp(socket, peer, keep_alive, ending).await,
@@ -315,8 +319,9 @@ impl Connections {
                     let _ = socket.set_nodelay(true);
                     // Boxed, as a stream keeps nothing of it.
                     let accepted = tokio::select! {
+                        biased;
                         accepted = Box::pin(tls.accept(socket)) => accepted,
-                        () = &mut ending => return,
+                        () = async { ends().await; sleep(LATE_MAX).await } => return,
                     };
                     match accepted {
                         Ok(socket) if is_crowded => http.turn_away(socket, peer, ending).await,
@@ -333,7 +338,7 @@ impl Connections {
 }
 
 /// Resolves when open connections are to end. One that was taken after that ends by itself, after one request.
-async fn ends(ending: &mut watch::Receiver<bool>, from_now_on: bool) {
+async fn ends(mut ending: watch::Receiver<bool>, from_now_on: bool) {
     if !from_now_on || ending.wait_for(|ending| *ending).await.is_err() {
         std::future::pending::<()>().await;
     }

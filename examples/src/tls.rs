@@ -20,6 +20,14 @@ use tokio_rustls::server::TlsStream;
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// Handshakes at a time. Others wait, within their own time.
 const HANDSHAKES_MAX: usize = 256;
+/// The type of a record that belongs to a handshake.
+const HANDSHAKE: u8 = 22;
+/// The most bytes in a record that is not encrypted.
+const RECORD_BYTES_MAX: usize = 1 << 14;
+/// How often it is looked whether the rest of a greeting has come.
+const GREETING_PAUSE: Duration = Duration::from_millis(20);
+/// What a connection holds of an answer that its client does not take.
+const BUFFER_BYTES: usize = 16 * 1024;
 /// How often the files are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -56,11 +64,12 @@ impl Tls {
     /// Why that is none: what its client sent, or that it was too slow.
     pub(crate) async fn accept(&self, socket: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         let shake = async {
-            // Who says nothing takes no room.
-            socket.peek(&mut [0]).await?;
+            greeted(&socket).await?;
             let _turn = self.room.acquire().await.map_err(io::Error::other)?;
             let current = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            TlsAcceptor::from(current).accept(socket).await
+            let mut stream = TlsAcceptor::from(current).accept(socket).await?;
+            stream.get_mut().1.set_buffer_limit(Some(BUFFER_BYTES));
+            Ok(stream)
         };
         timeout_at(Instant::now() + HANDSHAKE_MAX, shake).await?
     }
@@ -88,17 +97,41 @@ impl Tls {
 
     /// Whether there is a new certificate.
     fn reload_now(&self, is_asked: bool) -> Result<bool, String> {
+        // Held to the end: an older reading must not come after a newer one.
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         let pair = Pair::read(&self.files);
-        {
-            let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-            if *read == pair && !is_asked {
-                return Ok(false);
-            }
-            read.clone_from(&pair);
+        if *read == pair && !is_asked {
+            return Ok(false);
         }
+        read.clone_from(&pair);
         let new = pair?.configure(&self.files)?;
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = new;
         Ok(true)
+    }
+}
+
+/// Waits for the whole greeting of a client: who says nothing, or not all of it, takes no room. It is one record
+/// (RFC 8446 §5.1), which begins with its type, its version and its length.
+async fn greeted(socket: &TcpStream) -> io::Result<()> {
+    const HEAD: usize = 5;
+    let mut bytes = vec![0; HEAD];
+    loop {
+        let count = socket.peek(&mut bytes).await?;
+        if count < bytes.len() {
+            if count == 0 || bytes[0] != HANDSHAKE {
+                return Ok(());
+            }
+            // More cannot be waited for, as long as something is there.
+            sleep(GREETING_PAUSE).await;
+        } else if count == HEAD {
+            let length = usize::from(u16::from_be_bytes([bytes[3], bytes[4]]));
+            if bytes[0] != HANDSHAKE || length == 0 || length > RECORD_BYTES_MAX {
+                return Ok(());
+            }
+            bytes.resize(HEAD + length, 0);
+        } else {
+            return Ok(());
+        }
     }
 }
 

@@ -4,6 +4,8 @@ use crate::process::Process;
 use axum::Router;
 use axum::response::Html;
 use axum::routing::{get, post};
+use serde_json::Value;
+use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -31,6 +33,35 @@ impl Origin {
     pub fn url(&self) -> String {
         format!("http://{}", self.0.local_addr().expect("its address"))
     }
+}
+
+/// A headless Chromium that keeps to itself, as far as it can be told to.
+fn chromium(profile: &TempDir) -> Command {
+    let mut chromium = Command::new("chromium");
+    chromium.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]);
+    chromium.args(["--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync"]);
+    chromium.arg("--disable-component-update");
+    chromium.arg(format!("--user-data-dir={}", profile.path().display()));
+    chromium.stdout(Stdio::null()).stderr(Stdio::null());
+    chromium
+}
+
+/// The addresses that a page loads something from, itself among them.
+pub async fn addresses_of(url: &str) -> BTreeSet<String> {
+    let profile = tempfile::tempdir().expect("a temporary folder can be made");
+    let log = profile.path().join("network.json");
+    let mut chromium = chromium(&profile);
+    // So much time of the page goes by as fast as it can.
+    chromium.arg("--virtual-time-budget=15000").arg("--dump-dom");
+    chromium.arg(format!("--log-net-log={}", log.display())).arg(url);
+    let ended = timeout(PATIENCE, tokio::process::Command::from(chromium).kill_on_drop(true).status()).await;
+    assert!(ended.expect("it ends in time").expect("it can be run").success());
+    let log = std::fs::read(log).expect("what it did on the network");
+    let log: Value = serde_json::from_slice(&log).expect("JSON");
+    let of_requests = log["events"].as_array().expect("a list").iter();
+    let addresses = of_requests.filter_map(|event| event["params"]["url"].as_str().map(str::to_owned));
+    // What it asks its maker is not of the page.
+    addresses.filter(|address| !address.contains(".google")).collect()
 }
 
 /// An open page.
@@ -68,17 +99,9 @@ impl Page {
         let url = origin.url();
         tokio::spawn(async move { axum::serve(origin.0, pages).await });
         let profile = tempfile::tempdir().expect("a temporary folder can be made");
-        let mut chromium = Command::new("chromium");
-        chromium.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]).args(more);
-        chromium.args([
-            "--disable-quic",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-sync",
-        ]);
-        chromium.args(["--disable-component-update", "--remote-debugging-port=0"]);
-        chromium.arg(format!("--user-data-dir={}", profile.path().display())).arg(url);
-        let browser = Process::start(chromium.stdout(Stdio::null()).stderr(Stdio::null()));
+        let mut chromium = chromium(&profile);
+        chromium.args(more).args(["--remote-debugging-port=0", &url]);
+        let browser = Process::start(&mut chromium);
         Self { told, seen: Vec::new(), _browser: browser, _profile: profile }
     }
 

@@ -77,6 +77,26 @@ async fn sigterm_during_writes_and_streams_ends_it_with_success() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_sent_before_the_signal_is_answered() {
+    const REQUEST: &[u8] = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let server = Server::start("memory:").await;
+    let address = server.url().trim_start_matches("http://").to_owned();
+    let mut clients = Vec::new();
+    for _ in 0..60 {
+        clients.push(TcpStream::connect(&address).await.expect("it listens"));
+    }
+    for client in &mut clients {
+        client.write_all(REQUEST).await.expect("it can be sent");
+    }
+    assert!(server.stop("TERM").await.success());
+    for mut client in clients {
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.expect("it ends in order");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_ends_it_at_once() {
     let world = World::new();
     let server = Server::start(&world.sqlite()).await;

@@ -2,7 +2,8 @@
 //! [`metrics`](https://docs.rs/metrics) crate.
 //!
 //! An application that installs a recorder, such as `metrics-exporter-prometheus`, before it starts a service sees them;
-//! without one they cost next to nothing. [`METRICS`] lists them. Services of one process add up.
+//! without one they cost next to nothing. [`METRICS`] lists them. Services of one process add up, but for the lag, which is
+//! that of the one that looked last.
 //!
 //! | name | kind | labels | tells |
 //! |---|---|---|---|
@@ -14,8 +15,8 @@
 //! | `trade_store_seconds` | histogram | `operation` | how long a call of the store took, but for `changed`, which waits for others |
 //! | `trade_store_errors_total` | counter | `operation`, `kind` | calls of the store that failed |
 //! | `trade_feed_subscribers` | gauge | | subscriptions that are open |
-//! | `trade_feed_delay_seconds` | histogram | | from the time of a step to when subscribers of this process can have its events |
-//! | `trade_feed_lag_events` | gauge | | events of the log that this process has not read yet, looked at every five seconds |
+//! | `trade_feed_delay_seconds` | histogram | | from the time of a step to when subscribers of this process can have its events; of steps that come together, of the newest |
+//! | `trade_feed_lag_events` | gauge | | events of the log that this process has not read yet, as it found every five seconds while the store could be read |
 //!
 //! A commit that hoped to be alone and ended as `conflict`, or `behind` others, is made again: see
 //! [`Store::commit`](crate::store::Store::commit).

@@ -20,6 +20,9 @@ pub(crate) struct App {
     pub(crate) options: Arc<HttpOptions>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) feeds: Arc<Feeds>,
+    /// Writes the streams that have taken their sockets over.
+    #[cfg(feature = "takeover")]
+    live: Arc<crate::takeover::Live>,
     /// Room for streams.
     pub(crate) streams: Arc<Semaphore>,
     /// Whether the newest probe was told that the server is not ready.
@@ -35,7 +38,9 @@ pub(crate) struct App {
 
 impl App {
     pub(crate) fn new(service: TradeService, options: HttpOptions) -> Self {
-        let feeds = Arc::new(Feeds::new(service.bus(), &options));
+        let feeds = Arc::new(Feeds::new(&options));
+        #[cfg(feature = "takeover")]
+        let live = Arc::new(crate::takeover::Live::new(service.bus().clone(), &options));
         let streams = Arc::new(Semaphore::new(options.streams_max.min(Semaphore::MAX_PERMITS)));
         let cors = options.cors.layer();
         Self {
@@ -43,6 +48,8 @@ impl App {
             options: Arc::new(options),
             metrics: Arc::new(Metrics::new()),
             feeds,
+            #[cfg(feature = "takeover")]
+            live,
             streams,
             hindrance: Arc::default(),
             bodies: Bodies::new(),
@@ -52,6 +59,16 @@ impl App {
             cors,
         }
     }
+
+    /// What the answer of a stream tells of who may write it.
+    #[cfg(feature = "takeover")]
+    pub(crate) fn writers(&self) -> axum::Extension<Arc<crate::takeover::Live>> {
+        axum::Extension(self.live.clone())
+    }
+
+    /// Nobody but its body.
+    #[cfg(not(feature = "takeover"))]
+    pub(crate) fn writers(&self) {}
 
     /// The network as the sender of a request may use it.
     pub(crate) fn session(&self, call: &Call) -> Session {

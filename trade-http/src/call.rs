@@ -2,13 +2,16 @@
 
 use axum::extract::{FromRequestParts, OriginalUri};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, Uri};
+use axum::http::{HeaderMap, HeaderName, Method, Uri};
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 use std::convert::Infallible;
 use std::sync::Arc;
 use trade_core::event::Actor;
 use trade_core::policy::Principal;
+
+/// The name of a request.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// How a request is named in answers and logs.
 #[derive(Debug, Clone)]

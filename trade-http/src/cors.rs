@@ -1,8 +1,7 @@
 //! Pages of other origins (<https://fetch.spec.whatwg.org/#http-cors-protocol>).
 
-use crate::allow::METHODS;
+use crate::call::REQUEST_ID;
 use crate::hosts;
-use crate::middleware::REQUEST_ID;
 use crate::reply::REPLAYED;
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, Method, header};
@@ -14,6 +13,9 @@ use std::fmt;
 use std::time::Duration;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_http::cors::{AllowOrigin, CorsLayer};
+
+/// The methods of the interface.
+pub(crate) const METHODS: [Method; 5] = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH];
 
 /// How long a browser may rely on what a preflight told it.
 const MAX_AGE: Duration = Duration::from_secs(60 * 60);

@@ -2,7 +2,7 @@
 
 use crate::json::{Json, Number};
 use crate::problem::{FieldFault, Problem};
-use crate::value::Value;
+use schemars::JsonSchema;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use trade_core::values::InvalidValue;
@@ -175,6 +175,20 @@ impl<'n> Node<'n> {
             }
             _ => self.fault("must be an integer, as a JSON number"),
         }
+    }
+}
+
+/// A value of a body.
+pub(crate) trait Value: JsonSchema + Sized {
+    /// What many of them are called.
+    const PLURAL: &'static str = "values";
+
+    /// Reads it. What is not as it must be is noted among the faults.
+    fn read(node: Node<'_>) -> Option<Self>;
+
+    /// What stands for it where it is absent, or null; nothing where it must be there.
+    fn absent() -> Option<Self> {
+        None
     }
 }
 

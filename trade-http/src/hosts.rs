@@ -72,7 +72,9 @@ impl AllowedHosts {
         if lines.next().is_some() {
             return Err(malformed("the request has more than one Host header"));
         }
-        if line.is_none() && version == Version::HTTP_11 {
+        let may_lack =
+            version < Version::HTTP_11 || (version > Version::HTTP_11 && uri.authority().is_some());
+        if line.is_none() && !may_lack {
             return Err(malformed("the request has no Host header"));
         }
         let named =

@@ -3,8 +3,6 @@
 use crate::call::Call;
 use crate::cursor::{Cursor, Listing, Paging};
 use crate::fields::{Faults, shown};
-use crate::problem::Problem;
-use crate::query::{Parameters, Place};
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -18,21 +16,19 @@ pub(crate) const LIST_VALUES_MAX: usize = 100;
 /// that may have one.
 const LAST_COUNTS: &str = "lastEventId";
 
+/// Where a parameter stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Path,
+    Query,
+}
+
 /// What a handler reads its arguments from.
 #[derive(Debug)]
 pub(crate) struct Input<'c> {
     pub(crate) call: &'c Call,
     pub(crate) faults: Faults,
     parameters: Vec<(Cow<'c, str>, Cow<'c, str>)>,
-}
-
-impl Call {
-    /// Reads path and query.
-    pub(crate) fn read<P: Parameters>(&self) -> Result<P, Problem> {
-        let input = Input::new(self, P::NAMES);
-        let parameters = P::read(&input);
-        input.faults.settle(parameters)
-    }
 }
 
 impl<'c> Input<'c> {

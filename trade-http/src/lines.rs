@@ -1,8 +1,9 @@
 //! The values that several bodies share: lines, prices, metadata.
 
+use crate::fields::Value;
 use crate::fields::{Node, text};
 use crate::json::Json;
-use crate::value::{List, Value, body};
+use crate::value::{List, body};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;
 use trade_core::resource::{Line, Lines, LinesError};

@@ -3,13 +3,13 @@
 //! that is coded.
 
 use crate::app::App;
-use crate::call::Context;
+use crate::call::{Context, REQUEST_ID};
 use crate::compression::{Asked, compress};
 use crate::connection::Crowded;
 use crate::problem::Problem;
 use crate::{cors, routes, untaken};
 use axum::extract::{MatchedPath, OriginalUri, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
@@ -18,7 +18,6 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 use tracing::Instrument;
 
-pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 const REQUEST_ID_LENGTH_MAX: usize = 128;
@@ -38,7 +37,10 @@ pub(crate) async fn envelope(State(app): State<App>, mut request: Request, next:
     // Of the highest level, so that no filter of lines takes the id from those that remain.
     let span = tracing::error_span!("request", request_id = context.request_id());
     async {
-        let mut response = match app.cors.as_ref().filter(|_| cors::concerns(&request)) {
+        // A preflight is answered by the layer alone, and is for a host as well.
+        let is_preflight = method == Method::OPTIONS && cors::concerns(&request);
+        let layer = app.cors.as_ref().filter(|_| cors::concerns(&request));
+        let mut response = match layer.filter(|_| !is_preflight || addressed(&app, &request).is_ok()) {
             None => answer(&app, &context, request, next).await,
             Some(layer) => {
                 cors::around(layer, request, |request| answer(&app, &context, request, next.clone())).await
@@ -77,8 +79,7 @@ async fn answer(app: &App, context: &Context, request: Request, next: Next) -> R
 
 /// What the handler of a request answers, if it is to have one.
 async fn handled(app: &App, request: Request, next: Next) -> Response {
-    let hosts = &app.options.allowed_hosts;
-    if let Err(problem) = hosts.check(request.version(), original(&request), request.headers()) {
+    if let Err(problem) = addressed(app, &request) {
         problem.into_response()
     } else if is_turned_away(&request) {
         Problem::new("overloaded", "there are too many connections: try again").into_response()
@@ -87,6 +88,11 @@ async fn handled(app: &App, request: Request, next: Next) -> Response {
     } else {
         run(app, request, next).await
     }
+}
+
+/// Whether a request is for a host of this router.
+fn addressed(app: &App, request: &Request) -> Result<(), Problem> {
+    app.options.allowed_hosts.check(request.version(), original(request), request.headers())
 }
 
 /// The target as the client sent it, whatever this router is nested in.

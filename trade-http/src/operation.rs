@@ -8,8 +8,9 @@
 
 use crate::app::App;
 use crate::body::Received;
+use crate::fields::Value;
 use crate::query::{Asked, ParameterDescription, Parameters};
-use crate::value::Value;
+use crate::reply::ONE;
 use axum::extract::State;
 use axum::handler::Handler;
 use axum::http::{Method, StatusCode};
@@ -184,4 +185,34 @@ impl Operation {
             Some((path, (self.route)(filter)))
         })
     }
+}
+
+/// What everything refuses that reads the store.
+pub(crate) fn of_read(operation: Operation) -> Operation {
+    operation.refuses(&[
+        "invalid-request",
+        "too-large-for-store",
+        "store-unavailable",
+        "newer-version",
+        "shutdown",
+        "internal",
+    ])
+}
+
+/// What every change reads and refuses, besides its body.
+pub(crate) fn of_change(operation: Operation) -> Operation {
+    let codes = ["forbidden", "refused-by-policy"];
+    let keys = ["idempotency-in-progress", "idempotency-key-reused"];
+    of_read(operation).reads(&["Idempotency-Key"]).refuses(&codes).refuses(&keys)
+}
+
+/// The same of a single resource, which has versions.
+pub(crate) fn of_one_change(operation: Operation) -> Operation {
+    of_change(operation).reads(&["If-Match", "If-None-Match"]).refuses(&["version-mismatch"])
+}
+
+/// What a client may have of a single resource.
+pub(crate) fn of_one_read(operation: Operation) -> Operation {
+    let known = "The client has this version.";
+    of_read(operation).reads(&["If-None-Match"]).answers_with(StatusCode::NOT_MODIFIED, known, None, ONE)
 }

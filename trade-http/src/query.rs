@@ -3,20 +3,13 @@
 use crate::app::App;
 use crate::call::Call;
 use crate::cursor::{Cursor, Paging};
-use crate::input::{Input, LIST_VALUES_MAX, position};
+use crate::input::{Input, LIST_VALUES_MAX, Place, position};
 use crate::problem::Problem;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use trade_core::resource::Sequence;
 use trade_core::values::InvalidValue;
-
-/// Where a parameter stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
-    Path,
-    Query,
-}
 
 /// A parameter as it is described.
 #[derive(Debug)]
@@ -40,6 +33,15 @@ pub(crate) trait Parameters: Sized {
     fn read(input: &Input<'_>) -> Option<Self>;
 
     fn describe(schemas: &mut SchemaGenerator) -> Vec<ParameterDescription>;
+}
+
+impl Call {
+    /// Reads path and query.
+    pub(crate) fn read<P: Parameters>(&self) -> Result<P, Problem> {
+        let input = Input::new(self, P::NAMES);
+        let parameters = P::read(&input);
+        input.faults.settle(parameters)
+    }
 }
 
 /// One of them.
@@ -233,7 +235,7 @@ macro_rules! parameters {
         }
 
         impl crate::query::Parameters for $type {
-            const NAMES: &'static [(&'static str, crate::query::Place)] =
+            const NAMES: &'static [(&'static str, crate::input::Place)] =
                 &[$(($name, <$value as crate::query::Parameter>::PLACE)),+];
 
             fn read(input: &crate::input::Input<'_>) -> Option<Self> {

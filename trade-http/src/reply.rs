@@ -2,7 +2,6 @@
 
 use crate::call::Call;
 use crate::conditional;
-use crate::operation::Operation;
 use crate::problem::Problem;
 use crate::sent;
 use axum::body::Body;
@@ -20,36 +19,6 @@ pub(crate) const CREATED: &[&str] = &["ETag", "Location", "Idempotency-Replayed"
 pub(crate) const CHANGED: &[&str] = &["ETag", "Idempotency-Replayed"];
 pub(crate) const ONE: &[&str] = &["ETag"];
 pub(crate) const LIST: &[&str] = &["X-As-Of-Sequence"];
-
-/// What everything refuses that reads the store.
-pub(crate) fn of_read(operation: Operation) -> Operation {
-    operation.refuses(&[
-        "invalid-request",
-        "too-large-for-store",
-        "store-unavailable",
-        "newer-version",
-        "shutdown",
-        "internal",
-    ])
-}
-
-/// What every change reads and refuses, besides its body.
-pub(crate) fn of_change(operation: Operation) -> Operation {
-    let codes = ["forbidden", "refused-by-policy"];
-    let keys = ["idempotency-in-progress", "idempotency-key-reused"];
-    of_read(operation).reads(&["Idempotency-Key"]).refuses(&codes).refuses(&keys)
-}
-
-/// The same of a single resource, which has versions.
-pub(crate) fn of_one_change(operation: Operation) -> Operation {
-    of_change(operation).reads(&["If-Match", "If-None-Match"]).refuses(&["version-mismatch"])
-}
-
-/// What a client may have of a single resource.
-pub(crate) fn of_one_read(operation: Operation) -> Operation {
-    let known = "The client has this version.";
-    of_read(operation).reads(&["If-None-Match"]).answers_with(StatusCode::NOT_MODIFIED, known, None, ONE)
-}
 
 /// What a handler answers.
 pub(crate) type Reply = Result<Response, Problem>;

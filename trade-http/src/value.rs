@@ -1,6 +1,6 @@
 //! What a body may hold. One definition of a value says how it is read, how it is checked, and how it is described.
 
-use crate::fields::{Node, text};
+use crate::fields::{Node, Value, text};
 use crate::json::Json;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;
@@ -9,20 +9,6 @@ use trade_core::resource::{CargoStatus, Settlement, TradeStatus};
 use trade_core::values::{
     Amount, Currency, Delta, ItemId, Label, Quantity, ShipmentId, StationId, Timestamp, TransactionId,
 };
-
-/// A value of a body.
-pub(crate) trait Value: JsonSchema + Sized {
-    /// What many of them are called.
-    const PLURAL: &'static str = "values";
-
-    /// Reads it. What is not as it must be is noted among the faults.
-    fn read(node: Node<'_>) -> Option<Self>;
-
-    /// What stands for it where it is absent, or null; nothing where it must be there.
-    fn absent() -> Option<Self> {
-        None
-    }
-}
 
 impl<T: Value> Value for Option<T> {
     fn read(node: Node<'_>) -> Option<Self> {
@@ -115,7 +101,7 @@ macro_rules! body {
             $($(#[$member_attribute])* #[schemars(rename = $name)] pub(crate) $member: $value,)+
         }
 
-        impl crate::value::Value for $type {
+        impl crate::fields::Value for $type {
             const PLURAL: &'static str = $plural;
 
             fn read(node: crate::fields::Node<'_>) -> Option<Self> {

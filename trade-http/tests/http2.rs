@@ -15,7 +15,7 @@ use trade_http::Connections;
 const PATH: &str = "/api/updates/real-time";
 /// Codes of RFC 9113 §7.
 const CANCEL: u32 = 0x8;
-const FLOW_CONTROL_ERROR: u32 = 0x3;
+const INTERNAL_ERROR: u32 = 0x2;
 const ENHANCE_YOUR_CALM: u32 = 0xb;
 
 /// Headers that a client of its own is answered with. The first byte of them is the status.
@@ -104,6 +104,7 @@ async fn a_head_that_is_too_large_is_refused() {
     let mut connection = Connection::open(address, None).await;
     let large = [&[0x00, 1, b'x', 100], &[b'y'; 100][..]].concat().repeat(150);
     connection.send(&frame(HEADERS, END_STREAM, 1, &get("/api/trades"))).await.unwrap();
+    connection.send(&frame(CONTINUATION, 0, 1, &large)).await.unwrap();
     connection.send(&frame(CONTINUATION, END_HEADERS, 1, &large)).await.unwrap();
     let refused = connection.next_of(HEADERS).await.unwrap();
     // `:status` with a value of its own, which is 431 in Huffman's code.
@@ -125,10 +126,33 @@ async fn nobody_sends_much_into_a_stream() {
     while !taken.ends_with(b"\n\n") || !String::from_utf8_lossy(&taken).contains("tradeInitiated") {
         taken.extend(connection.next_of(DATA).await.unwrap().payload);
     }
-    // There is no more room for it, and there never will be.
     connection.send(&part).await.unwrap();
     let reset = connection.next_of(RST_STREAM).await.unwrap();
-    assert_eq!((reset.stream, reset.code()), (1, FLOW_CONTROL_ERROR));
+    assert_eq!((reset.stream, reset.code()), (1, INTERNAL_ERROR));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_behind_answers_that_are_not_taken_wait_only_so_long() {
+    // Of which 100 are answered at a time.
+    const REQUESTS: u32 = 900;
+    const STALL: Duration = Duration::from_secs(1);
+    let network = Network::stocked().await;
+    let address = serve_connections(Connections::new(network.router.clone()).stall_timeout(STALL)).await;
+    let mut connection = Connection::open(address, Some(0)).await;
+    let begin = Instant::now();
+    for n in 0..REQUESTS {
+        connection.ask(1 + 2 * n, "/api/trades").await;
+    }
+    let mut ended = std::collections::BTreeSet::new();
+    while ended.len() < REQUESTS as usize {
+        let frame = connection.next().await.unwrap();
+        // An answer that ends with its head is a refusal.
+        if frame.kind == RST_STREAM || (frame.kind == HEADERS && frame.flags & END_STREAM != 0) {
+            ended.insert(frame.stream);
+        }
+    }
+    assert!(begin.elapsed() < STALL * 6, "{:?}", begin.elapsed());
+    is_served(address).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,7 +3,7 @@
 use super::Answer;
 use super::socket::{AnswerBody, Limits, RequestSocket};
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::{HeaderMap, Request, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -27,7 +27,13 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     let service = service_fn(|request: Request<Incoming>| {
         let answering = turns.answering();
         let answer = answer.answer(request.map(Body::new));
-        async move { Ok::<_, Infallible>(answer.await.map(|body| AnswerBody::new(body, answering))) }
+        async move {
+            let answer = answer.await;
+            if is_stream(answer.headers()) {
+                answering.streams();
+            }
+            Ok::<_, Infallible>(answer.map(|body| AnswerBody::new(body, answering)))
+        }
     });
     let mut http = http1::Builder::new();
     // The socket counts the time. It is asked to only where hyper has a limit as well, which is never the shorter.
@@ -41,4 +47,9 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     }
     connection.as_mut().graceful_shutdown();
     connection.await
+}
+
+/// Whether an answer is a stream of events.
+fn is_stream(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"))
 }

@@ -3,11 +3,11 @@
 //! A client that has no room for an answer says so in HTTP/2 itself, and takes others meanwhile. So the time is counted
 //! for each answer ([`super::taking`]), and for the connection only while it has no request.
 
-use super::Answer;
-use super::socket::{Limits, RequestSocket};
+use super::socket::{Limits, RequestSocket, SENT_BYTES_MAX};
 use super::taking::{self, TakenBody};
+use super::{Answer, Crowded};
 use axum::body::{Body, HttpBody};
-use axum::http::Request;
+use axum::http::{Request, Response, StatusCode};
 use bytes::Bytes;
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::rt::Executor;
@@ -28,9 +28,12 @@ const STREAMS_MAX: u32 = 1_000;
 /// Requests of a connection that are being answered, or whose answers wait to be taken. Streams of events are none of
 /// them.
 const ANSWERS_MAX: usize = 100;
+/// The most bytes of the heads of requests that wait until others are answered. More requests are told that they are too
+/// many.
+const WAITING_BYTES_MAX: usize = 1024 * 1024;
 /// The most bytes of a request's head.
-const HEAD_BYTES_MAX: u32 = 16 * 1024;
-/// Bytes of a request's body that wait to be read. More than these nobody can send into a stream of events.
+const HEAD_BYTES_MAX: u32 = 32 * 1024;
+/// Bytes of a request's body that wait to be read.
 const REQUEST_WINDOW_BYTES: u32 = 64 * 1024;
 /// The same of all requests of a connection.
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
@@ -51,19 +54,37 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send>(
     keep_alive: bool,
     ending: impl Future<Output = ()>,
 ) -> hyper::Result<()> {
-    let room = Arc::new(Semaphore::new(ANSWERS_MAX));
+    let (room, line) = (Arc::new(Semaphore::new(ANSWERS_MAX)), Arc::new(Semaphore::new(WAITING_BYTES_MAX)));
     let requests = Requests::default();
     let service = service_fn(|request: Request<Incoming>| {
         let (open, room) = (requests.open(), room.clone());
-        let (request, body) = Kept::body_of(request);
+        let (mut request, body) = Kept::body_of(request);
+        let place = line.clone().try_acquire_many_owned(head_bytes(&request));
+        if place.is_err() {
+            request.extensions_mut().insert(Crowded);
+        }
         let answer = answer.answer(request);
         // Boxed, so that a stream of events keeps nothing of it.
         Box::pin(async move {
-            let permit = room.acquire_owned().await;
+            let mut permit = None;
+            if let Ok(place) = place {
+                let Ok(Ok(taken)) = timeout(limits.stall, room.acquire_owned()).await else {
+                    // Those before it are not taken, and neither would this one be.
+                    let mut refused = Response::new(TakenBody::new(Body::empty(), (open, None, None)));
+                    *refused.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+                    return Ok(refused);
+                };
+                drop(place);
+                permit = Some(taken);
+            }
             let response = answer.await;
             // A body of unknown size is not in memory: it is made as it is taken.
-            let permit = permit.ok().filter(|_| response.body().size_hint().exact().is_some());
-            Ok::<_, Infallible>(response.map(|answer| TakenBody::new(answer, (open, permit, body))))
+            let is_known = response.body().size_hint().exact().is_some();
+            let answer = response.map(|answer| match is_known {
+                true => TakenBody::new(answer, (open, permit, Some(body))),
+                false => TakenBody::new(Body::new(Endless { answer, body, sent: 0 }), (open, None, None)),
+            });
+            Ok::<_, Infallible>(answer)
         })
     });
     let mut connection = pin!(settings(limits).serve_connection(socket, service));
@@ -96,6 +117,13 @@ fn settings(limits: Limits) -> http2::Builder<Patiently> {
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_PATIENCE);
     http
+}
+
+/// What a request holds beside its body, about as HTTP/2 counts it (RFC 9113 §6.5.2).
+fn head_bytes<B>(request: &Request<B>) -> u32 {
+    let of_uri = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+    let of_headers = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 32);
+    u32::try_from(of_uri + of_headers.sum::<usize>()).unwrap_or(u32::MAX)
 }
 
 /// The body of a request, which is kept as long as its answer: of one that is dropped, any amount could be sent and passed
@@ -132,6 +160,33 @@ impl HttpBody for Kept {
 
     fn size_hint(&self) -> SizeHint {
         self.body().size_hint()
+    }
+}
+
+/// An answer whose end is not known, as of a stream of events. What its client sends meanwhile is passed over.
+#[derive(Debug)]
+struct Endless {
+    answer: Body,
+    body: Kept,
+    sent: usize,
+}
+
+impl HttpBody for Endless {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        while let Poll::Ready(Some(Ok(frame))) = Pin::new(&mut self.body).poll_frame(context) {
+            self.sent += frame.data_ref().map_or(0, Bytes::len);
+            if self.sent > SENT_BYTES_MAX {
+                let error = std::io::Error::other("the client sends into its stream");
+                return Poll::Ready(Some(Err(axum::Error::new(error))));
+            }
+        }
+        Pin::new(&mut self.answer).poll_frame(context)
     }
 }
 

@@ -12,6 +12,8 @@ mod socket;
 mod taking;
 
 pub(crate) use socket::RequestSocket;
+#[cfg(feature = "takeover")]
+pub(crate) use socket::SENT_BYTES_MAX;
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -25,7 +27,11 @@ use std::pin::pin;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tower::ServiceExt;
+
+/// At its end, how long a connection waits for a request that may have been sent already.
+const LATE_MAX: Duration = Duration::from_secs(1);
 
 type AnyError = Box<dyn Error + Send + Sync>;
 
@@ -178,9 +184,24 @@ impl Connections {
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
         let mut ending = pin!(ending);
-        let is_http2 = tokio::select! {
-            is_http2 = socket.begins_http2() => is_http2?,
-            () = &mut ending => return Ok(()),
+        let mut is_ending = false;
+        let is_http2 = {
+            let mut begins = pin!(socket.begins_http2());
+            tokio::select! {
+                biased;
+                is_http2 = &mut begins => is_http2?,
+                () = &mut ending => {
+                    is_ending = true;
+                    // What was sent before may not have been seen yet.
+                    let Ok(is_http2) = timeout(LATE_MAX, begins).await else { return Ok(()) };
+                    is_http2?
+                }
+            }
+        };
+        let ending = async move {
+            if !is_ending {
+                ending.await;
+            }
         };
         // Boxed, so that neither takes the room of the other.
         if is_http2 {

@@ -13,7 +13,7 @@ use std::future::poll_fn;
 use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -23,6 +23,9 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Bytes that are read of a connection before it is known what it speaks. Most heads are not larger.
 const FIRST_BYTES: usize = 512;
+
+/// What a client may send into a stream of events.
+pub(crate) const SENT_BYTES_MAX: usize = 64 * 1024;
 
 /// How long what is waited for may take.
 #[derive(Debug, Clone, Copy)]
@@ -35,24 +38,44 @@ pub(crate) struct Limits {
     pub(crate) stall: Duration,
 }
 
-/// Heads that were read and answers that ended. While it is even, the next head is waited for.
+/// Whose turn it is.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Turns(Arc<AtomicUsize>);
+pub(crate) struct Turns(Arc<Turn>);
+
+#[derive(Debug, Default)]
+struct Turn {
+    /// Heads that were read and answers that ended. While it is even, the next head is waited for.
+    count: AtomicUsize,
+    /// Whether the answer is a stream of events, after which nothing follows.
+    is_stream: AtomicBool,
+}
 
 impl Turns {
     /// A head was read. The answer goes on until this is dropped.
     pub(crate) fn answering(&self) -> Answering {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.0.count.fetch_add(1, Ordering::Relaxed);
         Answering(self.clone())
+    }
+
+    fn count(&self) -> usize {
+        self.0.count.load(Ordering::Relaxed)
     }
 }
 
 #[derive(Debug)]
 pub(crate) struct Answering(Turns);
 
+impl Answering {
+    /// The answer is a stream of events.
+    pub(super) fn streams(&self) {
+        self.0.0.is_stream.store(true, Ordering::Relaxed);
+    }
+}
+
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.0.0.fetch_add(1, Ordering::Relaxed);
+        self.0.0.is_stream.store(false, Ordering::Relaxed);
+        self.0.0.count.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -107,6 +130,10 @@ pub(crate) struct RequestSocket<S> {
     timed: Option<(usize, bool)>,
     /// Runs out for something to be written, which the client does not take.
     stalled: Option<Pin<Box<Sleep>>>,
+    /// Whether there was no room when something was written last.
+    is_full: bool,
+    /// Bytes that the client sent into a stream of events.
+    sent: usize,
 }
 
 impl<S> RequestSocket<S> {
@@ -122,6 +149,8 @@ impl<S> RequestSocket<S> {
             timer: None,
             timed: None,
             stalled: None,
+            is_full: false,
+            sent: 0,
         }
     }
 
@@ -157,12 +186,19 @@ impl<S> RequestSocket<S> {
 
     /// The same for bytes of an answer.
     fn written(&mut self, written: Poll<Result<usize>>, context: &mut Context<'_>) -> Poll<Result<usize>> {
-        if written.is_ready() {
-            self.has_written = true;
-            // The next request is waited for from here.
-            self.timed = None;
+        if written.is_pending() {
+            self.is_full = true;
+            return self.patiently(written, context);
         }
-        self.patiently(written, context)
+        self.has_written = true;
+        // The next request is waited for from here.
+        self.timed = None;
+        // TLS takes as much as it has room for itself: only room after there was none shows that the client took something.
+        // So does that all of it went out, of which a flush tells.
+        if std::mem::take(&mut self.is_full) {
+            self.stalled = None;
+        }
+        written
     }
 
     /// What came of writing, or an error where that has waited for too long.
@@ -179,6 +215,31 @@ impl<S> RequestSocket<S> {
 }
 
 impl<S: AsyncRead + Unpin> RequestSocket<S> {
+    /// Passes over what the client sends into a stream of events, which has no meaning.
+    ///
+    /// # Errors
+    /// Where it is too much, and where the client has left.
+    fn pass_over(&mut self, context: &mut Context<'_>) -> Result<()> {
+        if !self.turns.0.is_stream.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        loop {
+            let mut bytes = [0; 1024];
+            let mut buffer = ReadBuf::new(&mut bytes);
+            match Pin::new(&mut self.socket).poll_read(context, buffer.unfilled()) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(read) => read?,
+            }
+            if buffer.filled().is_empty() {
+                return Err(ErrorKind::ConnectionAborted.into());
+            }
+            self.sent += buffer.filled().len();
+            if self.sent > SENT_BYTES_MAX {
+                return Err(Error::other("the client sends into its stream"));
+            }
+        }
+    }
+
     /// Whether the client speaks HTTP/2, by its first bytes. They are read again later.
     ///
     /// # Errors
@@ -214,7 +275,7 @@ impl<S: AsyncRead + Unpin> Read for RequestSocket<S> {
             buffer.put_slice(&self.ahead.split_to(count));
             return Poll::Ready(Ok(()));
         }
-        let turn = self.turns.0.load(Ordering::Relaxed);
+        let turn = self.turns.count();
         match Pin::new(&mut self.socket).poll_read(context, buffer) {
             Poll::Ready(read) => {
                 self.read_in = Some(turn);
@@ -231,8 +292,9 @@ impl<S: AsyncRead + Unpin> Read for RequestSocket<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> Write for RequestSocket<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Write for RequestSocket<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
+        self.pass_over(context)?;
         let written = Pin::new(&mut self.socket).poll_write(context, bytes);
         self.written(written, context)
     }
@@ -256,6 +318,7 @@ impl<S: AsyncWrite + Unpin> Write for RequestSocket<S> {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<Result<usize>> {
+        self.pass_over(context)?;
         let written = Pin::new(&mut self.socket).poll_write_vectored(context, slices);
         self.written(written, context)
     }
@@ -265,9 +328,10 @@ impl<S: AsyncWrite + Unpin> Write for RequestSocket<S> {
 mod tests {
     use crate::Connections;
     use axum::Router;
+    use axum::body::Body;
     use axum::routing::{get, post};
     use std::time::Duration;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter, DuplexStream, duplex};
     use tokio::time::{Instant, sleep};
 
     const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -373,6 +437,25 @@ mod tests {
             assert!(more > 0, "it ended after {taken} bytes");
             taken += more;
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_taken_in_beneath_is_not_taken_by_the_client() {
+        // As TLS does, it has room for much that the client does not take.
+        let (mut client, socket) = duplex(64);
+        let socket = BufWriter::with_capacity(1 << 16, socket);
+        let drip = || async {
+            Body::from_stream(futures::stream::unfold((), |()| async {
+                sleep(seconds(10)).await;
+                Some((Ok::<_, std::convert::Infallible>("x"), ()))
+            }))
+        };
+        let connections = Connections::new(Router::new().route("/", get(drip)));
+        client.write_all(GET).await.unwrap();
+        let begin = Instant::now();
+        let peer = ([127, 0, 0, 1], 1).into();
+        assert!(connections.serve(socket, peer, true, std::future::pending()).await.is_err());
+        assert_eq!(begin.elapsed().as_secs(), 60);
     }
 
     #[tokio::test(start_paused = true)]

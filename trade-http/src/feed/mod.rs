@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::sleep;
-use trade_core::bus::{EventBus, SharedEvent, Subscription};
+use trade_core::bus::{SharedEvent, Subscription};
 use trade_core::store::StoreError;
 
 /// How long a stream waits after its log could not be read.
@@ -31,20 +31,11 @@ pub(crate) struct Feeds {
     /// How long a client may hear nothing.
     pub(crate) heartbeat: Duration,
     shutdown: Shutdown,
-    /// Writes the streams that have taken their sockets over.
-    #[cfg(feature = "takeover")]
-    pub(crate) live: crate::takeover::Live,
 }
 
 impl Feeds {
-    #[cfg_attr(not(feature = "takeover"), allow(unused_variables, reason = "a body has no need of the bus"))]
-    pub(crate) fn new(bus: &EventBus, options: &HttpOptions) -> Self {
-        Self {
-            heartbeat: options.heartbeat,
-            shutdown: options.shutdown.clone(),
-            #[cfg(feature = "takeover")]
-            live: crate::takeover::Live::new(bus.clone(), options),
-        }
+    pub(crate) fn new(options: &HttpOptions) -> Self {
+        Self { heartbeat: options.heartbeat, shutdown: options.shutdown.clone() }
     }
 }
 

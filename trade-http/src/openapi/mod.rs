@@ -4,8 +4,9 @@ pub(crate) mod asyncapi;
 mod example;
 mod parts;
 
+use crate::input;
 use crate::operation::{Answer, BodyDescription, Operation, Place};
-use crate::query::{self, ParameterDescription};
+use crate::query::ParameterDescription;
 use axum::http::StatusCode;
 use example::example;
 use schemars::SchemaGenerator;
@@ -174,8 +175,8 @@ impl<'o> Draft<'o> {
             let schema = parameter.schema.as_value();
             let mut described = json!({
                 "name": parameter.name,
-                "in": match parameter.place { query::Place::Path => "path", query::Place::Query => "query" },
-                "required": parameter.place == query::Place::Path,
+                "in": match parameter.place { input::Place::Path => "path", input::Place::Query => "query" },
+                "required": parameter.place == input::Place::Path,
                 "description": parameter.description,
                 "schema": schema,
                 "example": example(schema, definitions),

@@ -4,10 +4,10 @@ use crate::app::App;
 use crate::body::Received;
 use crate::cursor::{CargoCursor, HistoryCursor, Paging};
 use crate::lines::NewLines;
-use crate::operation::Operation;
+use crate::operation::{Operation, of_one_change, of_one_read, of_read};
 use crate::page::{self, PageOf};
 use crate::query::{Asked, Flag, Id, IdBeforeEnd, Limit, parameters};
-use crate::reply::{self, CHANGED, CREATED, LIST, ONE, Reply, of_one_change, of_one_read, of_read};
+use crate::reply::{self, CHANGED, CREATED, LIST, ONE, Reply};
 use crate::value::body;
 use axum::extract::State;
 use axum::http::{Method, StatusCode};
@@ -35,7 +35,7 @@ pub(super) fn operations() -> Vec<Operation> {
         .at(Method::PUT, "/api/cargo/update/{shipmentId}", "putCargo")
         .also_at("/api/cargo/update/history")
         .answers::<CargoChanged<'_>>(StatusCode::OK, "The cargo, and its trade where that ended.", CHANGED)
-        .refuses(&["cargo-not-found", "illegal-transition", "quantity-out-of-range"]);
+        .refuses(&["cargo-not-found", "illegal-transition", "insufficient-stock", "quantity-out-of-range"]);
     let one = Operation::new(TAG, "One shipment", one)
         .at(Method::GET, "/api/cargo/{shipmentId}", "getCargo")
         .answers::<OneCargo<'_>>(StatusCode::OK, "The cargo.", ONE)

@@ -6,15 +6,16 @@ use crate::reply::{self, Reply};
 use axum::http::{Method, StatusCode};
 use bytes::Bytes;
 use schemars::json_schema;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 /// The operations that describe the interface.
-pub(super) fn operations() -> Vec<Operation> {
+/// The document tells of all that there are.
+pub(super) fn operations(all: fn() -> Vec<Operation>) -> Vec<Operation> {
     const TAG: &str = "description";
     let any: MakeSchema = |_| json_schema!({ "type": "object" });
     let json = Some(("application/json", any));
     vec![
-        Operation::new(TAG, "This document, as of OpenAPI 3.1", self::openapi)
+        Operation::new(TAG, "This document, as of OpenAPI 3.1", move || openapi(all))
             .at(Method::GET, "/openapi.json", "getOpenApi")
             .answers_with(StatusCode::OK, "The document.", json, &[]),
         Operation::new(TAG, "The stream of events, as of AsyncAPI 3.0", self::asyncapi)
@@ -23,10 +24,10 @@ pub(super) fn operations() -> Vec<Operation> {
     ]
 }
 
-async fn openapi() -> Reply {
-    static DOCUMENT: LazyLock<Bytes> =
-        LazyLock::new(|| openapi::document(&super::operations()).to_string().into());
-    Ok(reply::json_text(DOCUMENT.clone()))
+async fn openapi(all: fn() -> Vec<Operation>) -> Reply {
+    static DOCUMENT: OnceLock<Bytes> = OnceLock::new();
+    let document = DOCUMENT.get_or_init(|| openapi::document(&all()).to_string().into());
+    Ok(reply::json_text(document.clone()))
 }
 
 async fn asyncapi() -> Reply {

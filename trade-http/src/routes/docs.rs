@@ -44,11 +44,6 @@ async fn script() -> impl IntoResponse {
 
 /// Every browser takes it compressed.
 async fn rapidoc() -> impl IntoResponse {
-    let headers = [
-        (header::CONTENT_TYPE, SCRIPT_TYPE),
-        (header::CONTENT_ENCODING, "gzip"),
-        (header::CACHE_CONTROL, "max-age=86400"),
-        NO_SNIFFING,
-    ];
+    let headers = [(header::CONTENT_TYPE, SCRIPT_TYPE), (header::CONTENT_ENCODING, "gzip"), NO_SNIFFING];
     (headers, RAPIDOC)
 }

@@ -4,16 +4,15 @@ use crate::app::App;
 use crate::body::{BATCH_BYTES_MAX, Received};
 use crate::call::Context;
 use crate::cursor::{Paging, TradeCursor};
+use crate::fields::Value;
 use crate::fields::{Faults, Node};
 use crate::lines::NewLines;
-use crate::operation::Operation;
+use crate::operation::{Operation, of_change, of_one_change, of_one_read, of_read};
 use crate::page::{self, PageOf};
 use crate::problem::{Document, Problem};
 use crate::query::{Asked, Id, Limit, parameters};
-use crate::reply::{
-    self, CHANGED, CREATED, LIST, ONE, Reply, of_change, of_one_change, of_one_read, of_read,
-};
-use crate::value::{List, Value, body};
+use crate::reply::{self, CHANGED, CREATED, LIST, ONE, Reply};
+use crate::value::{List, body};
 use axum::extract::State;
 use axum::http::{Method, StatusCode};
 use schemars::JsonSchema;
@@ -46,7 +45,7 @@ pub(super) fn operations() -> Vec<Operation> {
         .at(Method::PUT, "/api/trades/update/{transactionId}", "putTrade")
         .also_at("/api/trades/batch")
         .answers::<TradeChanged<'_>>(StatusCode::OK, "The trade and its cargo, as they are now.", CHANGED)
-        .refuses(&["trade-not-found", "illegal-transition", "quantity-out-of-range"]);
+        .refuses(&["trade-not-found", "illegal-transition", "insufficient-stock", "quantity-out-of-range"]);
     let one = Operation::new(TAG, "One trade", one)
         .at(Method::GET, "/api/trades/{transactionId}", "getTrade")
         .also_at("/api/trades/batch")

@@ -3,11 +3,11 @@
 use crate::app::App;
 use crate::feed::Feed;
 use crate::input::position;
-use crate::operation::{MakeSchema, Operation};
+use crate::operation::{MakeSchema, Operation, of_read};
 use crate::page::{PageOf, Rows};
 use crate::problem::Problem;
 use crate::query::{After, Asked, Limit, Listed, Text, parameters};
-use crate::reply::{Reply, of_read};
+use crate::reply::Reply;
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::IntoResponse;
@@ -220,7 +220,7 @@ pub(crate) async fn stream(State(app): State<App>, asked: Asked<WhichStream>) ->
         (header::CACHE_CONTROL, "no-store, no-transform"),
         (ACCEL_BUFFERING, "no"),
     ];
-    Ok((headers, feed).into_response())
+    Ok((headers, app.writers(), feed).into_response())
 }
 
 /// The position a client goes on from.

@@ -5,8 +5,9 @@
 //! socket without room holds the rest of one frame, and nothing else.
 
 use super::chunk::{self, END, FRAMES_MAX, Frame, Sent};
-use super::live::Joining;
+use super::live::{Joining, Live};
 use super::member::Released;
+use crate::connection::SENT_BYTES_MAX;
 use crate::feed::{Feed, Next, Until};
 use bytes::{Buf, Bytes};
 use futures::FutureExt;
@@ -21,13 +22,12 @@ use tokio::time::{Instant, timeout};
 
 /// What the system holds of a stream that its client does not read, at most about twice this.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
-/// What a client may send into its stream.
-const SENT_BYTES_MAX: usize = 64 * 1024;
 
 #[derive(Debug)]
 struct Direct {
     socket: Arc<TcpStream>,
     feed: Box<Feed>,
+    live: Arc<Live>,
     /// Goes out before anything else.
     rest: Bytes,
     /// When something was written last.
@@ -41,7 +41,7 @@ struct Direct {
 /// Writes the head of an answer and all that follows, until the client leaves, takes nothing for too long, or the
 /// application ends.
 pub(super) async fn write(
-    feed: Box<Feed>,
+    (feed, live): (Box<Feed>, Arc<Live>),
     socket: TcpStream,
     head: Vec<u8>,
     stall: Duration,
@@ -52,6 +52,7 @@ pub(super) async fn write(
     let mut direct = Direct {
         socket: socket.clone(),
         feed,
+        live,
         rest: head.into(),
         spoke: Instant::now(),
         stall,
@@ -87,7 +88,7 @@ async fn left(socket: &TcpStream) -> io::Result<()> {
 /// However it ends, aborted too: a writer that has the socket lets go of it.
 impl Drop for Direct {
     fn drop(&mut self) {
-        self.feed.common.live.left();
+        self.live.left();
     }
 }
 
@@ -129,7 +130,7 @@ impl Direct {
         }
         let subscription = &mut self.feed.subscription;
         let (released, release) = oneshot::channel();
-        let joined = self.feed.common.live.join(Joining {
+        let joined = self.live.join(Joining {
             socket: self.socket.clone(),
             filter: subscription.filter().clone(),
             position: subscription.position(),

@@ -28,7 +28,7 @@ use axum::http::{Method, Request, StatusCode, Version, header};
 use axum::response::Response;
 use std::error::Error;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -46,7 +46,7 @@ impl Connections {
         let (lending, taken) = Lending::new(self.answer(peer));
         // Boxed, so that a stream that has the socket keeps nothing of it.
         let requests = Box::pin(self.serve_requests(&mut socket, lending, keep_alive, ending));
-        let Taken { head, feed } = tokio::select! {
+        let Taken { head, feed, live } = tokio::select! {
             biased;
             Ok(taken) = taken => taken,
             result = requests => return result,
@@ -54,7 +54,7 @@ impl Connections {
         if socket.has_written() {
             return Err("something was written before the stream".into());
         }
-        Ok(direct::write(feed, socket.into_inner(), head, self.limits().stall).await?)
+        Ok(direct::write((feed, live), socket.into_inner(), head, self.limits().stall).await?)
     }
 }
 
@@ -99,6 +99,7 @@ impl<A: Answer> Answer for Lending<A> {
 struct Taken {
     head: Vec<u8>,
     feed: Box<Feed>,
+    live: Arc<Live>,
 }
 
 impl Taken {
@@ -111,8 +112,9 @@ impl Taken {
         if response.status() != StatusCode::OK || changed.iter().any(|name| headers.contains_key(name)) {
             return None;
         }
+        let live = response.extensions().get::<Arc<Live>>()?.clone();
         let feed = unwritten.take()?;
-        Some(Self { head: head(response), feed })
+        Some(Self { head: head(response), feed, live })
     }
 }
 

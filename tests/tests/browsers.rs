@@ -1,11 +1,11 @@
-//! A browser has six connections of HTTP/1.1 to a server, and as many streams. Over HTTP/2 it has one, and follows in any
-//! number of tabs.
+//! What browsers do. Over HTTP/1.1 one has six connections to a server, and as many streams; over HTTP/2 it has one
+//! connection, and follows in any number of tabs.
 
 use hyper::Method;
 use serde_json::json;
 use std::collections::BTreeSet;
 use tests::api::one_unit;
-use tests::browser::Page;
+use tests::browser::{Page, addresses_of};
 use tests::connection::{Connection, Protocol};
 use tests::server::Server;
 use tests::tls::Files;
@@ -78,4 +78,16 @@ async fn eight_tabs_follow_over_http2_and_across_a_restart() {
         }
     }
     drop(again);
+}
+
+#[tokio::test]
+#[ignore = "starts Chromium"]
+async fn the_page_of_the_description_loads_nothing_from_elsewhere() {
+    let server = Server::start("memory:").await;
+    let addresses = addresses_of(&format!("{}/docs", server.url())).await;
+    for path in ["/docs", "/docs/page.js", "/docs/rapidoc-min.js", "/openapi.json"] {
+        assert!(addresses.contains(&format!("{}{path}", server.url())), "{path} of {addresses:?}");
+    }
+    let is_ours = |address: &String| address.starts_with(server.url());
+    assert!(addresses.iter().all(is_ours), "{addresses:?}");
 }
