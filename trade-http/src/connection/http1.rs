@@ -1,6 +1,6 @@
 //! HTTP/1.1: one request at a time, whose times the socket counts.
 
-use super::Answer;
+use super::answer::Answer;
 use super::socket::{AnswerBody, Limits, RequestSocket};
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, header};

@@ -3,9 +3,9 @@
 //! A client that has no room for an answer says so in HTTP/2 itself, and takes others meanwhile. So the time is counted
 //! for each answer ([`super::taking`]), and for the connection only while it has no request.
 
+use super::answer::{Answer, Crowded};
 use super::socket::{Limits, RequestSocket, SENT_BYTES_MAX};
 use super::taking::{self, TakenBody};
-use super::{Answer, Crowded};
 use axum::body::{Body, HttpBody};
 use axum::http::{Request, Response, StatusCode};
 use bytes::Bytes;

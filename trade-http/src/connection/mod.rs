@@ -6,11 +6,13 @@
 //! What the first bytes say decides between the two. The same is in `hyper_util::server::conn::auto`, which tells nobody
 //! what it found: how long a connection may be idle is counted otherwise in HTTP/2.
 
+mod answer;
 mod http1;
 mod http2;
 mod socket;
 mod taking;
 
+pub(crate) use answer::{Answer, Crowded};
 pub(crate) use socket::RequestSocket;
 #[cfg(feature = "takeover")]
 pub(crate) use socket::SENT_BYTES_MAX;
@@ -18,7 +20,6 @@ pub(crate) use socket::SENT_BYTES_MAX;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::Request;
-use axum::response::Response;
 use axum::{Extension, Router};
 use socket::Limits;
 use std::error::Error;
@@ -212,22 +213,3 @@ impl Connections {
         Ok(())
     }
 }
-
-/// What answers requests.
-pub(crate) trait Answer: Send + Sync {
-    fn answer(&self, request: Request<Body>) -> impl Future<Output = Response> + Send + 'static;
-}
-
-impl<A, F> Answer for A
-where
-    A: Fn(Request<Body>) -> F + Send + Sync,
-    F: Future<Output = Response> + Send + 'static,
-{
-    fn answer(&self, request: Request<Body>) -> impl Future<Output = Response> + Send + 'static {
-        self(request)
-    }
-}
-
-/// Marks what comes by a connection too many.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Crowded;
