@@ -287,12 +287,14 @@ impl Connections {
         let mut patience = pin!(sleep_until(Instant::now() + CONNECTIONS_GRACE));
         loop {
             tokio::select! {
-                ended = self.tasks.join_next() => if ended.is_none() { return },
+                biased;
+                () = &mut patience => break,
+                // Whoever has connected already is heard before the last task is gone.
                 accepted = listener.accept() => match accepted {
                     Ok((stream, peer)) => self.serve(stream, peer),
                     Err(_) => sleep(ACCEPT_PAUSE).await,
                 },
-                () = &mut patience => break,
+                ended = self.tasks.join_next() => if ended.is_none() { return },
             }
         }
         tracing::warn!(open = self.tasks.len(), "closing connections whose clients do not read");

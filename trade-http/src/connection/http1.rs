@@ -42,6 +42,8 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     http.max_buf_size(BUFFER_BYTES_MAX);
     let mut connection = pin!(http.serve_connection(socket, service));
     tokio::select! {
+        // First it reads what has come: a connection that has read nothing is closed at once.
+        biased;
         result = &mut connection => return result,
         () = ending => {}
     }

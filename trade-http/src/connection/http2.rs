@@ -94,6 +94,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send>(
     loop {
         let limit = if is_told { limits.head } else { limits.idle };
         tokio::select! {
+            biased;
             result = &mut connection => return result,
             () = &mut ending, if !is_told => {}
             _ = first.wait_for(|count| count.begun > 0), if !is_told && !keep_alive => {}
