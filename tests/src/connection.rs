@@ -115,6 +115,7 @@ impl Sender {
             Self::Http1(sender) => {
                 let host = base.split_once("://").map_or("", |(_, address)| address);
                 let request = request.uri(path).header("host", host).body(body).expect("a request");
+                sender.ready().await.expect("the connection is open");
                 sender.send_request(request).await
             }
             Self::Http2(sender) => {
