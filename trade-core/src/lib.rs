@@ -563,6 +563,7 @@
 
 #![warn(missing_docs)]
 
+pub mod access;
 pub mod bus;
 pub mod clock;
 pub mod command;

@@ -3,17 +3,20 @@
 mod state;
 mod table;
 
+use crate::access::{ApiKey, KeyId, KeyStore};
 use crate::command::RequestId;
 use crate::resource::{Cargo, Inventory, LedgerEntry, Sequence, StockItem, Trade};
 use crate::store::{
     CargoQuery, CargoRepository, Commit, EventLog, Head, Held, InventoryPage, InventoryQuery,
     InventoryRepository, Keys, LedgerPosition, LedgerQuery, Loaded, LogRecord, Page, Receipt, StationQuery,
-    Store, StoreError, TradeQuery, TradeRepository,
+    Store, StoreError, StoreErrorKind, TradeQuery, TradeRepository,
 };
 use crate::values::{ShipmentId, StationId, Timestamp, TransactionId};
 use async_trait::async_trait;
 use state::State;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::{self, Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::{Mutex, MutexGuard};
 
 /// A network that lives as long as its process.
@@ -22,6 +25,7 @@ pub struct MemoryStore {
     state: RwLock<State>,
     /// Taken by whoever commits, or is about to.
     head: Mutex<()>,
+    keys: sync::Mutex<BTreeMap<KeyId, ApiKey>>,
 }
 
 impl MemoryStore {
@@ -37,6 +41,10 @@ impl MemoryStore {
 
     fn state_mut(&self) -> RwLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keys(&self) -> sync::MutexGuard<'_, BTreeMap<KeyId, ApiKey>> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -188,5 +196,39 @@ impl Store for MemoryStore {
 
     async fn prune_receipts(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
         Ok(self.state_mut().prune_receipts(before, limit))
+    }
+}
+
+#[async_trait]
+impl KeyStore for MemoryStore {
+    async fn key(&self, id: &KeyId) -> Result<Option<ApiKey>, StoreError> {
+        Ok(self.keys().get(id).cloned())
+    }
+
+    async fn keys(&self, after: Option<&KeyId>, limit: usize) -> Result<Vec<ApiKey>, StoreError> {
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        Ok(self.keys().range((after, Bound::Unbounded)).take(limit).map(|(_, key)| key.clone()).collect())
+    }
+
+    async fn put_key(&self, key: &ApiKey) -> Result<(), StoreError> {
+        let mut keys = self.keys();
+        let stored = keys.get(&key.id);
+        if stored.map_or(0, |stored| stored.version) + 1 != key.version {
+            let detail = "the key has another version";
+            return Err(StoreError::new(StoreErrorKind::Conflict, "memory", "store a key", detail));
+        }
+        let last_used_at = stored.and_then(|stored| stored.last_used_at);
+        keys.insert(key.id.clone(), ApiKey { last_used_at, ..key.clone() });
+        Ok(())
+    }
+
+    async fn note_use(&self, used: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
+        let mut keys = self.keys();
+        for (id, time) in used {
+            if let Some(key) = keys.get_mut(id) {
+                key.last_used_at = key.last_used_at.max(Some(*time));
+            }
+        }
+        Ok(())
     }
 }
