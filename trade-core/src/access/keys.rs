@@ -1,4 +1,6 @@
-use super::{ApiKey, KeyId, KeyRefusal, KeyStore, NewKey, Token};
+use super::id::KeyId;
+use super::key::{ApiKey, KeyRefusal, KeyStore, NewKey};
+use super::token::Token;
 use crate::store::{StoreError, StoreErrorKind};
 use crate::values::{InvalidValue, Timestamp};
 use std::sync::Arc;

@@ -24,13 +24,15 @@
 //! # }
 //! ```
 
+mod id;
 mod key;
 mod keys;
 mod record;
 mod role;
 mod token;
 
-pub use key::{ApiKey, KeyId, KeyRefusal, KeyStore, NewKey};
+pub use id::KeyId;
+pub use key::{ApiKey, KeyRefusal, KeyStore, NewKey};
 pub use keys::{ApiKeys, KeyError};
 pub use record::InvalidKey;
 pub use role::Role;

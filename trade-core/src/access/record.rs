@@ -1,6 +1,9 @@
 //! The form of a key that stores keep: the number of the form, and postcard.
 
-use super::{ApiKey, Digest, KeyId, Role};
+use super::id::KeyId;
+use super::key::ApiKey;
+use super::role::Role;
+use super::token::Digest;
 use crate::resource::Version;
 use crate::store::{StoreError, StoreErrorKind};
 use crate::values::{Label, Scope, Timestamp, from_stored};

@@ -4,7 +4,7 @@
 //! before it, both in hexadecimal. By prefix and checksum whoever looks for leaked secrets tells a key from anything else,
 //! without asking a server.
 
-use super::KeyId;
+use super::id::{KeyId, no_randomness};
 use crate::values::InvalidValue;
 use sha2::{Digest as _, Sha256};
 use std::fmt::{self, Write};
@@ -78,10 +78,6 @@ impl Token {
     pub fn digest(&self) -> Digest {
         Digest(Sha256::digest(self.text.as_bytes()).into())
     }
-}
-
-pub(super) fn no_randomness() -> InvalidValue {
-    InvalidValue::new("the system has no random numbers")
 }
 
 impl fmt::Debug for Token {
