@@ -33,12 +33,14 @@ pub(crate) fn classify(operation: &'static str) -> impl Fn(Error) -> StoreError 
 pub(crate) fn meaning(error: &Error) -> (StoreErrorKind, &'static str) {
     use StoreErrorKind::{Corrupt, Internal, Unavailable, Unsupported};
     match &*error.kind {
+        // Another operation was not let in, or this one before the driver tried it again; that is told by the text alone.
+        ErrorKind::ConnectionPoolCleared { message, .. } | ErrorKind::ServerSelection { message, .. }
+            if message.contains("SCRAM failure") =>
+        {
+            (Unsupported, "the server does not let this user in: check name, password and authSource")
+        }
         ErrorKind::ServerSelection { .. } => {
             (Unavailable, "no server that can serve this was found in time: is there a primary?")
-        }
-        // Another operation was not let in, and this one is told by the text of that alone.
-        ErrorKind::ConnectionPoolCleared { message, .. } if message.contains("SCRAM failure") => {
-            (Unsupported, "the server does not let this user in: check name, password and authSource")
         }
         ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. } | ErrorKind::DnsResolve { .. } => {
             (Unavailable, "the server cannot be reached")
