@@ -1,5 +1,6 @@
 //! What a caller asks for, and what it gets.
 
+use crate::cause::Cause;
 use crate::event::Actor;
 use crate::rejection::Rejection;
 use crate::resource::{
@@ -342,6 +343,8 @@ pub struct Request<C = Command> {
     pub idempotency: Option<Idempotency>,
     /// What its sender calls it, such as a request id; kept with the answer where there is a key.
     pub name: Option<String>,
+    /// What caused it: kept with each of its steps.
+    pub cause: Option<Arc<Cause>>,
     /// The versions that what the command makes may have already. Commands that change something have a precondition of
     /// their own; a batch has none.
     pub precondition: Precondition,
@@ -355,6 +358,7 @@ impl<C> Request<C> {
             actor: Actor::Anonymous,
             idempotency: None,
             name: None,
+            cause: None,
             precondition: Precondition::None,
         }
     }
@@ -370,6 +374,13 @@ impl<C> Request<C> {
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
+        self
+    }
+
+    /// The same, caused by this; nothing is kept of one of which nothing is known.
+    #[must_use]
+    pub fn caused_by(mut self, cause: Cause) -> Self {
+        self.cause = (!cause.is_empty()).then(|| Arc::new(cause));
         self
     }
 
@@ -392,8 +403,8 @@ impl<C> Request<C> {
     where
         C: Into<Command>,
     {
-        let Self { command, actor, idempotency, name, precondition } = self;
-        Request { command: command.into(), actor, idempotency, name, precondition }
+        let Self { command, actor, idempotency, name, cause, precondition } = self;
+        Request { command: command.into(), actor, idempotency, name, cause, precondition }
     }
 }
 

@@ -86,6 +86,7 @@ fn dated(step: &Step, latest: Timestamp) -> Step {
     Step {
         time: step.time.min(latest),
         actor: step.actor.clone(),
+        cause: step.cause.clone(),
         kinds: step.kinds.clone(),
         trade: step.trade.as_ref().map(trade),
         cargo: step.cargo.as_ref().map(cargo),

@@ -1,5 +1,6 @@
 //! Events: what a step did, each carrying the full resource as it is after the step.
 
+use crate::cause::TraceParent;
 use crate::resource::{Cargo, Inventory, LedgerEntry, Sequence, Trade, words};
 use crate::values::{InvalidValue, Scope, StationId, Timestamp, serde_as_text};
 use serde::{Deserialize, Serialize};
@@ -132,6 +133,8 @@ pub struct Event {
     pub time: Timestamp,
     /// Through whom.
     pub actor: Actor,
+    /// The place in a trace of the request that caused it.
+    pub trace_parent: Option<TraceParent>,
     /// What kind.
     pub event_type: EventType,
     /// The resource after it.
@@ -219,6 +222,9 @@ pub(crate) struct CloudEvent<S, D> {
     sequence: Sequence,
     /// Through whom.
     actor: Actor,
+    /// The place in a trace of the request that caused it (W3C Trace Context), if it had one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<TraceParent>,
     /// The resource after it.
     data: D,
 }
@@ -257,6 +263,7 @@ impl Serialize for Event {
             time: self.time,
             sequence: self.sequence,
             actor: self.actor.clone(),
+            traceparent: self.trace_parent,
             data,
         }
         .serialize(serializer)
@@ -275,7 +282,7 @@ impl<'de> Deserialize<'de> for Event {
             }
             _ => return Err(serde::de::Error::custom("the data of the event is not of its type")),
         };
-        let CloudEvent { event_type, time, sequence, actor, .. } = read;
-        Ok(Self { sequence, time, actor, event_type, data })
+        let CloudEvent { event_type, time, sequence, actor, traceparent, .. } = read;
+        Ok(Self { sequence, time, actor, trace_parent: traceparent, event_type, data })
     }
 }

@@ -565,6 +565,7 @@
 
 pub mod access;
 pub mod bus;
+pub mod cause;
 pub mod clock;
 pub mod command;
 pub mod copy;

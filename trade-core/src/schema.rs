@@ -11,6 +11,7 @@
 //! assert!(generator.definitions().contains_key("Cargo"));
 //! ```
 
+use crate::cause::TraceParent;
 use crate::command::AdjustmentReason;
 use crate::event::{Actor, CloudEvent, Event, EventType, InventoryUpdate, SOURCE, SPEC_VERSION, Topic};
 use crate::resource::{Cargo, Line, Lines, Place, Trade};
@@ -110,6 +111,11 @@ schemas! {
         let words: Vec<_> = Self::ALL.iter().map(|reason| reason.movement().as_str()).collect();
         json_schema!({ "description": "Why stock is adjusted.", "type": "string", "enum": words })
     };
+    TraceParent: |_| json_schema!({
+        "description": "A place in a trace, as traceparent of W3C Trace Context has it.",
+        "type": "string", "pattern": "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$",
+        "examples": ["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"],
+    });
     Topic: |_| {
         let words = Self::ALL.map(Self::as_str);
         json_schema!({ "description": "What an event is about.", "type": "string", "enum": words })

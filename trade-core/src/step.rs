@@ -3,6 +3,7 @@
 //! The events of a step share most of their content — a trade's shipment lists the same goods, its stations the same
 //! items — so the log keeps the step, and its events are made when it is read.
 
+use crate::cause::Cause;
 use crate::event::{Actor, Event, EventData, EventType, InventoryUpdate, Topic};
 use crate::resource::{Cargo, Inventory, LedgerEntry, MovementReason, Place, Sequence, Trade};
 use crate::values::{ItemId, Quantity, Timestamp};
@@ -15,6 +16,8 @@ pub struct Step {
     pub time: Timestamp,
     /// Through whom.
     pub actor: Actor,
+    /// What caused it, as far as that is known.
+    pub cause: Option<Arc<Cause>>,
     /// The kinds of its events, in order: one about the trade, one about the shipment, one about each station.
     pub kinds: Vec<EventType>,
     /// The trade, where it was made or changed.
@@ -90,7 +93,8 @@ impl Step {
                     movements: movements.take().unwrap_or_default(),
                 })),
             };
-            Event { sequence, time: self.time, actor: self.actor.clone(), event_type, data }
+            let trace_parent = self.cause.as_ref().and_then(|cause| cause.trace_parent);
+            Event { sequence, time: self.time, actor: self.actor.clone(), trace_parent, event_type, data }
         };
         self.parts(first).map(event).collect()
     }

@@ -433,6 +433,7 @@ proptest! {
         trade in prop::option::of(strategies::trade()),
         cargo in strategies::transfer_cargo(),
         actor in strategies::actor(),
+        cause in proptest::option::of(strategies::cause()),
         now in strategies::timestamp(),
     ) {
         let cargo = Cargo { updated_at: now, ..cargo };
@@ -440,6 +441,7 @@ proptest! {
         let about = |kind, trade: Option<_>, cargo: Option<_>| Step {
             time: now,
             actor: actor.clone(),
+            cause: cause.clone().map(Into::into),
             kinds: vec![kind],
             trade,
             cargo,

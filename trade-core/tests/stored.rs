@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use serde_json::Value;
+use trade_core::cause::Cause;
 use trade_core::record::InvalidRecord;
 use trade_core::step::Step;
 
@@ -43,9 +44,20 @@ fn the_first_form_is_read() {
 }
 
 #[test]
-fn the_second_form_is_read_and_written() {
-    let records = records(include_str!("stored/records-2.jsonl"));
-    assert_read(2, &records);
+fn the_second_form_is_read() {
+    assert_read(2, &records(include_str!("stored/records-2.jsonl")));
+}
+
+#[test]
+fn the_third_form_is_read_and_written() {
+    let records = records(include_str!("stored/records-3.jsonl"));
+    assert_read(3, &records);
+    let causes = records.iter().filter_map(|(_, bytes, _)| Step::decode(bytes).unwrap().cause.clone());
+    let causes: Vec<_> = causes.collect();
+    let known = |what: fn(&Cause) -> bool| causes.iter().filter(|cause| what(cause)).count();
+    assert!(known(|cause| cause.trace_parent.is_some()) > 2);
+    assert!(known(|cause| cause.request_id.as_ref().is_some_and(|id| id.contains('-'))) > 2);
+    assert!(known(|cause| cause.address.is_some_and(|address| address.is_ipv6())) > 2);
     for (last, bytes, _) in &records {
         assert_eq!(Step::decode(bytes).unwrap().encode().as_ref(), Ok(bytes), "the step that ends at {last}");
     }
@@ -53,8 +65,8 @@ fn the_second_form_is_read_and_written() {
 
 #[test]
 fn a_newer_form_is_told_as_such() {
-    let (_, bytes, _) = records(include_str!("stored/records-2.jsonl")).remove(0);
-    for form in [3, 200, 255] {
+    let (_, bytes, _) = records(include_str!("stored/records-3.jsonl")).remove(0);
+    for form in [4, 200, 255] {
         let newer = [&[form], &bytes[1..]].concat();
         let error = Step::decode(&newer).unwrap_err();
         assert_eq!(error, InvalidRecord::Newer(form));

@@ -158,6 +158,7 @@ impl<P: Parameters, B: Value, const MAX: usize> Received<P, B, MAX> {
         let (parameters, body) = input.faults.settle(parameters.zip(body))?;
         let command = make(parameters, body, precondition).ok_or_else(Problem::internal)?;
         let submission = Submission::new(command).named(self.call.context.request_id());
+        let submission = submission.caused_by(self.call.cause());
         let Some(key) = key else { return Ok(submission) };
         let idempotency = idempotency::identify(&self.call, key, &json).map_err(|error| {
             tracing::error!(%error, "a body cannot be written as JSON again");

@@ -1,17 +1,21 @@
 //! What is known of a request besides its body: who sends it, under which name, where to.
 
-use axum::extract::{FromRequestParts, OriginalUri};
+use axum::extract::{ConnectInfo, FromRequestParts, OriginalUri};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Method, Uri};
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use trade_core::cause::{Cause, TraceParent};
 use trade_core::event::Actor;
 use trade_core::policy::Principal;
 
 /// The name of a request.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Its place in a trace: W3C Trace Context.
+pub(crate) const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// How a request is named in answers and logs.
 #[derive(Debug, Clone)]
@@ -49,6 +53,8 @@ pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
     /// The path and query below the place where this router is nested.
     uri: Uri,
+    /// Where it comes from, if anybody says so.
+    address: Option<IpAddr>,
 }
 
 impl Call {
@@ -56,8 +62,10 @@ impl Call {
     pub(crate) fn of(parts: &mut Parts) -> Self {
         let context = parts.extensions.get::<Context>().cloned();
         let principal = parts.extensions.get::<Principal>().cloned();
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         Self {
             context: context.unwrap_or_else(|| Context::new("", original_path(parts))),
+            address: peer.map(|ConnectInfo(peer)| peer.ip()),
             principal: principal.unwrap_or_else(|| Principal::new(Actor::Anonymous)),
             method: parts.method.clone(),
             headers: std::mem::take(&mut parts.headers),
@@ -83,6 +91,17 @@ impl Call {
         Context::new(id, self.resource_path())
     }
 
+    /// What is kept of it with the steps that it causes. Its id and its address only where it is known who sends it, as
+    /// whoever looks for that asks for these too.
+    pub(crate) fn cause(&self) -> Cause {
+        let is_known = *self.principal.actor() != Actor::Anonymous;
+        Cause {
+            trace_parent: trace_parent(&self.headers),
+            request_id: is_known.then(|| self.context.request_id().into()),
+            address: self.address.filter(|_| is_known),
+        }
+    }
+
     /// A segment of the path, counted from its end, as it was sent.
     pub(crate) fn segment_from_end(&self, index: usize) -> &str {
         without_trailing_slash(self.uri.path()).rsplit('/').nth(index).unwrap_or_default()
@@ -100,6 +119,13 @@ impl<S: Sync> FromRequestParts<S> for Call {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
         Ok(Self::of(parts))
     }
+}
+
+/// The place of a request in a trace. What is none, or is told twice, is as if it were not told, as the standard has it.
+pub(crate) fn trace_parent(headers: &HeaderMap) -> Option<TraceParent> {
+    let mut told = headers.get_all(TRACE_PARENT).iter();
+    let (Some(one), None) = (told.next(), told.next()) else { return None };
+    one.to_str().ok()?.trim().try_into().ok()
 }
 
 /// One slash is no more than a way to write the same path; a second one ends an empty segment, which is another path.

@@ -1,6 +1,6 @@
 //! Pages of other origins (<https://fetch.spec.whatwg.org/#http-cors-protocol>).
 
-use crate::call::REQUEST_ID;
+use crate::call::{REQUEST_ID, TRACE_PARENT};
 use crate::hosts;
 use crate::reply::REPLAYED;
 use axum::extract::Request;
@@ -20,7 +20,7 @@ pub(crate) const METHODS: [Method; 5] = [Method::GET, Method::HEAD, Method::POST
 /// How long a browser may rely on what a preflight told it.
 const MAX_AGE: Duration = Duration::from_secs(60 * 60);
 /// What a page may send.
-const ALLOWED_HEADERS: [HeaderName; 9] = [
+const ALLOWED_HEADERS: [HeaderName; 10] = [
     header::ACCEPT,
     header::AUTHORIZATION,
     header::CACHE_CONTROL,
@@ -30,6 +30,7 @@ const ALLOWED_HEADERS: [HeaderName; 9] = [
     header::IF_NONE_MATCH,
     HeaderName::from_static("last-event-id"),
     REQUEST_ID,
+    TRACE_PARENT,
 ];
 /// What a page may read, beside the few that all pages may.
 const EXPOSED_HEADERS: [HeaderName; 8] = [

@@ -3,7 +3,7 @@
 //! that is coded.
 
 use crate::app::App;
-use crate::call::{Context, REQUEST_ID};
+use crate::call::{Context, REQUEST_ID, trace_parent};
 use crate::compression::{Asked, compress};
 use crate::connection::Crowded;
 use crate::problem::Problem;
@@ -16,7 +16,7 @@ use futures::FutureExt;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
-use tracing::Instrument;
+use tracing::{Instrument, field};
 
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
@@ -35,7 +35,10 @@ pub(crate) async fn envelope(State(app): State<App>, mut request: Request, next:
     request.extensions_mut().insert(context.clone());
 
     // Of the highest level, so that no filter of lines takes the id from those that remain.
-    let span = tracing::error_span!("request", request_id = context.request_id());
+    let span = tracing::error_span!("request", request_id = context.request_id(), traceparent = field::Empty);
+    if let Some(traceparent) = trace_parent(request.headers()) {
+        span.record("traceparent", field::display(traceparent));
+    }
     async {
         // A preflight is answered by the layer alone, and is for a host as well.
         let is_preflight = method == Method::OPTIONS && cors::concerns(&request);

@@ -203,7 +203,7 @@ pub(crate) fn of_read(operation: Operation) -> Operation {
 pub(crate) fn of_change(operation: Operation) -> Operation {
     let codes = ["forbidden", "refused-by-policy"];
     let keys = ["idempotency-in-progress", "idempotency-key-reused"];
-    of_read(operation).reads(&["Idempotency-Key"]).refuses(&codes).refuses(&keys)
+    of_read(operation).reads(&["Idempotency-Key", "traceparent"]).refuses(&codes).refuses(&keys)
 }
 
 /// The same of a single resource, which has versions.

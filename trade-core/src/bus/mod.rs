@@ -220,6 +220,7 @@ impl EventBus {
     }
 
     fn extend(&self, records: Vec<LogRecord>) -> Extended {
+        tell_traces(&records);
         let (became, Head { sequence: end, time }) = {
             let mut ring = self.inner.ring.write().unwrap_or_else(PoisonError::into_inner);
             (ring.extend(records), ring.end())
@@ -415,5 +416,17 @@ impl EventBus {
     pub(crate) fn close(&self) {
         self.inner.tail_until.get_or_init(|| Instant::now() + TAIL_MAX);
         self.inner.head.send_replace(None);
+    }
+}
+
+/// Tells those who follow a request through several systems where it got to.
+fn tell_traces(records: &[LogRecord]) {
+    if !tracing::enabled!(tracing::Level::DEBUG) {
+        return;
+    }
+    for record in records {
+        if let Some(trace_parent) = record.step.cause.as_ref().and_then(|cause| cause.trace_parent) {
+            tracing::debug!(last = record.last, traceparent = %trace_parent, "subscribers can have a step");
+        }
     }
 }

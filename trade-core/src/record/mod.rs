@@ -8,6 +8,7 @@
 
 mod v1;
 mod v2;
+mod v3;
 
 use crate::step::Step;
 use crate::store::{StoreError, StoreErrorKind};
@@ -16,7 +17,7 @@ use serde::Deserialize;
 use std::fmt::Display;
 
 /// The newest form.
-const FORM: u8 = 2;
+const FORM: u8 = 3;
 
 /// Bytes that are no log record, or one that this version cannot read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -65,7 +66,7 @@ impl Step {
     /// # Errors
     /// [`InvalidRecord::Damaged`] where it cannot be written, which is a defect: nothing must be stored then.
     pub fn encode(&self) -> Result<Vec<u8>, InvalidRecord> {
-        Ok(postcard::to_extend(&v2::StepRecord::of(self), vec![FORM])?)
+        Ok(postcard::to_extend(&v3::StepRecord::of(self), vec![FORM])?)
     }
 
     /// Reads a log record back, of whatever version.
@@ -75,7 +76,8 @@ impl Step {
     pub fn decode(bytes: &[u8]) -> Result<Self, InvalidRecord> {
         match bytes.split_first() {
             Some((1, body)) => whole::<v1::StepRecord<'_>>(body)?.read(),
-            Some((&FORM, body)) => whole::<v2::StepRecord<'_>>(body)?.read(),
+            Some((2, body)) => whole::<v2::StepRecord<'_>>(body)?.read(),
+            Some((&FORM, body)) => whole::<v3::StepRecord<'_>>(body)?.read(),
             Some((&form, _)) if form > FORM => Err(InvalidRecord::Newer(form)),
             _ => Err(InvalidRecord::damaged("it is empty, or of no form")),
         }

@@ -167,6 +167,7 @@ impl<'a> StepRecord<'a> {
         Ok(Step {
             time,
             actor: Actor::try_from(self.actor.as_str())?,
+            cause: None,
             kinds,
             trade: trade.map(Arc::new),
             cargo: cargo.map(Arc::new),

@@ -139,6 +139,7 @@ fn step(context: &Context, inventory: Inventory, movements: Vec<Movement>) -> St
     Step {
         time: context.time,
         actor: context.actor.clone(),
+        cause: context.cause.clone(),
         kinds: vec![EventType::InventoryUpdated],
         trade: None,
         cargo: None,

@@ -13,6 +13,7 @@ mod trade;
 
 pub use settlement::DEFAULT_LEAD_TIME;
 
+use crate::cause::Cause;
 use crate::command::{Command, InitiateTrade, InitiateTrades, Outcome, Precondition, TradeOutcome};
 use crate::event::{Actor, Event};
 use crate::policy::{Action, Asker, Denial};
@@ -33,6 +34,8 @@ pub struct Context {
     pub time: Timestamp,
     /// The name in the events.
     pub actor: Actor,
+    /// What caused the command.
+    pub cause: Option<Arc<Cause>>,
     /// Who asks, under which policy; none where the owner of the network does, who may do everything.
     pub asker: Option<Arc<Asker>>,
     /// The versions that what the command makes may have already. A batch has none, and other commands one of their own.
@@ -42,7 +45,7 @@ pub struct Context {
 impl Context {
     /// Now, for the owner of the network.
     pub fn new(now: Timestamp, actor: Actor) -> Self {
-        Self { now, time: now, actor, asker: None, precondition: Precondition::None }
+        Self { now, time: now, actor, cause: None, asker: None, precondition: Precondition::None }
     }
 
     /// Now, for somebody under a policy.

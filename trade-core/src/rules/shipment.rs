@@ -67,6 +67,7 @@ fn step(
     Step {
         time: context.time,
         actor: context.actor.clone(),
+        cause: context.cause.clone(),
         kinds,
         trade: trade.map(|(_, trade)| trade),
         cargo: Some(cargo.1),

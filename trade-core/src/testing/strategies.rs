@@ -5,6 +5,7 @@
 //! them sells out, repeats ids, and asks for what the status does not allow.
 
 use super::fixtures;
+use crate::cause::{Cause, TraceParent};
 use crate::command::{
     AdjustInventory, Adjustment, AdjustmentReason, Command, CreateStation, CreateTransfer, InitiateTrade,
     InitiateTrades, Precondition, UpdateCargo, UpdateTrade,
@@ -20,7 +21,9 @@ use proptest::option::{of, weighted};
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::sample::select;
 use proptest::string::string_regex;
+use std::net::IpAddr;
 use std::time::Duration;
+use uuid::Uuid;
 
 const ID_CHARACTERS: &str = "[A-Za-z0-9._:-]";
 const MILLIS_RANGE: std::ops::RangeInclusive<i64> = -62_167_219_200_000..=253_402_300_799_999;
@@ -118,6 +121,23 @@ pub fn actor() -> impl Strategy<Value = Actor> {
         "\\PC{1,20}".prop_map(|name: String| Actor::Key(name.into())),
         "\\PC{1,20}".prop_map(|name: String| Actor::User(name.into())),
     ]
+}
+
+/// Any place in a trace.
+pub fn trace_parent() -> impl Strategy<Value = TraceParent> {
+    (any::<[u8; 16]>(), any::<[u8; 8]>(), any::<u8>())
+        .prop_filter_map("an id of zeros", |(trace, parent, flags)| {
+            TraceParent::new(trace, parent, flags).ok()
+        })
+}
+
+/// Any cause of which something is known.
+pub fn cause() -> impl Strategy<Value = Cause> {
+    let uuid = any::<u128>().prop_map(|bits| Uuid::from_u128(bits).to_string());
+    let request_id = prop_oneof![uuid, "[!-~]{1,128}"].prop_map(Into::into);
+    (of(trace_parent()), of(request_id), of(any::<IpAddr>()))
+        .prop_map(|(trace_parent, request_id, address)| Cause { trace_parent, request_id, address })
+        .prop_filter("nothing is known", |cause| !cause.is_empty())
 }
 
 /// Any level that a store may hold.

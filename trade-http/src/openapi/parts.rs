@@ -52,6 +52,12 @@ pub(super) fn request_headers() -> Map<String, Value> {
             "41",
         ),
         (
+            "traceparent",
+            "The place of the request in a trace (W3C Trace Context), which the events that it causes tell.",
+            json!({ "type": "string" }),
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        ),
+        (
             "X-Request-Id",
             "Names the request in its answer and in the log: 1 to 128 visible ASCII characters.",
             json!({ "type": "string" }),

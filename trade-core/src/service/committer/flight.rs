@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tracing::{Instrument, Span};
 
 /// Every way in which a commit ends.
 #[derive(Debug)]
@@ -39,8 +40,8 @@ pub(super) struct Flight {
 impl Flight {
     /// Sends a group on its way, in the hope that nobody is in the way.
     pub(super) fn launch(store: Arc<dyn Store>, closed: Closed) -> Self {
-        let commit = closed.commit.clone();
-        let task = tokio::spawn(async move { store.commit(&commit).await });
+        let (commit, span) = (closed.commit.clone(), closed.span());
+        let task = tokio::spawn(async move { store.commit(&commit).await }.instrument(span));
         Self { closed, launched_at: Instant::now(), task, was_held: false, _handover_due: None }
     }
 
@@ -74,7 +75,7 @@ pub(super) struct Turn {
     pub(super) is_closed: bool,
     awaited: oneshot::Receiver<Result<Option<Head>, StoreError>>,
     awaited_since: Instant,
-    commit: oneshot::Sender<Arc<Commit>>,
+    commit: oneshot::Sender<(Arc<Commit>, Span)>,
     task: JoinHandle<Result<Head, StoreError>>,
     handover_due: HandoverDue,
 }
@@ -83,7 +84,7 @@ impl Turn {
     /// Waits for the head from now on.
     pub(super) fn take(store: Arc<dyn Store>, bus: &EventBus) -> Self {
         let (tell, awaited) = oneshot::channel();
-        let (commit, to_commit) = oneshot::channel::<Arc<Commit>>();
+        let (commit, to_commit) = oneshot::channel::<(Arc<Commit>, Span)>();
         let task = tokio::spawn(async move {
             let held = match store.hold().await {
                 Ok(held) => held,
@@ -95,7 +96,7 @@ impl Turn {
             };
             let _ = tell.send(Ok(held.head()));
             match to_commit.await {
-                Ok(commit) => held.commit(&commit).await,
+                Ok((commit, span)) => held.commit(&commit).instrument(span).await,
                 Err(_) => Ok(Head::EMPTY),
             }
         });
@@ -124,7 +125,7 @@ impl Turn {
     pub(super) fn launch(self, closed: Closed) -> Flight {
         let Self { commit, task, handover_due, .. } = self;
         // Where the task has ended, it tells of it.
-        let _ = commit.send(closed.commit.clone());
+        let _ = commit.send((closed.commit.clone(), closed.span()));
         Flight {
             closed,
             launched_at: Instant::now(),

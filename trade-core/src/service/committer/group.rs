@@ -245,6 +245,17 @@ impl Closed {
         self.decided.len()
     }
 
+    /// What its commit is to those who follow requests: it follows from what each caller was doing.
+    pub(super) fn span(&self) -> tracing::Span {
+        let span = tracing::debug_span!("commit", commands = self.size(), last = self.newest.sequence);
+        if !span.is_disabled() {
+            self.decided.iter().for_each(|decided| {
+                span.follows_from(&decided.pending.span);
+            });
+        }
+        span
+    }
+
     /// It is stored, the log ending at `head`: its records, and the answers to give.
     pub(super) fn landed(self, head: Head) -> (Vec<LogRecord>, Vec<Decided>) {
         let moved: Sequence = head.sequence.saturating_sub(self.newest.sequence);
@@ -269,11 +280,12 @@ impl Closed {
 
 fn context(draft: &Draft, pending: &Pending, now: Timestamp) -> Context {
     let newest = draft.log.last().map_or(draft.view.head().time, |record| record.step.time);
-    let Request { actor, precondition, .. } = &pending.request;
+    let Request { actor, cause, precondition, .. } = &pending.request;
     Context {
         now,
         time: now.max(newest),
         actor: actor.clone(),
+        cause: cause.clone(),
         asker: pending.asker.clone(),
         precondition: precondition.clone(),
     }

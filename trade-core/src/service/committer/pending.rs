@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
+use tracing::Span;
 
 /// How long a command is tried again while the store is away, or does not answer.
 const AWAY_MAX: Duration = Duration::from_secs(4);
@@ -25,6 +26,8 @@ pub(in super::super) struct Pending {
     /// Who asks, under which policy; none where the owner of the network does.
     pub(super) asker: Option<Arc<Asker>>,
     pub(super) lines: u32,
+    /// What its caller was doing.
+    pub(super) span: Span,
     /// Whether the store is asked about everything that it depends on. What it makes is presumed to be new otherwise, and
     /// the commit finds out.
     pub(super) asks: bool,
@@ -81,7 +84,8 @@ impl Pending {
         reply: oneshot::Sender<Told>,
         held: Guard,
     ) -> Self {
-        Self { request, asker, lines, asks: false, reply, failed: None, attempted: None, held }
+        let span = Span::current();
+        Self { request, asker, lines, span, asks: false, reply, failed: None, attempted: None, held }
     }
 
     pub(super) fn answer(self, result: Result<Reply, ServiceError>) {

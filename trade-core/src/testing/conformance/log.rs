@@ -1,7 +1,8 @@
 //! The log: every step in commit order, and who waits for it.
 
 use super::harness::{Harness, taken};
-use crate::command::Request;
+use crate::cause::{Cause, TraceParent};
+use crate::command::{CreateStation, Request};
 use crate::event::{Actor, Event, EventFilter};
 use crate::resource::CargoStatus;
 use crate::testing::fixtures::*;
@@ -180,6 +181,27 @@ pub async fn a_late_subscriber_misses_nothing(h: Harness) {
     assert_eq!(events, Snapshot::of(h.store()).await.events()[4..]);
     service.shutdown().await;
     restarted.shutdown().await;
+}
+
+/// What is known of the request that caused a step lasts as long as the step.
+pub async fn what_caused_a_step_lasts(h: Harness) {
+    let service = h.service().await;
+    let cause = Cause {
+        trace_parent: Some(TraceParent::new([0xab; 16], [0xcd; 8], 1).unwrap()),
+        request_id: Some("7".repeat(128).into()),
+        address: Some("2001:db8::7".parse().unwrap()),
+    };
+    for (id, caused_by) in [("a", cause.clone()), ("b", Cause::default())] {
+        let station = CreateStation::new(station(id));
+        service.submit(Request::new(station).caused_by(caused_by)).await.unwrap();
+    }
+    let store = h.reopened().await;
+    let records = store.read(0, 9, usize::MAX).await.unwrap();
+    let causes: Vec<_> = records.iter().map(|record| record.step.cause.as_deref()).collect();
+    assert_eq!(causes, [Some(&cause), None]);
+    let told = records.iter().map(|record| record.step.events(record.first())[0].trace_parent);
+    assert_eq!(told.collect::<Vec<_>>(), [cause.trace_parent, None]);
+    service.shutdown().await;
 }
 
 /// A clock that a store has of its own goes forward.

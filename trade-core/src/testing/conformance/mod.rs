@@ -212,6 +212,7 @@ macro_rules! __trade_core_cases {
                 a_subscriber_of_one_service_hears_of_another
                 a_waiting_reader_hears_of_another_handle
                 a_late_subscriber_misses_nothing
+                what_caused_a_step_lasts
                 a_clock_of_the_stores_own_goes_forward
             }
             races {
