@@ -314,20 +314,20 @@ impl Connections {
             let ends = || ends(ending.clone(), keep_alive);
             let ending = ends();
             let served = match tls {
-                None if is_crowded => http.turn_away(socket, peer, ending).await,
+                // Boxed, as is all that a stream on a plain connection, of which there may be thousands, has no use for.
+                None if is_crowded => Box::pin(http.turn_away(socket, peer, ending)).await,
                 None => http.serve_tcp(socket, peer, keep_alive, ending).await,
                 Some(tls) => {
                     // As for a plain one: small writes go out at once.
                     let _ = socket.set_nodelay(true);
-                    // Boxed, as a stream keeps nothing of it.
                     let accepted = tokio::select! {
                         biased;
                         accepted = Box::pin(tls.accept(socket)) => accepted,
                         () = async { ends().await; sleep(LATE_MAX).await } => return,
                     };
                     match accepted {
-                        Ok(socket) if is_crowded => http.turn_away(socket, peer, ending).await,
-                        Ok(socket) => http.serve(socket, peer, keep_alive, ending).await,
+                        Ok(socket) if is_crowded => Box::pin(http.turn_away(socket, peer, ending)).await,
+                        Ok(socket) => Box::pin(http.serve(socket, peer, keep_alive, ending)).await,
                         Err(error) => Err(error.into()),
                     }
                 }

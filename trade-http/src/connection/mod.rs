@@ -34,7 +34,7 @@ use tower::ServiceExt;
 /// At its end, how long a connection waits for a request that may have been sent already.
 const LATE_MAX: Duration = Duration::from_secs(1);
 
-type AnyError = Box<dyn Error + Send + Sync>;
+pub(crate) type AnyError = Box<dyn Error + Send + Sync>;
 
 /// Serves a router, in which one of [`crate::router`] is, on connections of HTTP/1.1 and HTTP/2.
 ///

@@ -21,12 +21,11 @@ mod member;
 
 pub(crate) use live::Live;
 
-use crate::connection::{Answer, Connections, RequestSocket};
+use crate::connection::{Answer, AnyError, Connections, RequestSocket};
 use crate::feed::{Feed, Unwritten};
 use axum::body::{Body, HttpBody};
 use axum::http::{Method, Request, StatusCode, Version, header};
 use axum::response::Response;
-use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -41,20 +40,36 @@ impl Connections {
         peer: SocketAddr,
         keep_alive: bool,
         ending: impl Future<Output = ()> + Send,
-    ) -> Result<(), Box<dyn Error + Send + Sync>> {
+    ) -> Result<(), AnyError> {
+        // Boxed, so that a stream that has the socket keeps nothing of it.
+        match Box::pin(self.lend(socket, peer, keep_alive, ending)).await? {
+            Some((socket, Taken { head, feed, live })) => {
+                Ok(direct::write((feed, live), socket, head, self.limits().stall).await?)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Serves requests until the connection ends, or a stream takes its socket over.
+    async fn lend(
+        &self,
+        socket: TcpStream,
+        peer: SocketAddr,
+        keep_alive: bool,
+        ending: impl Future<Output = ()> + Send,
+    ) -> Result<Option<(TcpStream, Taken)>, AnyError> {
         let mut socket = RequestSocket::new(socket, self.limits());
         let (lending, taken) = Lending::new(self.answer(peer));
-        // Boxed, so that a stream that has the socket keeps nothing of it.
         let requests = Box::pin(self.serve_requests(&mut socket, lending, keep_alive, ending));
-        let Taken { head, feed, live } = tokio::select! {
+        let taken = tokio::select! {
             biased;
             Ok(taken) = taken => taken,
-            result = requests => return result,
+            result = requests => return result.map(|()| None),
         };
         if socket.has_written() {
             return Err("something was written before the stream".into());
         }
-        Ok(direct::write((feed, live), socket.into_inner(), head, self.limits().stall).await?)
+        Ok(Some((socket.into_inner(), taken)))
     }
 }
 
