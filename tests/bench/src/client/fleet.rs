@@ -1,20 +1,26 @@
 //! Many subscribers of a live stream, on one thread: that each gets every event once and in order is checked as the
 //! events come in.
 
+use super::Peer;
+use super::connection::Connection;
+use super::http2::Streams;
 use super::parser::Parser;
+use super::progress::Progress;
+use super::reader::Reader;
 use crate::report::Failure;
-use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
-use std::io::{ErrorKind, Read, Write};
-use std::net::SocketAddr;
+use std::convert::Infallible;
+use std::io::ErrorKind;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
 
 /// Subscribers that connect at once.
 const CONNECTING_MAX: usize = 128;
 const BUFFER_BYTES: usize = 64 * 1024;
+const NAME: &str = "subscribers";
 const STOP: Token = Token(usize::MAX);
 
 /// The moments at which events were sent, in nanoseconds of a clock of their own.
@@ -32,7 +38,7 @@ impl Sent {
         Arc::new(Self { epoch: Instant::now(), first, at_ns })
     }
 
-    fn now_ns(&self) -> u64 {
+    pub(super) fn now_ns(&self) -> u64 {
         u64::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
@@ -43,7 +49,7 @@ impl Sent {
         Ok(())
     }
 
-    fn microseconds_since(&self, sequence: u64, now_ns: u64) -> Result<u32, String> {
+    pub(super) fn microseconds_since(&self, sequence: u64, now_ns: u64) -> Result<u32, String> {
         let index = sequence.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
         let at = index.and_then(|index| self.at_ns.get(index)).map_or(0, |at| at.load(Ordering::Acquire));
         if at == 0 {
@@ -65,47 +71,9 @@ pub(crate) enum Expect {
 }
 
 impl Expect {
-    fn after(&self) -> u64 {
+    pub(super) fn after(&self) -> u64 {
         match self {
             Self::All { after } | Self::Timed { after, .. } | Self::Some { after } => *after,
-        }
-    }
-}
-
-#[derive(Debug, Default)]
-struct Progress {
-    opened: usize,
-    delivered: u64,
-    /// The counts at which those who wait are woken.
-    wake_opened: usize,
-    wake_delivered: u64,
-    fault: Option<String>,
-}
-
-#[derive(Debug, Default)]
-struct Shared {
-    progress: Mutex<Progress>,
-    moved: Condvar,
-}
-
-impl Shared {
-    fn progress(&self) -> MutexGuard<'_, Progress> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wait(&self, done: impl Fn(&Progress) -> bool, most: Duration) -> Result<u64, Failure> {
-        let waiting = self.moved.wait_timeout_while(self.progress(), most, |progress| {
-            progress.fault.is_none() && !done(progress)
-        });
-        let (progress, _) = waiting.unwrap_or_else(PoisonError::into_inner);
-        match &progress.fault {
-            Some(fault) => Err(fault.clone().into()),
-            None if done(&progress) => Ok(progress.delivered),
-            None => Err(format!(
-                "after {most:?} {} of {} streams are open, and {} of {} events delivered",
-                progress.opened, progress.wake_opened, progress.delivered, progress.wake_delivered
-            )
-            .into()),
         }
     }
 }
@@ -122,38 +90,71 @@ pub(crate) struct Received {
 /// Running subscribers. They hang up when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Fleet {
-    shared: Arc<Shared>,
-    waker: Waker,
+    progress: Arc<Progress>,
+    stop: Stop,
     thread: Option<JoinHandle<Vec<Received>>>,
+}
+
+/// What ends the thread.
+#[derive(Debug)]
+enum Stop {
+    Wake(Waker),
+    HangUp(Option<oneshot::Sender<Infallible>>),
 }
 
 impl Fleet {
     /// Connects one subscriber for each request.
-    pub(crate) fn start(address: SocketAddr, requests: Vec<String>, expect: Expect) -> Result<Self, Failure> {
+    pub(crate) fn start(
+        peer: impl Into<Peer>,
+        requests: Vec<String>,
+        expect: Expect,
+    ) -> Result<Self, Failure> {
         let poll = Poll::new()?;
-        let waker = Waker::new(poll.registry(), STOP)?;
-        let shared = Arc::new(Shared::default());
-        let crew = Crew { poll, address, requests, expect, shared: shared.clone(), subscribers: Vec::new() };
-        let thread = std::thread::Builder::new().name("subscribers".to_owned()).spawn(move || crew.run())?;
-        Ok(Self { shared, waker, thread: Some(thread) })
+        let stop = Stop::Wake(Waker::new(poll.registry(), STOP)?);
+        let progress = Arc::new(Progress::default());
+        let (peer, subscribers) = (peer.into(), Vec::new());
+        let crew = Crew { poll, peer, requests, expect, progress: progress.clone(), subscribers };
+        let thread = std::thread::Builder::new().name(NAME.to_owned()).spawn(move || crew.run())?;
+        Ok(Self { progress, stop, thread: Some(thread) })
+    }
+
+    /// Connects subscribers that share connections of HTTP/2. What they got is checked and counted, and not kept.
+    pub(crate) fn start_http2(streams: Streams, expect: Expect) -> Result<Self, Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let progress = Arc::new(Progress::default());
+        let (stop, stopped) = oneshot::channel::<Infallible>();
+        let told = progress.clone();
+        let run = move || {
+            let read = streams.read(expect, told.clone());
+            let ended = runtime.block_on(async {
+                tokio::select! {
+                    ended = read => ended,
+                    _ = stopped => Ok(()),
+                }
+            });
+            if let Err(failure) = ended {
+                told.fail(format!("a stream fails: {failure}"));
+            }
+            Vec::new()
+        };
+        let thread = std::thread::Builder::new().name(NAME.to_owned()).spawn(run)?;
+        Ok(Self { progress, stop: Stop::HangUp(Some(stop)), thread: Some(thread) })
     }
 
     /// Waits until so many streams are open.
     pub(crate) fn opened(&self, count: usize, most: Duration) -> Result<(), Failure> {
-        self.shared.progress().wake_opened = count;
-        self.shared.wait(|progress| progress.opened >= count, most).map(|_| ())
+        self.progress.opened(count, most)
     }
 
     /// Waits until so many events were delivered in all.
     pub(crate) fn delivered(&self, count: u64, most: Duration) -> Result<u64, Failure> {
-        self.shared.progress().wake_delivered = count;
-        self.shared.wait(|progress| progress.delivered >= count, most)
+        self.progress.delivered(count, most)
     }
 
     /// Hangs up, and answers what each subscriber got.
     pub(crate) fn finish(mut self) -> Result<Vec<Received>, Failure> {
         let received = self.stop().ok_or("the subscribers' thread ended early")?;
-        match self.shared.progress().fault.take() {
+        match self.progress.fault() {
             Some(fault) => Err(fault.into()),
             None => Ok(received),
         }
@@ -161,7 +162,10 @@ impl Fleet {
 
     fn stop(&mut self) -> Option<Vec<Received>> {
         let thread = self.thread.take()?;
-        self.waker.wake().ok()?;
+        match &mut self.stop {
+            Stop::Wake(waker) => waker.wake().ok()?,
+            Stop::HangUp(sender) => drop(sender.take()),
+        }
         thread.join().ok()
     }
 }
@@ -174,34 +178,30 @@ impl Drop for Fleet {
 
 #[derive(Debug)]
 struct Subscriber {
-    socket: TcpStream,
-    parser: Parser,
+    connection: Connection,
     asked: bool,
-    last: u64,
-    received: Received,
+    reader: Reader,
 }
 
 /// The thread's side.
 struct Crew {
     poll: Poll,
-    address: SocketAddr,
+    peer: Peer,
     requests: Vec<String>,
     expect: Expect,
-    shared: Arc<Shared>,
+    progress: Arc<Progress>,
     subscribers: Vec<Subscriber>,
 }
 
 impl Crew {
     fn run(mut self) -> Vec<Received> {
-        if let Err(fault) = self.work() {
-            self.shared.progress().fault.get_or_insert(fault);
-            self.shared.moved.notify_all();
+        if let Err(error) = self.work() {
+            self.progress.fail(format!("a stream fails: {error}"));
         }
-        self.subscribers.into_iter().map(|subscriber| subscriber.received).collect()
+        self.subscribers.into_iter().map(|subscriber| subscriber.reader.received).collect()
     }
 
-    fn work(&mut self) -> Result<(), String> {
-        let told = |error: std::io::Error| format!("a stream fails: {error}");
+    fn work(&mut self) -> std::io::Result<()> {
         let mut events = Events::with_capacity(1_024);
         let mut buffer = vec![0; BUFFER_BYTES];
         let mut opened = 0;
@@ -209,111 +209,45 @@ impl Crew {
             while self.subscribers.len() < self.requests.len()
                 && self.subscribers.len() < opened + CONNECTING_MAX
             {
-                self.connect().map_err(told)?;
+                self.connect()?;
             }
             match self.poll.poll(&mut events, None) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                result => result.map_err(told)?,
+                result => result?,
             }
-            let mut delivered = 0;
+            let (before, mut delivered) = (opened, 0);
             for event in &events {
                 if event.token() == STOP {
                     return Ok(());
                 }
                 let Some(subscriber) = self.subscribers.get_mut(event.token().0) else { continue };
-                let was_open = subscriber.parser.is_open();
+                let was_open = subscriber.reader.is_open();
                 if !subscriber.asked {
-                    let request = &self.requests[event.token().0];
-                    subscriber.ask(request).map_err(told)?;
+                    subscriber.asked = subscriber.connection.send(&self.requests[event.token().0])?;
                 }
                 delivered += subscriber.read(&mut buffer, &self.expect, event.is_read_closed())?;
-                opened += usize::from(!was_open && subscriber.parser.is_open());
+                opened += usize::from(!was_open && subscriber.reader.is_open());
             }
-            self.tell(opened, delivered);
+            self.progress.tell(opened - before, delivered);
         }
     }
 
     fn connect(&mut self) -> std::io::Result<()> {
-        let mut socket = TcpStream::connect(self.address)?;
+        let mut connection = Connection::new(&self.peer)?;
         let token = Token(self.subscribers.len());
-        self.poll.registry().register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
-        let (parser, received) = (Parser::new(), Received::default());
-        self.subscribers.push(Subscriber {
-            socket,
-            parser,
-            asked: false,
-            last: self.expect.after(),
-            received,
-        });
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.poll.registry().register(&mut connection.socket, token, interest)?;
+        let reader = Reader::new(Parser::new(), &self.expect);
+        self.subscribers.push(Subscriber { connection, asked: false, reader });
         Ok(())
-    }
-
-    /// Those who wait are woken only for what they wait for: a wake-up costs the server its processor.
-    fn tell(&self, opened: usize, delivered: u64) {
-        let mut progress = self.shared.progress();
-        progress.opened = opened;
-        progress.delivered += delivered;
-        let (opened, delivered) = (progress.wake_opened, progress.wake_delivered);
-        if progress.opened >= opened && progress.delivered >= delivered {
-            drop(progress);
-            self.shared.moved.notify_all();
-        }
     }
 }
 
 impl Subscriber {
-    /// Sends the request, once the connection stands.
-    fn ask(&mut self, request: &str) -> std::io::Result<()> {
-        if let Some(error) = self.socket.take_error()? {
-            return Err(error);
-        }
-        match self.socket.write(request.as_bytes()) {
-            Ok(written) if written == request.len() => {
-                self.asked = true;
-                Ok(())
-            }
-            Ok(_) => Err(std::io::Error::other("a request is sent in part only")),
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Reads what there is. A read that does not fill the buffer has emptied the socket.
-    fn read(&mut self, buffer: &mut [u8], expect: &Expect, closed: bool) -> Result<u64, String> {
-        let mut delivered = 0;
-        loop {
-            match self.socket.read(buffer) {
-                Ok(0) => return Err("the server closed a stream".to_owned()),
-                Ok(read) => {
-                    delivered += self.take(&buffer[..read], expect)?;
-                    if read < buffer.len() && !closed {
-                        return Ok(delivered);
-                    }
-                }
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) => {
-                    return Ok(delivered);
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(format!("a stream fails: {error}")),
-            }
-        }
-    }
-
-    fn take(&mut self, bytes: &[u8], expect: &Expect) -> Result<u64, String> {
-        let Self { parser, last, received, .. } = self;
-        let now_ns = if let Expect::Timed { sent, .. } = expect { sent.now_ns() } else { 0 };
-        let mut delivered = 0;
-        parser.feed(bytes, &mut |sequence| {
-            match expect {
-                Expect::Some { .. } if sequence > *last => received.sequences.push(sequence),
-                Expect::All { .. } | Expect::Timed { .. } if sequence == *last + 1 => {}
-                _ => return Err(format!("event {sequence} came after event {last}")),
-            }
-            if let Expect::Timed { sent, .. } = expect {
-                received.latencies_us.push(sent.microseconds_since(sequence, now_ns)?);
-            }
-            *last = sequence;
-            delivered += 1;
+    fn read(&mut self, buffer: &mut [u8], expect: &Expect, closed: bool) -> std::io::Result<u64> {
+        let (reader, mut delivered) = (&mut self.reader, 0);
+        self.connection.read(buffer, closed, &mut |bytes| {
+            delivered += reader.take(bytes, expect).map_err(std::io::Error::other)?;
             Ok(())
         })?;
         Ok(delivered)

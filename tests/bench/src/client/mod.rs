@@ -1,10 +1,41 @@
-//! Clients that cost little: plain HTTP/1.1 over loopback sockets, verified as far as the figures need it.
+//! Clients that cost little: HTTP over loopback sockets, verified as far as the figures need it.
 
+mod connection;
 pub(crate) mod fleet;
 mod http;
+pub(crate) mod http2;
 pub(crate) mod load;
 mod parser;
+mod progress;
 pub(crate) mod publisher;
+mod reader;
+
+use crate::certificate;
+use rustls::{ClientConfig, ClientConnection};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// A server, and how it is spoken to.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    pub(crate) address: SocketAddr,
+    /// None without TLS.
+    pub(crate) tls: Option<Arc<ClientConfig>>,
+}
+
+impl From<SocketAddr> for Peer {
+    fn from(address: SocketAddr) -> Self {
+        Self { address, tls: None }
+    }
+}
+
+impl Peer {
+    /// The client's side of a new connection in TLS, where that is spoken.
+    fn session(&self) -> Result<Option<ClientConnection>, rustls::Error> {
+        let config = self.tls.clone();
+        config.map(|config| ClientConnection::new(config, certificate::name())).transpose()
+    }
+}
 
 /// A request with a body of JSON.
 pub(crate) fn request(method: &str, path: &str, body: &str) -> Vec<u8> {

@@ -41,6 +41,11 @@ impl Parser {
         Self { head: Some(Vec::new()), framing: Framing::Plain, line: Vec::new() }
     }
 
+    /// Behind the head, in a body without chunks.
+    pub(super) fn of_body() -> Self {
+        Self { head: None, ..Self::new() }
+    }
+
     /// Whether the head was read.
     pub(super) fn is_open(&self) -> bool {
         self.head.is_none()

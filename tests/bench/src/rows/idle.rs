@@ -2,15 +2,16 @@
 
 use super::Setup;
 use super::server::Served;
-use super::stream::subscribe;
+use super::stream::{STREAM, subscribe};
+use crate::certificate::Certificate;
+use crate::client::Peer;
 use crate::client::fleet::{Expect, Fleet};
 use crate::process::resident_bytes;
 use crate::reference::nchan::Nchan;
 use crate::report::{Bound, Failure, Figure, Row};
-use std::net::SocketAddr;
 use std::time::Duration;
 
-const SUBSCRIBERS: usize = 10_000;
+pub(super) const SUBSCRIBERS: usize = 10_000;
 /// Descriptors beside those of the subscribers.
 const SPARE: usize = 500;
 const CONNECT_MAX: Duration = Duration::from_secs(120);
@@ -19,26 +20,14 @@ const REST: Duration = Duration::from_secs(1);
 
 /// The memory of ten thousand streams.
 pub(super) async fn memory(setup: &Setup) -> Result<Vec<Row>, Failure> {
-    let limit = descriptors_max()?;
-    if limit < SUBSCRIBERS + SPARE {
-        let needed = SUBSCRIBERS + SPARE;
-        return Err(format!("a process may have {limit} open files here, and {needed} are needed").into());
-    }
+    check_descriptors()?;
     let (mut ours, mut reference) = (Vec::new(), Vec::new());
     for _ in 0..setup.arguments.rounds {
         // A new server each round: memory that was used once is not given back.
         let served = Served::start(setup.arguments.engine, false).await?;
-        let pid = served.server.pid();
-        let address = served.address;
-        ours.push(growth(address, "/api/updates/real-time", move || resident_bytes(pid)).await?);
+        ours.push(of_server(&served, subscribers(served.address.into(), STREAM)).await?);
         drop(served);
-        let nchan = Nchan::start(SUBSCRIBERS as u64)?;
-        let (address, process) = (nchan.address, &nchan.process);
-        let before = process.resident_bytes()?;
-        let fleet = fleet(address, "/sub/idle").await?;
-        let after = process.resident_bytes()?;
-        tokio::task::spawn_blocking(move || fleet.finish()).await??;
-        reference.push(per_subscriber(before, after));
+        reference.push(of_nchan(None).await?);
     }
     Ok(vec![Row {
         name: "stream-idle".to_owned(),
@@ -49,31 +38,72 @@ pub(super) async fn memory(setup: &Setup) -> Result<Vec<Row>, Failure> {
     }])
 }
 
+/// The same over TLS.
+pub(super) async fn memory_over_tls(setup: &Setup) -> Result<Vec<Row>, Failure> {
+    check_descriptors()?;
+    let certificate = Certificate::new()?;
+    let (mut ours, mut reference) = (Vec::new(), Vec::new());
+    for _ in 0..setup.arguments.rounds {
+        let (served, peer) = Served::start_with_tls(setup.arguments.engine, &certificate).await?;
+        ours.push(of_server(&served, subscribers(peer, STREAM)).await?);
+        drop(served);
+        reference.push(of_nchan(Some(&certificate)).await?);
+    }
+    Ok(vec![Row {
+        name: "stream-idle-tls".to_owned(),
+        work: "10 000 subscribers over TLS 1.3 that wait: resident memory each".to_owned(),
+        ours: Figure::new("server", "bytes", ours)?,
+        reference: Some(Figure::new("nchan", "bytes", reference)?),
+        bound: Some(Bound::RatioAtMost(1.0)),
+    }])
+}
+
+/// What our server takes for each subscriber.
+pub(super) async fn of_server(
+    served: &Served,
+    connect: impl FnOnce() -> Result<Fleet, Failure> + Send + 'static,
+) -> Result<f64, Failure> {
+    let pid = served.server.pid();
+    growth(|| resident_bytes(pid), connect).await
+}
+
+async fn of_nchan(certificate: Option<&Certificate>) -> Result<f64, Failure> {
+    let nchan = Nchan::start(SUBSCRIBERS as u64, certificate)?;
+    growth(|| nchan.process.resident_bytes(), subscribers(nchan.peer.clone(), "/sub/idle")).await
+}
+
 async fn growth(
-    address: SocketAddr,
-    path: &'static str,
     resident: impl Fn() -> Result<u64, Failure>,
+    connect: impl FnOnce() -> Result<Fleet, Failure> + Send + 'static,
 ) -> Result<f64, Failure> {
     let before = resident()?;
-    let fleet = fleet(address, path).await?;
-    let after = resident()?;
-    tokio::task::spawn_blocking(move || fleet.finish()).await??;
-    Ok(per_subscriber(before, after))
-}
-
-fn per_subscriber(before: u64, after: u64) -> f64 {
-    (after as f64 - before as f64) / SUBSCRIBERS as f64
-}
-
-async fn fleet(address: SocketAddr, path: &'static str) -> Result<Fleet, Failure> {
-    let connect = move || {
-        let requests = std::iter::repeat_n(subscribe(path, None), SUBSCRIBERS).collect();
-        let fleet = Fleet::start(address, requests, Expect::All { after: 0 })?;
+    let connected = tokio::task::spawn_blocking(move || {
+        let fleet = connect()?;
         fleet.opened(SUBSCRIBERS, CONNECT_MAX)?;
         std::thread::sleep(REST);
-        Ok(fleet)
-    };
-    tokio::task::spawn_blocking(connect).await?
+        Ok::<_, Failure>(fleet)
+    });
+    let fleet = connected.await??;
+    let after = resident()?;
+    tokio::task::spawn_blocking(move || fleet.finish()).await??;
+    Ok((after as f64 - before as f64) / SUBSCRIBERS as f64)
+}
+
+/// Connects subscribers, each with a connection of its own.
+pub(super) fn subscribers(peer: Peer, path: &'static str) -> impl FnOnce() -> Result<Fleet, Failure> + Send {
+    move || {
+        let requests = std::iter::repeat_n(subscribe(path, None), SUBSCRIBERS).collect();
+        Fleet::start(peer, requests, Expect::All { after: 0 })
+    }
+}
+
+/// Whether a process may have as many files open as are needed.
+pub(super) fn check_descriptors() -> Result<(), Failure> {
+    let (limit, needed) = (descriptors_max()?, SUBSCRIBERS + SPARE);
+    if limit < needed {
+        return Err(format!("a process may have {limit} open files here, and {needed} are needed").into());
+    }
+    Ok(())
 }
 
 /// How many files a process may have open.

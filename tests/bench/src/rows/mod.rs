@@ -5,6 +5,7 @@ mod databases;
 mod follow;
 mod greedy;
 mod http;
+mod http2;
 mod idle;
 mod latency;
 mod library;
@@ -107,8 +108,12 @@ pub(crate) const WORKS: &[Work] = works![
     "http-batches" [] => http::batches,
     "stream-rate-1000" [Need::Nchan] => stream::rate_to_1000,
     "stream-rate-5000" [Need::Nchan] => stream::rate_to_5000,
+    "stream-tls-1000" [Need::Nchan] => stream::rate_over_tls,
+    "stream-http2" [] => http2::rate,
     "stream-latency" [Need::Nchan] => stream::latency,
     "stream-idle" [Need::Nchan] => idle::memory,
+    "stream-idle-tls" [Need::Nchan] => idle::memory_over_tls,
+    "stream-idle-http2" [] => http2::memory,
     "stream-backlog" [] => backlog::resume,
     "stored-cost" [Need::Durable] => stored::cost,
     "stored-start" [Need::Durable] => stored::start,

@@ -1,5 +1,7 @@
 //! The server under measurement, with its stations.
 
+use crate::certificate::Certificate;
+use crate::client::Peer;
 use crate::client::load::Load;
 use crate::client::publisher::Publisher;
 use crate::engine::{Engine, Place, STATIONS};
@@ -35,13 +37,28 @@ impl Served {
             true => Server::start_on(PROCESSOR, &place.url).await,
             false => Server::start(&place.url).await,
         };
-        let address = address(&server)?;
+        let peer = address(&server)?.into();
+        Self::opened(place, server, &peer)
+    }
+
+    /// Starts it over TLS alone, and answers how it is spoken to.
+    pub(super) async fn start_with_tls(
+        engine: Engine,
+        certificate: &Certificate,
+    ) -> Result<(Self, Peer), Failure> {
+        let place = engine.place().await?;
+        let server = Server::start_with_tls(&place.url, &certificate.files).await;
+        let peer = certificate.peer(address(&server)?);
+        Ok((Self::opened(place, server, &peer)?, peer))
+    }
+
+    fn opened(place: Place, server: Server, peer: &Peer) -> Result<Self, Failure> {
         let shape = Shape::spread(STATIONS);
-        let mut publisher = Publisher::connect(address)?;
+        let mut publisher = Publisher::connect(peer.clone())?;
         for station in 0..STATIONS {
             publisher.send("POST", "/api/inventory", &shape.opening_body(station))?;
         }
-        Ok(Self { server, address, shape, next: Arc::default(), place })
+        Ok(Self { server, address: peer.address, shape, next: Arc::default(), place })
     }
 
     /// A load of single trades.
@@ -103,5 +120,6 @@ fn batch_body(shape: Shape, first: u64, trades: u64) -> String {
 
 /// Where a server listens.
 pub(super) fn address(server: &Server) -> Result<SocketAddr, Failure> {
-    Ok(server.url().trim_start_matches("http://").parse()?)
+    let (_, address) = server.url().split_once("://").ok_or("the server tells no URL")?;
+    Ok(address.parse()?)
 }

@@ -5,13 +5,13 @@
 
 use super::Setup;
 use super::server::Served;
+use crate::certificate::Certificate;
 use crate::client::fleet::{Expect, Fleet, Sent};
 use crate::client::publisher::Publisher;
-use crate::client::request;
+use crate::client::{Peer, request};
 use crate::reference::nchan::Nchan;
 use crate::report::{Bound, Failure, Figure, Row, quantile};
 use serde_json::Value;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,19 +22,59 @@ const REST: Duration = Duration::from_millis(300);
 pub(super) const STREAM: &str = "/api/updates/real-time";
 pub(super) const STATION: &str = "/api/inventory/station-0";
 pub(super) const ADJUSTMENT: &str = r#"{"adjustments":[{"itemId":"item-0","delta":1,"reason":"received"}]}"#;
+/// What rates are counted in.
+pub(super) const RATE: &str = "deliveries/s";
 const EVENTS_PER_SECOND: f64 = 20.0;
 
 /// A source of events, one for each call.
-struct Source {
-    address: SocketAddr,
+pub(super) struct Source {
+    peer: Peer,
     stream: String,
     /// The sequence of the newest event.
-    newest: u64,
+    pub(super) newest: u64,
     publisher: Publisher,
     publish: Box<dyn Fn(u64) -> Vec<u8> + Send>,
 }
 
 impl Source {
+    /// Our server, with its newest event.
+    pub(super) fn ours(peer: &Peer) -> Result<(Self, String), Failure> {
+        let mut publisher = Publisher::connect(peer.clone())?;
+        publisher.send("PATCH", STATION, ADJUSTMENT)?;
+        let (newest, event) = newest_event(&mut publisher)?;
+        let adjust = request("PATCH", STATION, ADJUSTMENT);
+        let source = Self {
+            peer: peer.clone(),
+            stream: STREAM.to_owned(),
+            newest,
+            publisher,
+            publish: Box::new(move |_| adjust.clone()),
+        };
+        Ok((source, event))
+    }
+
+    /// nchan, whose payload is one of our events with the place for its id.
+    fn nchan(peer: &Peer, newest: u64, event: &str) -> Result<Self, Failure> {
+        let id = format!(r#""id":"{newest}""#);
+        let (before, behind) = event.split_once(&id).ok_or("the event has no id")?;
+        let (before, behind) = (before.to_owned(), behind.to_owned());
+        Ok(Self {
+            peer: peer.clone(),
+            stream: "/sub/events".to_owned(),
+            newest,
+            publisher: Publisher::connect(peer.clone())?,
+            publish: Box::new(move |sequence| {
+                let payload = format!(r#"{before}"id":"{sequence}"{behind}"#);
+                let length = payload.len();
+                // The kind and the length of the id line that ours has as well.
+                format!(
+                    "POST /pub/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nX-EventSource-Event: inventoryUpdated\r\nContent-Length: {length}\r\n\r\n{payload}"
+                )
+                .into_bytes()
+            }),
+        })
+    }
+
     fn publish(&mut self) -> Result<(), Failure> {
         let request = (self.publish)(self.newest + 1);
         self.publisher.send_raw(&request)?;
@@ -42,16 +82,21 @@ impl Source {
         Ok(())
     }
 
-    fn fleet(&self, subscribers: u64, sent: Option<Arc<Sent>>) -> Result<Fleet, Failure> {
+    pub(super) fn fleet(&self, subscribers: u64, sent: Option<Arc<Sent>>) -> Result<Fleet, Failure> {
         let request = subscribe(&self.stream, None);
         let after = self.newest;
         let expect = sent.map_or(Expect::All { after }, |sent| Expect::Timed { after, sent });
         let requests = std::iter::repeat_n(request, usize::try_from(subscribers)?).collect();
-        let fleet = Fleet::start(self.address, requests, expect)?;
-        fleet.opened(usize::try_from(subscribers)?, CONNECT_MAX)?;
-        std::thread::sleep(REST);
-        Ok(fleet)
+        let fleet = Fleet::start(self.peer.clone(), requests, expect)?;
+        open(fleet, subscribers)
     }
+}
+
+/// A fleet whose subscribers are all there.
+pub(super) fn open(fleet: Fleet, subscribers: u64) -> Result<Fleet, Failure> {
+    fleet.opened(usize::try_from(subscribers)?, CONNECT_MAX)?;
+    std::thread::sleep(REST);
+    Ok(fleet)
 }
 
 /// The request of a subscriber.
@@ -75,39 +120,11 @@ pub(super) fn newest_event(publisher: &mut Publisher) -> Result<(u64, String), F
     }
 }
 
-/// Ours and nchan, ready to publish. nchan's payload is one of our events with the place for its id.
-fn sources(ours: SocketAddr, nchan: SocketAddr) -> Result<[Source; 2], Failure> {
-    let mut publisher = Publisher::connect(ours)?;
-    publisher.send("PATCH", STATION, ADJUSTMENT)?;
-    let (newest, event) = newest_event(&mut publisher)?;
-    let id = format!(r#""id":"{newest}""#);
-    let (before, behind) = event.split_once(&id).ok_or("the event has no id")?;
-    let (before, behind) = (before.to_owned(), behind.to_owned());
-    let adjust = request("PATCH", STATION, ADJUSTMENT);
-    Ok([
-        Source {
-            address: ours,
-            stream: STREAM.to_owned(),
-            newest,
-            publisher,
-            publish: Box::new(move |_| adjust.clone()),
-        },
-        Source {
-            address: nchan,
-            stream: "/sub/events".to_owned(),
-            newest,
-            publisher: Publisher::connect(nchan)?,
-            publish: Box::new(move |sequence| {
-                let payload = format!(r#"{before}"id":"{sequence}"{behind}"#);
-                let length = payload.len();
-                // The kind and the length of the id line that ours has as well.
-                format!(
-                    "POST /pub/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nX-EventSource-Event: inventoryUpdated\r\nContent-Length: {length}\r\n\r\n{payload}"
-                )
-                .into_bytes()
-            }),
-        },
-    ])
+/// Ours and nchan, ready to publish.
+fn sources(ours: &Peer, nchan: &Peer) -> Result<[Source; 2], Failure> {
+    let (ours, event) = Source::ours(ours)?;
+    let nchan = Source::nchan(nchan, ours.newest, &event)?;
+    Ok([ours, nchan])
 }
 
 pub(super) async fn rate_to_1000(setup: &Setup) -> Result<Vec<Row>, Failure> {
@@ -120,14 +137,59 @@ pub(super) async fn rate_to_5000(setup: &Setup) -> Result<Vec<Row>, Failure> {
 
 /// Deliveries per second, the next event being caused when the last one is with every subscriber.
 async fn rate(setup: &Setup, subscribers: u64) -> Result<Vec<Row>, Failure> {
-    let (rounds, duration) = (setup.arguments.rounds, setup.arguments.duration);
     let served = Served::start(setup.arguments.engine, false).await?;
-    let nchan = Nchan::start(subscribers)?;
-    let addresses = (served.address, nchan.address);
+    let nchan = Nchan::start(subscribers, None)?;
+    let [ours, reference] = beside_nchan(setup, subscribers, served.address.into(), &nchan).await?;
+    Ok(vec![Row {
+        name: format!("stream-rate-{subscribers}"),
+        work: format!("{subscribers} subscribers, the next event when the last is everywhere"),
+        ours: Figure::new("server", RATE, ours)?,
+        reference: Some(Figure::new("nchan, one worker", RATE, reference)?),
+        bound: Some(Bound::RatioAtLeast(1.2)),
+    }])
+}
+
+/// The same over TLS, each subscriber with a connection of its own.
+pub(super) async fn rate_over_tls(setup: &Setup) -> Result<Vec<Row>, Failure> {
+    const SUBSCRIBERS: u64 = 1_000;
+    let certificate = Certificate::new()?;
+    let (_served, peer) = Served::start_with_tls(setup.arguments.engine, &certificate).await?;
+    let nchan = Nchan::start(SUBSCRIBERS, Some(&certificate))?;
+    let [ours, reference] = beside_nchan(setup, SUBSCRIBERS, peer, &nchan).await?;
+    Ok(vec![Row {
+        name: format!("stream-tls-{SUBSCRIBERS}"),
+        work: format!("{SUBSCRIBERS} subscribers over TLS 1.3, the next event when the last is everywhere"),
+        ours: Figure::new("server", RATE, ours)?,
+        reference: Some(Figure::new("nchan, one worker", RATE, reference)?),
+        bound: Some(Bound::RatioAtLeast(0.9)),
+    }])
+}
+
+async fn beside_nchan(
+    setup: &Setup,
+    subscribers: u64,
+    ours: Peer,
+    nchan: &Nchan,
+) -> Result<[Vec<f64>; 2], Failure> {
+    let nchan = nchan.peer.clone();
+    rates(setup, subscribers, move || {
+        let [ours, nchan] = sources(&ours, &nchan)?;
+        let fleets = [ours.fleet(subscribers, None)?, nchan.fleet(subscribers, None)?];
+        Ok(([ours, nchan], fleets))
+    })
+    .await
+}
+
+/// What two sources deliver to their subscribers, in turn.
+pub(super) async fn rates(
+    setup: &Setup,
+    subscribers: u64,
+    begin: impl FnOnce() -> Result<([Source; 2], [Fleet; 2]), Failure> + Send + 'static,
+) -> Result<[Vec<f64>; 2], Failure> {
+    let (rounds, duration) = (setup.arguments.rounds, setup.arguments.duration);
     let measured = tokio::task::spawn_blocking(move || {
         let mut rates = [Vec::new(), Vec::new()];
-        let mut sources = sources(addresses.0, addresses.1)?;
-        let fleets = [sources[0].fleet(subscribers, None)?, sources[1].fleet(subscribers, None)?];
+        let (mut sources, fleets) = begin()?;
         let mut delivered = [0; 2];
         for _ in 0..rounds {
             for side in 0..2 {
@@ -139,17 +201,9 @@ async fn rate(setup: &Setup, subscribers: u64) -> Result<Vec<Row>, Failure> {
         for fleet in fleets {
             fleet.finish()?;
         }
-        Ok::<_, Failure>(rates)
+        Ok(rates)
     });
-    let [ours, reference] = measured.await??;
-    drop(nchan);
-    Ok(vec![Row {
-        name: format!("stream-rate-{subscribers}"),
-        work: format!("{subscribers} subscribers, the next event when the last is everywhere"),
-        ours: Figure::new("server", "deliveries/s", ours)?,
-        reference: Some(Figure::new("nchan, one worker", "deliveries/s", reference)?),
-        bound: Some(Bound::RatioAtLeast(1.2)),
-    }])
+    measured.await?
 }
 
 fn round(
@@ -176,11 +230,11 @@ pub(super) async fn latency(setup: &Setup) -> Result<Vec<Row>, Failure> {
     const SUBSCRIBERS: u64 = 1_000;
     let (rounds, duration) = (setup.arguments.rounds, setup.arguments.duration);
     let served = Served::start(setup.arguments.engine, false).await?;
-    let nchan = Nchan::start(SUBSCRIBERS)?;
-    let addresses = (served.address, nchan.address);
+    let nchan = Nchan::start(SUBSCRIBERS, None)?;
+    let peers = (served.address.into(), nchan.peer.clone());
     let measured = tokio::task::spawn_blocking(move || {
         let mut figures = [Vec::new(), Vec::new()];
-        let mut sources = sources(addresses.0, addresses.1)?;
+        let mut sources = sources(&peers.0, &peers.1)?;
         for _ in 0..rounds {
             for (source, figures) in sources.iter_mut().zip(&mut figures) {
                 figures.push(paced(source, SUBSCRIBERS, duration)?);
