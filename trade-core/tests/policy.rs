@@ -1,7 +1,10 @@
 //! Policies and sessions: who may do what, in which order that is checked, and that what is out of scope does not exist.
 
+mod shown;
+
 use futures::future::join_all;
 use proptest::prelude::*;
+use shown::assert_shows;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,18 +12,15 @@ use tokio::time::timeout;
 use trade_core::command::{
     Command, CreateStation, InitiateTrades, Precondition, Request, UpdateCargo, UpdateTrade,
 };
-use trade_core::event::{Actor, Event, EventFilter};
+use trade_core::event::{Actor, EventFilter};
 use trade_core::memory::MemoryStore;
 use trade_core::policy::{Action, AllowAll, Denial, Every, Policy, Principal, State};
 use trade_core::rejection::Rejection;
 use trade_core::resource::{CargoStatus, TradeStatus};
-use trade_core::service::{EventQuery, ServiceError, ServiceOptions, Session, TradeService};
-use trade_core::store::{
-    CargoFilter, CargoQuery, InventoryQuery, LedgerQuery, Page, StationQuery, TradeFilter, TradeQuery,
-};
+use trade_core::service::{ServiceError, ServiceOptions, Session, TradeService};
 use trade_core::testing::conformance::taken;
 use trade_core::testing::fixtures::*;
-use trade_core::testing::snapshot::{Snapshot, all_cargo, all_trades};
+use trade_core::testing::snapshot::Snapshot;
 use trade_core::testing::strategies;
 use trade_core::values::{Scope, ShipmentId};
 
@@ -303,88 +303,6 @@ async fn a_limit_of_the_application_holds_whoever_comes_at_once() {
     trade_core::testing::conformance::taken(&service, initiate(order("T-99", "a", "b", &[("tea", 1)]))).await;
 }
 
-async fn walk<T, F>(page: impl Fn(Option<u64>) -> F) -> Vec<T>
-where
-    F: Future<Output = Result<Page<T, u64>, trade_core::store::StoreError>>,
-{
-    let (mut all, mut before) = (Vec::new(), None);
-    for _ in 0..1_000 {
-        let Page { rows, next, .. } = page(before).await.expect("it is listed");
-        all.extend(rows);
-        match next {
-            Some(next) => before = Some(next),
-            None => return all,
-        }
-    }
-    panic!("the pages do not end");
-}
-
-fn touches(scope: &Scope, event: &Event) -> bool {
-    scope.touches(event.stations().into_iter().flatten())
-}
-
-/// Everything that a session shows is what there is, without what is out of its scope.
-async fn assert_shows_its_scope(store: &MemoryStore, service: &TradeService, scope: &Scope) {
-    let all = Snapshot::of(store).await;
-    let session = service.session(Principal::new(Actor::Anonymous).with_stations(scope.clone()));
-    let trades = walk(|before| {
-        let session = session.clone();
-        async move { session.trades(&TradeQuery { filter: TradeFilter::default(), before, limit: 3 }).await }
-    });
-    let expected = all_trades(store, &TradeFilter::default(), 100).await;
-    let is_shown = |trade: &&Arc<trade_core::resource::Trade>| scope.touches([&trade.seller, &trade.buyer]);
-    assert_eq!(trades.await, expected.iter().filter(is_shown).cloned().collect::<Vec<_>>());
-    for trade in &all.trades {
-        let found = session.trade(&trade.transaction_id).await.expect("it is read");
-        assert_eq!(found.as_ref(), Some(trade).filter(is_shown));
-    }
-    let cargo = walk(|before| {
-        let session = session.clone();
-        async move { session.cargo_list(&CargoQuery { filter: CargoFilter::default(), before, limit: 3 }).await }
-    });
-    let expected = all_cargo(store, &CargoFilter::default(), 100).await;
-    let is_shown =
-        |cargo: &&Arc<trade_core::resource::Cargo>| scope.touches([&cargo.origin, &cargo.destination]);
-    assert_eq!(cargo.await, expected.iter().filter(is_shown).cloned().collect::<Vec<_>>());
-    for cargo in &all.cargo {
-        let id = &cargo.shipment_id;
-        assert_eq!(session.cargo(id).await.expect("it is read").as_ref(), Some(cargo).filter(is_shown));
-        let history = session.cargo_history(id, 0, 100).await.expect("it is read");
-        let told = history.map(|page| page.rows.iter().map(|event| event.sequence).collect::<Vec<_>>());
-        assert_eq!(told, all.history.get(id).filter(|_| is_shown(&cargo)).cloned());
-    }
-    let stations = walk(|before| {
-        let session = session.clone();
-        async move { session.inventory_list(&StationQuery::all(before, 2, 0)).await }
-    });
-    let listed: Vec<_> = stations.await.into_iter().map(|inventory| inventory.station_id).collect();
-    let ids = all.inventories.iter().map(|inventory| &inventory.station_id);
-    assert_eq!(listed, ids.filter(|id| scope.contains(id)).cloned().collect::<Vec<_>>());
-    let (items, entries) = (
-        InventoryQuery { items: vec![], after: None, limit: 9 },
-        LedgerQuery { item: None, before: None, limit: 9 },
-    );
-    for inventory in &all.inventories {
-        let id = &inventory.station_id;
-        assert_eq!(session.inventory(id, &items).await.expect("it is read").is_some(), scope.contains(id));
-        assert_eq!(session.ledger(id, &entries).await.expect("it is read").is_some(), scope.contains(id));
-    }
-    let expected: Vec<Event> = all.events().into_iter().filter(|event| touches(scope, event)).collect();
-    let query = EventQuery { filter: EventFilter::default(), after: 0, limit: 10_000, examined_max: 10_000 };
-    let polled = session.events(&query).await.expect("it is read");
-    let some = EventQuery { limit: 1, ..query };
-    let one = session.events(&some).await.expect("it is read");
-    assert_eq!(one.events, expected[..expected.len().min(1)]);
-    assert!(one.events.first().is_none_or(|event| event.sequence == one.last));
-    assert_eq!((&polled.events, polled.last), (&expected, all.head));
-    let mut replay = session.subscribe(Some(0), EventFilter::default());
-    for event in &expected {
-        let next = timeout(Duration::from_secs(5), replay.next()).await.expect("in time");
-        assert_eq!(next.expect("it is read").expect("it is open").event(), event);
-    }
-    assert!(replay.next_stored().await.expect("it is read").is_none());
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
@@ -407,7 +325,8 @@ proptest! {
             let stations: Vec<_> = stations.into_iter().collect();
             let picked = scope.iter().filter_map(|place| stations.get(*place)).cloned();
             for scope in [Scope::All, Scope::of(picked).expect("a few")] {
-                assert_shows_its_scope(&store, &service, &scope).await;
+                let session = service.session(Principal::new(Actor::Anonymous).with_stations(scope.clone()));
+                assert_shows(&session, &*store, &scope).await;
             }
         });
     }

@@ -27,13 +27,17 @@
 mod id;
 mod key;
 mod keys;
+mod permissions;
 mod record;
 mod role;
+mod station_roles;
 mod token;
 
 pub use id::KeyId;
 pub use key::{ApiKey, KeyRefusal, KeyStore, NewKey};
 pub use keys::{ApiKeys, KeyError};
+pub use permissions::{BUYERS_MAY_INITIATE, PERMISSIONS, Permission, Reach, Right};
 pub use record::InvalidKey;
 pub use role::Role;
+pub use station_roles::StationRoles;
 pub use token::{Digest, Token};
