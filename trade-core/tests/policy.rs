@@ -326,7 +326,7 @@ proptest! {
             let picked = scope.iter().filter_map(|place| stations.get(*place)).cloned();
             for scope in [Scope::All, Scope::of(picked).expect("a few")] {
                 let session = service.session(Principal::new(Actor::Anonymous).with_stations(scope.clone()));
-                assert_shows(&session, &*store, &scope).await;
+                assert_shows(&session, &store, &scope).await;
             }
         });
     }
