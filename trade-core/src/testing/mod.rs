@@ -44,6 +44,7 @@
 //! | module | for |
 //! |---|---|
 //! | [`conformance`] | what every store must do, case by case |
+//! | [`key_conformance`] | the same of whoever keeps API keys |
 //! | [`saboteurs`] | stores that are wrong in one way each, to prove that the suite notices |
 //! | [`faulty`] | a store that fails before, during and after its commits, to test what stands on it |
 //! | [`workload`] | many callers at once, from a seed, and the proof that every answer they got was true |
@@ -65,12 +66,15 @@ pub mod conformance;
 pub mod faulty;
 pub mod fixtures;
 mod held;
+mod isolated;
+pub mod key_conformance;
 pub mod likely;
 pub mod model;
 pub mod saboteurs;
 pub mod simulation;
 pub mod snapshot;
 pub mod strategies;
+mod suite;
 pub mod workload;
 
 pub use faulty::FaultyStore;

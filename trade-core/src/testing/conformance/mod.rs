@@ -25,6 +25,7 @@ pub mod stock;
 
 pub use harness::{Harness, refused, taken};
 
+use super::isolated::isolated;
 use crate::store::Store;
 use async_trait::async_trait;
 use std::future::Future;
@@ -58,16 +59,20 @@ impl<S> InProcess<S> {
     pub fn new(make: fn() -> S) -> Self {
         Self { make, store: OnceLock::new() }
     }
+
+    pub(super) fn store(&self) -> Arc<S> {
+        self.store.get_or_init(|| Arc::new((self.make)())).clone()
+    }
 }
 
 #[async_trait]
 impl<S: Store + 'static> StoreFactory for InProcess<S> {
     async fn open(&self) -> Arc<dyn Store> {
-        self.store.get_or_init(|| Arc::new((self.make)())).clone()
+        self.store()
     }
 
     async fn reopen(&self) -> Arc<dyn Store> {
-        self.open().await
+        self.store()
     }
 }
 
@@ -95,33 +100,9 @@ impl Case {
     /// # Errors
     /// What it found wrong: the text of its panic, or that it took too long.
     pub fn check(&self, factory: Arc<dyn StoreFactory>, timeout: Duration) -> Result<(), String> {
-        let case = *self;
-        let checked = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-            let runtime = runtime.expect("a runtime");
-            let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                runtime.block_on(async {
-                    let run = async {
-                        let harness = Harness::open(factory.clone()).await;
-                        (case.run)(harness).await;
-                    };
-                    tokio::time::timeout(timeout, run).await
-                })
-            }));
-            runtime.block_on(factory.close());
-            runtime.shutdown_background();
-            checked
-        });
-        match checked.join() {
-            Ok(Ok(Ok(()))) => Ok(()),
-            Ok(Ok(Err(_))) => Err(format!("it was not done within {timeout:?}")),
-            Ok(Err(panic)) | Err(panic) => Err(match panic.downcast::<String>() {
-                Ok(text) => *text,
-                Err(panic) => {
-                    panic.downcast::<&str>().map_or_else(|_| "it panicked".into(), |text| text.to_string())
-                }
-            }),
-        }
+        let (case, closed) = (*self, factory.clone());
+        let run = async move || (case.run)(Harness::open(factory).await).await;
+        isolated(run, async move || closed.close().await, timeout)
     }
 
     /// Runs the case as a test.
@@ -326,45 +307,7 @@ macro_rules! __trade_core_cases {
     };
 }
 
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __trade_core_case_table {
-    ([] $($theme:ident { $($case:ident)* })*) => {
-        /// Every case of the suite.
-        pub const CASES: &[Case] = &[$($(Case {
-            name: concat!(stringify!($theme), "::", stringify!($case)),
-            run: |harness| Box::pin($theme::$case(harness)),
-        },)*)*];
-    };
-}
-
 crate::__trade_core_cases!(__trade_core_case_table []);
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __trade_core_case_tests {
-    ($attributes:tt $($theme:ident { $($case:ident)* })*) => {
-        $(mod $theme {
-            $($crate::__trade_core_case_test! { $attributes $theme $case })*
-        })*
-    };
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __trade_core_case_test {
-    ([$(#[$attribute:meta])*] $theme:ident $case:ident) => {
-        #[test]
-        $(#[$attribute])*
-        fn $case() {
-            let case = $crate::testing::conformance::Case {
-                name: concat!(stringify!($theme), "::", stringify!($case)),
-                run: |harness| Box::pin($crate::testing::conformance::$theme::$case(harness)),
-            };
-            case.run_as_test(super::factory());
-        }
-    };
-}
 
 /// Makes one test of every case of the suite: `conformance_suite!(name, factory)`.
 ///
@@ -383,31 +326,13 @@ macro_rules! __trade_core_case_test {
 #[macro_export]
 macro_rules! conformance_suite {
     ($name:ident, $factory:expr, needs = $variable:literal $(,)?) => {
-        $crate::conformance_suite!(@suite [#[ignore = $variable]] $name, {
-            $crate::testing::conformance::server_url($variable);
-            $factory
-        }, {
-            #[test]
-            fn a_server_is_there_where_it_is_required() {
-                $crate::testing::conformance::require_server($variable);
-            }
-        });
-    };
-    (@suite $attributes:tt $name:ident, $factory:expr, { $($more:item)* }) => {
-        mod $name {
-            #[allow(unused_imports)]
-            use super::*;
-
-            fn factory() -> impl $crate::testing::conformance::StoreFactory + 'static {
-                $factory
-            }
-
-            $($more)*
-
-            $crate::__trade_core_cases!(__trade_core_case_tests $attributes);
-        }
+        $crate::__trade_core_suite!(
+            (conformance StoreFactory __trade_core_cases) $name, $factory, needs = $variable
+        );
     };
     ($(#[$attribute:meta])* $name:ident, $factory:expr $(,)?) => {
-        $crate::conformance_suite!(@suite [$(#[$attribute])*] $name, $factory, {});
+        $crate::__trade_core_suite!(
+            (conformance StoreFactory __trade_core_cases) [$(#[$attribute])*] $name, $factory
+        );
     };
 }
