@@ -132,6 +132,13 @@ pub(crate) const RECEIPT: Layout = Layout {
 pub(crate) const RECEIPT_ALONE: Layout =
     Layout { bytes: &[("request", "r.request"), ("fingerprint", "r.fingerprint")], ..RECEIPT };
 
+/// An API key: `a`.
+pub(crate) const API_KEY: Layout = Layout {
+    numbers: &[("version", "a.version"), ("used_at", "a.used_at")],
+    texts: &[("id", "a.id")],
+    bytes: &[("record", "a.record")],
+};
+
 /// What a statement selects for a layout, of which it may say an expression itself: `trade`, `item|k.key`.
 pub(crate) fn selected(named: &str) -> Option<String> {
     let (name, own) = named.split_once('|').unwrap_or((named, ""));
@@ -144,6 +151,7 @@ pub(crate) fn selected(named: &str) -> Option<String> {
         "ledger" => &LEDGER,
         "receipt" => &RECEIPT,
         "receipt_alone" => &RECEIPT_ALONE,
+        "api_key" => &API_KEY,
         _ => return None,
     };
     let of = |columns: &[Column], absent: &'static str, count: usize| -> Vec<String> {
@@ -213,8 +221,17 @@ mod tests {
 
     #[test]
     fn every_layout_fills_the_same_places() {
-        for name in ["head", "trade", "cargo", "station", "item|k.key", "ledger", "receipt", "receipt_alone"]
-        {
+        for name in [
+            "head",
+            "trade",
+            "cargo",
+            "station",
+            "item|k.key",
+            "ledger",
+            "receipt",
+            "receipt_alone",
+            "api_key",
+        ] {
             let columns = selected(name).unwrap();
             let functions = columns.matches("coalesce(").count();
             assert_eq!(columns.split(", ").count() - functions, KIND, "{columns}");

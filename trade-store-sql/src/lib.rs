@@ -248,6 +248,7 @@
 // What the engines share stands beside them: the form of a row (`rows`), which index a list is read by (`plan`), the
 // steps of a schema (`migrations`), what is read (`read`) and written (`commit`), each statement once, as a template that
 // `dialect` words for the engine.
+mod api_keys;
 mod commit;
 mod dialect;
 mod driver;

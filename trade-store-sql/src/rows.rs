@@ -34,7 +34,7 @@ pub(crate) type Decoded<T> = Result<T, Unreadable>;
 
 /// The newest version of the schema, which is also the format that the head of the log names: what an older version of
 /// the program cannot read, or would write otherwise, has another one.
-pub(crate) const VERSION: usize = 2;
+pub(crate) const VERSION: usize = 3;
 
 /// The place that stands for `transit` in a ledger row.
 pub(crate) const TRANSIT: i64 = 0;
@@ -72,7 +72,8 @@ fn moment(row: &impl Columns, at: usize) -> Decoded<Timestamp> {
     time(number(row, at)?)
 }
 
-fn maybe_moment(row: &impl Columns, at: usize) -> Decoded<Option<Timestamp>> {
+/// The moment in a place, where there is one.
+pub(crate) fn maybe_moment(row: &impl Columns, at: usize) -> Decoded<Option<Timestamp>> {
     maybe_number(row, at)?.map(time).transpose()
 }
 
@@ -80,7 +81,8 @@ fn maybe_label(field: &'static str, row: &impl Columns, at: usize) -> Decoded<Op
     maybe_string(row, at)?.map(|label| text(field, label)).transpose()
 }
 
-fn string(row: &impl Columns, at: usize) -> Decoded<&str> {
+/// The text in a place.
+pub(crate) fn string(row: &impl Columns, at: usize) -> Decoded<&str> {
     maybe_string(row, at)?.ok_or_else(absent(at))
 }
 

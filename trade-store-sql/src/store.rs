@@ -1,11 +1,13 @@
 //! A network in a database: the traits of the core, over any engine.
 
+use crate::api_keys;
 use crate::commit::{self, keys::StationKeys};
 use crate::engine::Engine;
 use crate::parts::{Lanes, Parts};
 use crate::read::{cargo, inventory, ledger, load, log, receipts, trades};
 use async_trait::async_trait;
 use std::sync::Arc;
+use trade_core::access::{ApiKey, KeyId, KeyStore};
 use trade_core::command::RequestId;
 use trade_core::resource::{Cargo, Inventory, LedgerEntry, Sequence, Trade};
 use trade_core::store::{
@@ -179,5 +181,34 @@ impl<E: Engine> Store for SqlStore<E> {
         self.refuse_unwritable("prune receipts")?;
         E::check(&self.parts.state).await?;
         log::prune_receipts(&self.parts.lanes.writer, before, limit).await
+    }
+}
+
+#[async_trait]
+impl<E: Engine> KeyStore for SqlStore<E> {
+    async fn key(&self, id: &KeyId) -> Result<Option<ApiKey>, StoreError> {
+        let found = api_keys::key(&self.parts.lanes.readers, id).await;
+        // Whoever is shut out by what another process wrote stays so.
+        E::check(&self.parts.state).await?;
+        found
+    }
+
+    async fn keys(&self, after: Option<&KeyId>, limit: usize) -> Result<Vec<ApiKey>, StoreError> {
+        let found = api_keys::keys(&self.parts.lanes.readers, after, limit).await;
+        E::check(&self.parts.state).await?;
+        found
+    }
+
+    async fn put_key(&self, key: &ApiKey) -> Result<(), StoreError> {
+        self.refuse_unwritable(api_keys::CHANGE)?;
+        E::check(&self.parts.state).await?;
+        api_keys::put(&self.parts.lanes.writer, key).await?;
+        E::check(&self.parts.state).await.map_err(api_keys::maybe_written)
+    }
+
+    async fn note_use(&self, used: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
+        self.refuse_unwritable(api_keys::USE)?;
+        E::check(&self.parts.state).await?;
+        api_keys::note_use(&self.parts.lanes.writer, used).await
     }
 }

@@ -18,6 +18,7 @@ use trade_core::store::{Access, StoreError, StoreErrorKind};
 static MIGRATIONS: Migrations = Migrations([
     include_str!("../../migrations/mysql/0001_trade_network.sql"),
     include_str!("../../migrations/mysql/0002_metadata.sql"),
+    include_str!("../../migrations/mysql/0003_api_keys.sql"),
 ]);
 
 /// How often the schema is brought up to date where another process is at it from another node.

@@ -15,6 +15,7 @@ use trade_core::store::{Access, StoreError, StoreErrorKind};
 static MIGRATIONS: Migrations = Migrations([
     include_str!("../../migrations/postgres/0001_trade_network.sql"),
     include_str!("../../migrations/postgres/0002_metadata.sql"),
+    include_str!("../../migrations/postgres/0003_api_keys.sql"),
 ]);
 
 /// How often, and how far apart, a step is tried that another process is at.

@@ -2,6 +2,7 @@
 
 use super::ends::{self, BOUGHT, End, RECEIVED, SENT, SOLD};
 use super::{cargo, inventory, ledger, list, load, log, receipts, trades};
+use crate::api_keys;
 use crate::commit::keys;
 use crate::dialect::Template;
 use crate::plan::Plan;
@@ -11,7 +12,7 @@ use trade_core::values::{StationId, Timestamp};
 
 /// Their templates: lists with every combination of filters, and all others.
 pub(crate) fn every_read() -> Vec<String> {
-    let others: [&Template; 19] = [
+    let others: [&Template; 21] = [
         &ends::KEYS_SQL,
         &trades::ONE_SQL,
         &trades::EXPIRED_SQL,
@@ -31,6 +32,8 @@ pub(crate) fn every_read() -> Vec<String> {
         &log::READ_SQL,
         &receipts::PIECES_SQL,
         &receipts::LIST_SQL,
+        &api_keys::ONE_SQL,
+        &api_keys::LIST_SQL,
     ];
     let others = others
         .into_iter()

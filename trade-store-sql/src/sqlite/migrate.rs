@@ -12,6 +12,7 @@ use trade_core::store::{Access, StoreError};
 static MIGRATIONS: Migrations = Migrations([
     include_str!("../../migrations/sqlite/0001_trade_network.sql"),
     include_str!("../../migrations/sqlite/0002_metadata.sql"),
+    include_str!("../../migrations/sqlite/0003_api_keys.sql"),
 ]);
 
 /// Refuses a schema of a later program, and an older one that is not to be changed, by reading alone.

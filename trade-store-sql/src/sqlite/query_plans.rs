@@ -1,6 +1,7 @@
 //! No statement reads a table from one end to the other: each finds its rows by a key or an index.
 
 use super::{Sqlite, SqliteStore, batch};
+use crate::api_keys;
 use crate::commit::{RowSet, Written};
 use crate::dialect::Rendered;
 use crate::driver::Driver;
@@ -79,5 +80,8 @@ async fn every_change_finds_its_rows_by_key() {
             // Its parameters have no numbers.
             assert_plan_searches(&store, sql).await;
         }
+    }
+    for template in [&api_keys::CHANGE_SQL, &api_keys::USE_SQL] {
+        assert_searches(&store, template.text()).await;
     }
 }

@@ -1,0 +1,13 @@
+-- API keys. They stand beside the log, and are no part of it.
+--
+-- Older versions of the program write nothing more.
+
+UPDATE tn_head SET format = 3 WHERE one = 1;
+
+-- A key as `ApiKey::encode` writes it. When it was used last is noted without a version more.
+CREATE TABLE tn_api_key (
+    id TEXT CONSTRAINT tn_api_key_pkey PRIMARY KEY NOT NULL CONSTRAINT tn_api_key_id_range CHECK (length(id) = 12),
+    version INTEGER NOT NULL CONSTRAINT tn_api_key_version_range CHECK (version > 0),
+    used_at INTEGER,
+    record BLOB NOT NULL
+) STRICT;
