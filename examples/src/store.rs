@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
+use trade_core::access::KeyStore;
 use trade_core::memory::MemoryStore;
 use trade_core::service::StartError;
 use trade_core::store::{Access, Store, StoreError};
@@ -212,6 +213,20 @@ impl Opened {
 
     /// The store, as the library takes it.
     pub fn store(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Memory(store) => store.clone(),
+            Self::Sqlite(store) => store.clone(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => store.clone(),
+            #[cfg(feature = "mysql")]
+            Self::MySql(store) => store.clone(),
+            #[cfg(feature = "mongodb")]
+            Self::Mongo(store) => store.clone(),
+        }
+    }
+
+    /// The same store, as API keys are kept in it.
+    pub fn keys(&self) -> Arc<dyn KeyStore> {
         match self {
             Self::Memory(store) => store.clone(),
             Self::Sqlite(store) => store.clone(),

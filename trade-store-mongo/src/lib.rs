@@ -42,8 +42,8 @@
 //! # What it makes
 //!
 //! The first store that connects makes the collections, their validators and their indexes: `trades`, `cargo`,
-//! `stations`, `stock`, `ledger`, `cargo_history`, `log`, `receipts`, `receipt_pieces`, `head` and `migrations`. They may
-//! be read by anybody, and are written by stores alone. An application keeps its own collections in another database.
+//! `stations`, `stock`, `ledger`, `cargo_history`, `log`, `receipts`, `receipt_pieces`, `api_keys`, `head` and `migrations`.
+//! They are written by stores alone. An application keeps its own collections in another database.
 //!
 //! Several servers may share the database. They are one network, with one order of events: each connects a store and
 //! starts a service. What one commits, the others are told of by a change stream, or find by looking every
@@ -84,6 +84,7 @@
 // What is kept, and how a person finds it in a shell, stands in `documents`; the collections, their validators and
 // indexes in `schema`, and how they are made in `migrate`; what is read in `read`, and written in `commit`, whose module
 // page is the one to begin with.
+mod api_keys;
 mod classify;
 mod commit;
 mod connect;

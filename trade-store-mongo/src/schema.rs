@@ -9,7 +9,7 @@ use trade_core::resource::{CargoStatus, MovementReason, Settlement, TradeStatus}
 
 /// The newest version of the collections, which is also the format that the head of the log names: what an older version
 /// of the program cannot read, or would write otherwise, has another one.
-pub(crate) const VERSION: i32 = 2;
+pub(crate) const VERSION: i32 = 3;
 
 pub(crate) const HEAD: &str = "head";
 pub(crate) const STATIONS: &str = "stations";
@@ -21,6 +21,7 @@ pub(crate) const HISTORY: &str = "cargo_history";
 pub(crate) const LOG: &str = "log";
 pub(crate) const RECEIPTS: &str = "receipts";
 pub(crate) const PIECES: &str = "receipt_pieces";
+pub(crate) const API_KEYS: &str = "api_keys";
 pub(crate) const MIGRATIONS: &str = "migrations";
 
 /// A collection as a migration makes it.
@@ -85,6 +86,7 @@ pub(crate) fn steps() -> [Step; VERSION as usize] {
     [
         Step { name: "collections, validators and indexes", made: first_collections(), validators: vec![] },
         Step { name: "metadata", made: vec![], validators: collections().map(metadata).collect() },
+        Step { name: "API keys", made: vec![api_keys()], validators: vec![] },
     ]
 }
 
@@ -106,8 +108,8 @@ fn with_metadata(mut validator: Document) -> Document {
 }
 
 /// Every name of a collection of ours.
-pub(crate) const NAMES: [&str; 10] =
-    [HEAD, STATIONS, STOCK, TRADES, CARGO, LEDGER, HISTORY, LOG, RECEIPTS, PIECES];
+pub(crate) const NAMES: [&str; 11] =
+    [HEAD, STATIONS, STOCK, TRADES, CARGO, LEDGER, HISTORY, LOG, RECEIPTS, PIECES, API_KEYS];
 
 /// Everything of version 1.
 fn first_collections() -> Vec<Collection> {
@@ -246,4 +248,18 @@ fn ledger() -> Collection {
     );
     let indexes = vec![index("by_station", doc! { "stations": 1, "_id": -1 })];
     Collection { name: LEDGER, validator, indexes }
+}
+
+/// Everything of version 3.
+fn api_keys() -> Collection {
+    let validator = of_type(
+        &["version", "record"],
+        doc! {
+            "_id": { "bsonType": "string", "minLength": 12, "maxLength": 12 },
+            "version": positive(),
+            "usedAt": date(),
+            "record": { "bsonType": "binData" },
+        },
+    );
+    Collection { name: API_KEYS, validator, indexes: Vec::new() }
 }

@@ -1,5 +1,6 @@
 //! A network in a MongoDB database: the traits of the core.
 
+use crate::api_keys;
 use crate::classify::NAME;
 use crate::commit;
 use crate::connect;
@@ -10,6 +11,7 @@ use crate::wake::Wake;
 use async_trait::async_trait;
 use std::fmt;
 use std::sync::Arc;
+use trade_core::access::{ApiKey, KeyId, KeyStore};
 use trade_core::command::RequestId;
 use trade_core::resource::{Cargo, Inventory, LedgerEntry, Sequence, Trade};
 use trade_core::store::{
@@ -198,5 +200,26 @@ impl Store for MongoStore {
     async fn prune_receipts(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
         self.refuse_unwritable("prune receipts")?;
         commit::receipts::prune(&self.link, before, limit).await
+    }
+}
+
+#[async_trait]
+impl KeyStore for MongoStore {
+    async fn key(&self, id: &KeyId) -> Result<Option<ApiKey>, StoreError> {
+        api_keys::key(&self.link, id).await
+    }
+
+    async fn keys(&self, after: Option<&KeyId>, limit: usize) -> Result<Vec<ApiKey>, StoreError> {
+        api_keys::keys(&self.link, after, limit).await
+    }
+
+    async fn put_key(&self, key: &ApiKey) -> Result<(), StoreError> {
+        self.refuse_unwritable(api_keys::CHANGE)?;
+        api_keys::put(&self.link, key).await
+    }
+
+    async fn note_use(&self, used: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
+        self.refuse_unwritable(api_keys::USE)?;
+        api_keys::note_use(&self.link, used).await
     }
 }

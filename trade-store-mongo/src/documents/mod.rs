@@ -4,6 +4,7 @@
 //! What a document holds was checked before it was written; a value outside its range, or of another type, is damage,
 //! and told as such.
 
+pub(crate) mod api_key;
 pub(crate) mod cargo;
 pub(crate) mod head;
 pub(crate) mod history;
@@ -21,6 +22,7 @@ use mongodb::bson::raw::CString;
 use mongodb::bson::{DateTime, RawArray, RawBsonRef, RawDocument, RawDocumentBuf};
 use serde::Deserialize;
 use std::fmt::Display;
+use trade_core::access::{InvalidKey, KeyId};
 use trade_core::record::InvalidRecord;
 use trade_core::store::{StoreError, StoreErrorKind};
 use trade_core::values::{Metadata, Timestamp, from_stored};
@@ -32,6 +34,8 @@ pub(crate) enum Unreadable {
     Damaged(String),
     /// The record that ends at this sequence cannot be.
     Record(InvalidRecord, u64),
+    /// The record of this key cannot be.
+    Key(InvalidKey, KeyId),
     /// The collections were brought up to this version, which is newer.
     Newer(i64),
 }
@@ -49,6 +53,7 @@ pub(crate) fn failed(operation: &'static str) -> impl Fn(Unreadable) -> StoreErr
     move |unreadable| match unreadable {
         Unreadable::Damaged(detail) => StoreError::new(StoreErrorKind::Corrupt, NAME, operation, detail),
         Unreadable::Record(error, last) => error.in_store(NAME, operation, last),
+        Unreadable::Key(error, id) => error.in_store(NAME, operation, &id),
         Unreadable::Newer(version) => {
             let detail = format!(
                 "the database was brought up to date by a newer version: it has version {version}, and {VERSION} is \
