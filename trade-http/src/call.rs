@@ -17,6 +17,15 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 /// Its place in a trace: W3C Trace Context.
 pub(crate) const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 
+const REQUEST_ID_LENGTH_MAX: usize = 128;
+
+/// The id that a client gave its request, if it can be taken over.
+pub(crate) fn given_id(headers: &HeaderMap) -> Option<String> {
+    let id = headers.get(REQUEST_ID)?.to_str().ok()?;
+    let visible = id.bytes().all(|byte| byte.is_ascii_graphic());
+    (visible && (1..=REQUEST_ID_LENGTH_MAX).contains(&id.len())).then(|| id.into())
+}
+
 /// How a request is named in answers and logs.
 #[derive(Debug, Clone)]
 pub(crate) struct Context(Arc<Names>);

@@ -53,8 +53,8 @@
 //!
 //! # A login
 //!
-//! The router asks nobody who they are. A layer of the application does, and puts a [`Principal`] into the extensions of
-//! the request. Then:
+//! By default the router asks nobody who they are. [`HttpOptions::access`] makes it ask for an API key: see [`access`]. Or
+//! a layer of the application asks in its own way, and puts a [`Principal`] into the extensions of the request. Then:
 //!
 //! - events name the principal's actor;
 //! - the policy of the service ([`ServiceOptions::policy`]) says what the principal may do and see, in every route and
@@ -247,6 +247,7 @@
 
 #![warn(missing_docs)]
 
+pub mod access;
 mod allow;
 mod app;
 mod bodies;
@@ -299,7 +300,7 @@ use trade_core::service::TradeService;
 
 /// The routes of a network, to be served or nested.
 ///
-/// It asks nobody who they are. A layer of the application, which knows its own logins, puts a [`Principal`] into the
+/// It asks nobody who they are, unless [`HttpOptions::access`] says so. A layer of the application, which knows its own logins, puts a [`Principal`] into the
 /// extensions of the request: events then name its actor, each actor has `Idempotency-Key`s of its own, and the policy of the
 /// service ([`ServiceOptions::policy`]) says what it may do and see. Where there is none the actor is
 /// [`Actor::Anonymous`](trade_core::event::Actor::Anonymous), and all such callers share one space of keys.

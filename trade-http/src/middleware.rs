@@ -1,15 +1,16 @@
-//! Around every request, unknown paths included: its id, its span and log line, its metrics, the host it is for, a
-//! limit on its time, the body of its problem, a problem instead of a panic, what its page may do with the answer, and how
+//! Around every request, unknown paths included: its id, its span and log line, its metrics, the host it is for, who
+//! sends it, a limit on its time, the body of its problem, a problem instead of a panic, what its page may do with the answer, and how
 //! that is coded.
 
+use crate::access::gate;
 use crate::app::App;
-use crate::call::{Context, REQUEST_ID, trace_parent};
+use crate::call::{Context, REQUEST_ID, given_id, trace_parent};
 use crate::compression::{Asked, compress};
 use crate::connection::Crowded;
 use crate::problem::Problem;
 use crate::{cors, routes, untaken};
 use axum::extract::{MatchedPath, OriginalUri, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, Uri, Version, header};
+use axum::http::{HeaderValue, Method, Uri, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
@@ -20,7 +21,6 @@ use tracing::{Instrument, field};
 
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
-const REQUEST_ID_LENGTH_MAX: usize = 128;
 /// The route of what is on no route.
 const UNMATCHED: &str = "unmatched";
 
@@ -81,11 +81,13 @@ async fn answer(app: &App, context: &Context, request: Request, next: Next) -> R
 }
 
 /// What the handler of a request answers, if it is to have one.
-async fn handled(app: &App, request: Request, next: Next) -> Response {
+async fn handled(app: &App, mut request: Request, next: Next) -> Response {
     if let Err(problem) = addressed(app, &request) {
         problem.into_response()
     } else if is_turned_away(&request) {
         Problem::new("overloaded", "there are too many connections: try again").into_response()
+    } else if let Err(problem) = gate::admit(app, &mut request).await {
+        problem.into_response()
     } else if is_on_no_route(&request) {
         routes::unknown_path().await.into_response()
     } else {
@@ -130,13 +132,6 @@ async fn run(app: &App, request: Request, next: Next) -> Response {
             Problem::new("store-unavailable", detail).into_response()
         }
     }
-}
-
-/// The id the client gave the request, if it can be taken over.
-fn given_id(headers: &HeaderMap) -> Option<String> {
-    let id = headers.get(REQUEST_ID)?.to_str().ok()?;
-    let visible = id.bytes().all(|byte| byte.is_ascii_graphic());
-    (visible && (1..=REQUEST_ID_LENGTH_MAX).contains(&id.len())).then(|| id.into())
 }
 
 /// The path of a route with its placeholders, without trailing slash.

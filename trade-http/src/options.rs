@@ -1,3 +1,4 @@
+use crate::access::Authenticator;
 use crate::cors::CorsOrigins;
 use crate::hosts::AllowedHosts;
 use crate::metrics::MetricsText;
@@ -13,6 +14,9 @@ pub struct HttpOptions {
     /// How long a stream of events is silent before a comment line shows that it lives: 10 s by default, as clients are
     /// promised one at least every 15 s, the time on its way included.
     pub heartbeat: Duration,
+    /// Who gets in: nobody is asked who they are where there is none, as by default. Then a layer of the application may
+    /// say so: see [`router`](crate::router).
+    pub access: Option<Authenticator>,
     /// The hosts that the router answers for, on every path of its own: all by default. A server that is reached without
     /// a login should name them.
     pub allowed_hosts: AllowedHosts,
@@ -32,6 +36,7 @@ impl Default for HttpOptions {
         Self {
             request_timeout: Duration::from_secs(30),
             heartbeat: Duration::from_secs(10),
+            access: None,
             allowed_hosts: AllowedHosts::any(),
             cors: CorsOrigins::none(),
             streams_max: 10_000,

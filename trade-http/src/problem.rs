@@ -23,6 +23,7 @@ pub(crate) type Code = (&'static str, StatusCode, &'static str);
 pub(crate) static CODES: &[Code] = &[
     ("malformed-request", StatusCode::BAD_REQUEST, "The request is not as HTTP demands"),
     ("malformed-json", StatusCode::BAD_REQUEST, "The body is not JSON"),
+    ("unauthenticated", StatusCode::UNAUTHORIZED, "The caller is not known"),
     ("forbidden", StatusCode::FORBIDDEN, "This is not for the caller to do"),
     ("not-found", StatusCode::NOT_FOUND, "There is nothing at this path"),
     ("trade-not-found", StatusCode::NOT_FOUND, "There is no such trade"),

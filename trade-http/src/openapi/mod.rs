@@ -43,7 +43,7 @@ pub(crate) fn document(operations: &[Operation]) -> Value {
         },
         // Relative to this document, so that it holds under any prefix.
         "servers": [{ "url": ".", "description": "The server of this document." }],
-        // Who may do what is a matter of the application around the router.
+        // Each operation says whether it asks for a login.
         "security": [],
         "tags": parts::tags(),
         "paths": paths,
@@ -52,6 +52,7 @@ pub(crate) fn document(operations: &[Operation]) -> Value {
             "parameters": parts::request_headers(),
             "headers": parts::answer_headers(),
             "examples": parts::problem_examples(),
+            "securitySchemes": parts::security_schemes(),
         },
     })
 }
@@ -157,6 +158,7 @@ impl<'o> Draft<'o> {
             "operationId": place.id,
             "tags": [operation.tag],
             "summary": operation.summary,
+            "security": parts::security(operation),
             "parameters": self.parameters(operation, definitions),
             "responses": self.responses(definitions),
         });
@@ -211,14 +213,18 @@ impl<'o> Draft<'o> {
             }
         }
         let problems = by_status.into_iter().map(|(status, codes)| {
-            let retry = (status == StatusCode::SERVICE_UNAVAILABLE).then_some("Retry-After");
+            let header = match status {
+                StatusCode::SERVICE_UNAVAILABLE => Some("Retry-After"),
+                StatusCode::UNAUTHORIZED => Some("WWW-Authenticate"),
+                _ => None,
+            };
             let examples = codes
                 .iter()
                 .map(|code| ((*code).to_owned(), json!({ "$ref": format!("#/components/examples/{code}") })));
             let examples: Map<String, Value> = examples.collect();
             let described = json!({
                 "description": parts::told(&codes),
-                "headers": parts::headers(retry.into_iter()),
+                "headers": parts::headers(header.into_iter()),
                 "content": { "application/problem+json": {
                     "schema": { "$ref": "#/components/schemas/Problem" }, "examples": examples,
                 } },

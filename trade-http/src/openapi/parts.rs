@@ -1,5 +1,6 @@
 //! What operations share: headers, tags, problems.
 
+use crate::access::gate::Asks;
 use crate::call::Context;
 use crate::operation::Operation;
 use crate::problem::{CODES, FieldFault, Problem};
@@ -97,6 +98,12 @@ pub(super) fn answer_headers() -> Map<String, Value> {
             json!({ "type": "integer", "minimum": 0 }),
             json!(41),
         ),
+        (
+            "WWW-Authenticate",
+            "How to log in, and what is wrong with the credential that was sent (RFC 6750).",
+            text(),
+            json!("Bearer realm=\"trade-network\", error=\"invalid_token\""),
+        ),
         ("X-Accel-Buffering", "Tells a proxy to pass events on at once.", text(), json!("no")),
         ("X-Request-Id", "Names the request.", text(), json!("r-1")),
         (
@@ -118,12 +125,36 @@ pub(super) fn headers<'h>(names: impl Iterator<Item = &'h str>) -> Map<String, V
     names.map(|name| (name.to_owned(), json!({ "$ref": format!("#/components/headers/{name}") }))).collect()
 }
 
+/// How callers are known.
+pub(super) fn security_schemes() -> Value {
+    json!({
+        "bearer": {
+            "type": "http", "scheme": "bearer",
+            "description": "An API key of the server, or a token (JWT) of an issuer that it trusts. A server may be told \
+                to ask nobody who they are.",
+        },
+    })
+}
+
+/// What of that an operation asks for, one or another.
+pub(super) fn security(operation: &Operation) -> Value {
+    match Asks::of(operation.places.first().map_or("", |place| place.path)) {
+        Asks::Nothing => json!([]),
+        Asks::Login | Asks::Role(_) => json!([{ "bearer": [] }]),
+    }
+}
+
 /// The codes that an operation has because of where it is and what it reads.
 pub(super) fn common_codes(operation: &Operation) -> Vec<&'static str> {
     let mut codes = vec!["malformed-request", "misdirected-request"];
     // A server that is asked how it does answers also by a connection too many.
     if !operation.places.iter().all(|place| place.path.starts_with("/health/")) {
         codes.push("overloaded");
+    }
+    match Asks::of(operation.places.first().map_or("", |place| place.path)) {
+        Asks::Nothing => {}
+        Asks::Login => codes.extend(["unauthenticated", "store-unavailable"]),
+        Asks::Role(_) => codes.extend(["unauthenticated", "forbidden", "store-unavailable"]),
     }
     if operation.input.body.is_some() {
         codes.extend(["malformed-json", "request-timeout", "body-too-large", "unsupported-media-type"]);

@@ -1,0 +1,94 @@
+use super::bearer;
+use super::keys::RecentKeys;
+use super::lease::Lease;
+use super::refusal::LoginError;
+use axum::http::{Extensions, HeaderMap};
+use std::sync::Arc;
+use trade_core::access::{ApiKeys, KeyRefusal, Token};
+use trade_core::clock::{Clock, SystemClock};
+use trade_core::policy::Principal;
+
+/// What every API key begins with.
+const KEY_PREFIX: &str = "tn_";
+
+/// Knows callers by `Authorization: Bearer` and an API key. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Authenticator {
+    keys: Option<Arc<RecentKeys>>,
+    clock: Arc<dyn Clock>,
+}
+
+/// Who a caller is, and for how long that holds.
+#[derive(Debug, Clone)]
+pub struct Login {
+    /// Who they are.
+    pub principal: Principal,
+    /// For how long.
+    pub lease: Lease,
+}
+
+impl Login {
+    /// Puts the [`Principal`] and the [`Lease`] where the router looks for them.
+    pub fn put_into(self, extensions: &mut Extensions) {
+        extensions.insert(self.principal);
+        extensions.insert(self.lease);
+    }
+}
+
+impl Authenticator {
+    /// One that knows nobody yet.
+    pub fn new() -> Self {
+        Self { keys: None, clock: Arc::new(SystemClock::new()) }
+    }
+
+    /// The same with these API keys. What is known of a key is two seconds old at most.
+    #[must_use]
+    pub fn with_keys(self, keys: ApiKeys) -> Self {
+        Self { keys: Some(Arc::new(RecentKeys::new(keys))), ..self }
+    }
+
+    /// The same by another clock.
+    #[must_use]
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// By which clock a login ends.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// Who sends a request with these headers.
+    ///
+    /// # Errors
+    /// [`LoginError`] if nobody that is known does, or if that cannot be found out.
+    pub async fn login(&self, headers: &HeaderMap) -> Result<Login, LoginError> {
+        let token = bearer::token(headers)?;
+        if token.starts_with(KEY_PREFIX) {
+            return self.by_key(token).await;
+        }
+        Err(LoginError::Invalid("the token is none that this server knows"))
+    }
+
+    async fn by_key(&self, text: &str) -> Result<Login, LoginError> {
+        let keys = self.keys.as_ref().ok_or(KeyRefusal::Unknown)?;
+        let token = Token::parse(text)
+            .map_err(|_| LoginError::Invalid("the API key is not one as they are given out"))?;
+        let key = keys.get(token.id()).await.map_err(|error| {
+            tracing::debug!(%error, "an API key cannot be looked up");
+            LoginError::Unavailable("API keys cannot be looked up at present: try again")
+        })?;
+        let (key, now) = (key.ok_or(KeyRefusal::Unknown)?, self.clock.now());
+        let until = key.admits(&token, now).inspect_err(|refusal| {
+            tracing::debug!(key = %key.id, %refusal, "an API key is refused");
+        })?;
+        keys.note_use(&key, now);
+        Ok(Login { principal: key.principal(), lease: Lease::of_key(until, keys.clone(), token) })
+    }
+}
+
+impl Default for Authenticator {
+    fn default() -> Self {
+        Self::new()
+    }
+}

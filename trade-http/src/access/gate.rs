@@ -1,0 +1,73 @@
+//! Which paths of the router ask for a login, and for which one.
+
+use super::authenticator::Login;
+use crate::app::App;
+use crate::cors;
+use crate::problem::Problem;
+use axum::extract::Request;
+use axum::http::Method;
+use percent_encoding::percent_decode_str;
+use trade_core::access::Role;
+
+/// What a path asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asks {
+    Nothing,
+    /// A login.
+    Login,
+    /// One of these roles.
+    Role(&'static [Role]),
+}
+
+/// Who may see what the server does.
+const OPERATORS: &[Role] = &[Role::Auditor, Role::Admin];
+
+impl Asks {
+    /// What a path asks for, below the place where the router is nested.
+    pub(crate) fn of(path: &str) -> Self {
+        // What looks like the interface, and is not, is told no more than that.
+        let path = percent_decode_str(path).decode_utf8_lossy();
+        match path.trim_start_matches('/').split('/').next() {
+            Some("api") => Self::Login,
+            Some("metrics") => Self::Role(OPERATORS),
+            _ => Self::Nothing,
+        }
+    }
+}
+
+/// Lets a request through, with who sends it, or refuses it.
+pub(crate) async fn admit(app: &App, request: &mut Request) -> Result<(), Problem> {
+    let Some(authenticator) = &app.options.access else { return Ok(()) };
+    let asks = Asks::of(request.uri().path());
+    // What a browser asks before it sends a credential.
+    let is_preflight = request.method() == Method::OPTIONS && cors::concerns(request);
+    if asks == Asks::Nothing || is_preflight {
+        return Ok(());
+    }
+    let login: Login = authenticator.login(request.headers()).await?;
+    if let Asks::Role(roles) = asks
+        && !roles.iter().any(|role| login.principal.has_role(role.as_str()))
+    {
+        return Err(Problem::new("forbidden", "this is for the roles auditor and admin"));
+    }
+    login.put_into(request.extensions_mut());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_path_of_the_interface_asks_for_a_login_however_it_is_spelled() {
+        for path in ["/api", "/api/", "/api/trades", "/api/nowhere", "/%61pi/trades", "//api", "/api//x"] {
+            assert_eq!(Asks::of(path), Asks::Login, "{path}");
+        }
+        for path in ["/metrics", "/metrics/"] {
+            assert_eq!(Asks::of(path), Asks::Role(OPERATORS), "{path}");
+        }
+        for path in ["/", "*", "/health/live", "/openapi.json", "/asyncapi.json", "/docs/page.js", "/apis"] {
+            assert_eq!(Asks::of(path), Asks::Nothing, "{path}");
+        }
+    }
+}

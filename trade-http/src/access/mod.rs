@@ -1,0 +1,22 @@
+//! Who gets in: callers are known by `Authorization: Bearer` and an API key of [`trade_core::access`].
+//!
+//! [`Authenticator`] finds out who sends a request. The router asks it where [`HttpOptions::access`] names one: then every
+//! path under `/api`, unknown ones too, answers 401 `unauthenticated` to whoever sends no credential or a bad one, and
+//! `/metrics` is for the roles `auditor` and `admin`. [`AccessLayer`] does the same around routes of an application's own.
+//! What a caller may do and see is said by the policy of the service
+//! ([`ServiceOptions::policy`](trade_core::service::ServiceOptions::policy)).
+//!
+//! [`HttpOptions::access`]: crate::HttpOptions::access
+
+mod authenticator;
+mod bearer;
+pub(crate) mod gate;
+mod keys;
+mod layer;
+mod lease;
+mod refusal;
+
+pub use authenticator::{Authenticator, Login};
+pub use layer::{AccessLayer, AccessService};
+pub use lease::{Assurance, Lease, LeaseEnd};
+pub use refusal::LoginError;

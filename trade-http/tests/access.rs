@@ -1,0 +1,268 @@
+//! Who gets in, with access on.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use async_trait::async_trait;
+use axum::body::Body;
+use axum::http::Request;
+use common::{Got, Network, trade};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::time::sleep;
+use trade_core::access::{ApiKey, ApiKeys, KeyId, KeyStore, NewKey, Role, Token};
+use trade_core::memory::MemoryStore;
+use trade_core::service::TradeService;
+use trade_core::store::{StoreError, StoreErrorKind};
+use trade_core::values::{Scope, Timestamp};
+use trade_http::HttpOptions;
+use trade_http::access::Authenticator;
+
+/// Keys that can be away, and count how often they are read.
+#[derive(Debug)]
+struct Keys {
+    store: MemoryStore,
+    is_away: AtomicBool,
+    reads: AtomicUsize,
+}
+
+impl Keys {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            store: MemoryStore::new(),
+            is_away: AtomicBool::new(false),
+            reads: AtomicUsize::new(0),
+        })
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        let away =
+            || StoreError::new(StoreErrorKind::Unavailable, "test", "read a key", "secret host is away");
+        if self.is_away.load(Ordering::Relaxed) { Err(away()) } else { Ok(()) }
+    }
+}
+
+#[async_trait]
+impl KeyStore for Keys {
+    async fn key(&self, id: &KeyId) -> Result<Option<ApiKey>, StoreError> {
+        self.check()?;
+        self.store.key(id).await
+    }
+
+    async fn keys(&self, after: Option<&KeyId>, limit: usize) -> Result<Vec<ApiKey>, StoreError> {
+        self.store.keys(after, limit).await
+    }
+
+    async fn put_key(&self, key: &ApiKey) -> Result<(), StoreError> {
+        self.store.put_key(key).await
+    }
+
+    async fn note_use(&self, used: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
+        self.store.note_use(used).await
+    }
+}
+
+/// A network with access on, and its keys.
+struct Guarded {
+    network: Network,
+    store: Arc<Keys>,
+    keys: ApiKeys,
+}
+
+impl Guarded {
+    async fn new() -> Self {
+        let service = TradeService::start(Arc::new(MemoryStore::new())).await.unwrap();
+        Network::of(service.clone(), HttpOptions::default()).stock().await;
+        let store = Keys::new();
+        let keys = ApiKeys::new(store.clone());
+        let access = Some(Authenticator::new().with_keys(keys.clone()));
+        let network = Network::of(service, HttpOptions { access, ..HttpOptions::default() });
+        Self { network, store, keys }
+    }
+
+    async fn key(&self, role: Role) -> Token {
+        self.keys.create(NewKey::new([role], Scope::All), self.network.service.now()).await.unwrap().1
+    }
+
+    async fn get(&self, path: &str, authorization: &str) -> Got {
+        self.network.ask("GET", path, &[("authorization", authorization)], None).await
+    }
+}
+
+fn bearer(token: &Token) -> String {
+    format!("Bearer {}", token.reveal())
+}
+
+const CHALLENGE: &str = "Bearer realm=\"trade-network\"";
+
+#[tokio::test]
+async fn under_api_nothing_is_answered_without_a_credential() {
+    let guarded = Guarded::new().await;
+    for (method, path) in [
+        ("GET", "/api/trades"),
+        ("GET", "/api/updates"),
+        ("GET", "/api/updates/real-time"),
+        ("GET", "/api/updates/real-time/"),
+        ("POST", "/api/trades"),
+        ("DELETE", "/api/trades"),
+        ("OPTIONS", "/api/trades"),
+        ("GET", "/api/nowhere"),
+        ("GET", "/api"),
+        ("GET", "/api//trades"),
+        ("GET", "//api/trades"),
+        ("GET", "/%61pi/trades"),
+        ("GET", "/metrics"),
+    ] {
+        let body = (method == "POST").then(|| trade("T-1"));
+        let got = guarded.network.ask(method, path, &[], body).await;
+        got.problem(401, "unauthenticated");
+        assert_eq!(got.header("www-authenticate"), CHALLENGE, "{method} {path}");
+    }
+    for path in ["/health/live", "/health/ready", "/openapi.json", "/asyncapi.json"] {
+        guarded.network.get(path).await.expect(200);
+    }
+    guarded.network.get("/nowhere").await.problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn a_key_lets_in_and_events_name_it() {
+    let guarded = Guarded::new().await;
+    let token = guarded.key(Role::Admin).await;
+    for scheme in ["Bearer", "bearer", "BEARER", "Bearer  "] {
+        guarded.get("/api/trades", &format!("{scheme} {}", token.reveal())).await.expect(200);
+    }
+    let headers = [("authorization", bearer(&token))];
+    let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+    guarded.network.ask("POST", "/api/trades", &headers, Some(trade("T-1"))).await.expect(201);
+    let events = guarded.get("/api/updates?after=2", &bearer(&token)).await.expect(200);
+    assert_eq!(events["events"][0]["actor"], format!("key:{}", token.id()));
+    guarded.get("/api/nowhere", &bearer(&token)).await.problem(404, "not-found");
+    guarded.network.ask("DELETE", "/api/trades", &headers, None).await.problem(405, "method-not-allowed");
+}
+
+#[tokio::test]
+async fn a_bad_credential_is_refused_and_never_told_again() {
+    let guarded = Guarded::new().await;
+    let token = guarded.key(Role::Admin).await;
+    let text = token.reveal();
+    let guessed = Token::generate(token.id().clone()).unwrap();
+    let unknown = Token::generate(KeyId::generate().unwrap()).unwrap();
+    for bad in [
+        guessed.reveal().to_owned(),
+        unknown.reveal().to_owned(),
+        text[..text.len() - 1].to_owned(),
+        text.to_uppercase(),
+        format!("{text}0"),
+        format!("{text} x"),
+        format!("tn_{}", token.id()),
+        "tn_".into(),
+        "x".into(),
+        "a".repeat(9_000),
+    ] {
+        let got = guarded.get("/api/trades", &format!("Bearer {bad}")).await;
+        got.problem(401, "unauthenticated");
+        assert_eq!(got.header("www-authenticate"), format!("{CHALLENGE}, error=\"invalid_token\""), "{bad}");
+        assert!(!got.text.contains(&bad) || bad == "x", "{}", got.text);
+    }
+    let got = guarded.get("/api/trades", "Basic YTpi").await;
+    got.problem(401, "unauthenticated");
+    assert_eq!(got.header("www-authenticate"), CHALLENGE);
+    let two = [("authorization", bearer(&token)), ("authorization", bearer(&token))];
+    let two = two.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let got = guarded.network.ask("GET", "/api/trades", &two, None).await;
+    got.problem(401, "unauthenticated");
+    assert_eq!(got.header("www-authenticate"), format!("{CHALLENGE}, error=\"invalid_request\""));
+}
+
+#[tokio::test]
+async fn metrics_are_for_auditors_and_admins() {
+    let guarded = Guarded::new().await;
+    for (role, status) in [(Role::Viewer, 403), (Role::Trader, 403), (Role::Auditor, 200), (Role::Admin, 200)]
+    {
+        let token = guarded.key(role).await;
+        let got = guarded.get("/metrics", &bearer(&token)).await;
+        assert_eq!(got.status, status, "{role:?}");
+        if status == 403 {
+            got.problem(403, "forbidden");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_idempotency_key_is_each_callers_own() {
+    let guarded = Guarded::new().await;
+    let (one, other) = (bearer(&guarded.key(Role::Admin).await), bearer(&guarded.key(Role::Admin).await));
+    let post = async |who: &str, id: &str| {
+        let headers = [("authorization", who), ("idempotency-key", "k")];
+        guarded.network.ask("POST", "/api/trades", &headers, Some(trade(id))).await
+    };
+    post(&one, "T-1").await.expect(201);
+    assert_eq!(post(&one, "T-1").await.header("idempotency-replayed"), "true");
+    post(&one, "T-2").await.problem(422, "idempotency-key-reused");
+    post(&other, "T-2").await.expect(201);
+}
+
+#[tokio::test]
+async fn a_preflight_needs_no_credential_and_a_page_may_read_a_refusal() {
+    let guarded = Guarded::new().await;
+    let access = Some(Authenticator::new().with_keys(guarded.keys.clone()));
+    let cors = trade_http::CorsOrigins::of(["https://a.example"]).unwrap();
+    let options = HttpOptions { access, cors, ..HttpOptions::default() };
+    let network = Network::of(guarded.network.service.clone(), options);
+    let preflight = Request::options("/api/trades")
+        .header("origin", "https://a.example")
+        .header("access-control-request-method", "POST")
+        .header("access-control-request-headers", "authorization");
+    let got = Got::of(network.send_unread(preflight.body(Body::empty()).unwrap()).await).await;
+    assert!(got.status.is_success(), "{got:?}");
+    assert!(got.header("access-control-allow-headers").contains("authorization"), "{got:?}");
+    let got = network.ask("GET", "/api/trades", &[("origin", "https://a.example")], None).await;
+    got.problem(401, "unauthenticated");
+    assert_eq!(got.header("access-control-allow-origin"), "https://a.example");
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_keys_are_away_it_is_503_but_for_those_that_were_just_read() {
+    let guarded = Guarded::new().await;
+    let (used, unused) = (guarded.key(Role::Admin).await, guarded.key(Role::Admin).await);
+    guarded.get("/api/trades", &bearer(&used)).await.expect(200);
+    guarded.store.is_away.store(true, Ordering::Relaxed);
+    guarded.get("/api/trades", &bearer(&used)).await.expect(200);
+    sleep(Duration::from_millis(2_100)).await;
+    for token in [&unused, &used] {
+        let got = guarded.get("/api/trades", &bearer(token)).await;
+        got.problem(503, "store-unavailable");
+        assert!(!got.text.contains("secret host") && got.header("retry-after") == "1", "{}", got.text);
+    }
+    // What is no key at all needs no store to be refused.
+    guarded.get("/api/trades", "Bearer tn_x").await.problem(401, "unauthenticated");
+    guarded.store.is_away.store(false, Ordering::Relaxed);
+    guarded.get("/api/trades", &bearer(&used)).await.expect(200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_is_read_once_in_two_seconds_and_then_its_revocation_is_known() {
+    let guarded = Guarded::new().await;
+    let token = guarded.key(Role::Viewer).await;
+    let unknown = Token::generate(KeyId::generate().unwrap()).unwrap();
+    for _ in 0..50 {
+        guarded.get("/api/trades", &bearer(&token)).await.expect(200);
+        guarded.get("/api/trades", &bearer(&unknown)).await.problem(401, "unauthenticated");
+    }
+    assert_eq!(guarded.store.reads.load(Ordering::Relaxed), 2);
+    guarded.keys.revoke(token.id(), guarded.network.service.now()).await.unwrap();
+    sleep(Duration::from_millis(2_100)).await;
+    let told = guarded.get("/api/trades", &bearer(&token)).await.problem(401, "unauthenticated");
+    assert_eq!(told["detail"], "the API key was revoked");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_use_of_a_key_is_noted_in_a_while() {
+    let guarded = Guarded::new().await;
+    let token = guarded.key(Role::Viewer).await;
+    guarded.get("/api/trades", &bearer(&token)).await.expect(200);
+    sleep(Duration::from_secs(6)).await;
+    assert!(guarded.keys.get(token.id()).await.unwrap().unwrap().last_used_at.is_some());
+}
