@@ -1,5 +1,6 @@
 //! What all handlers share.
 
+use crate::access::tickets::Tickets;
 use crate::bodies::Bodies;
 use crate::call::Call;
 use crate::feed::Feeds;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tokio::sync::Semaphore;
 use tower_http::cors::CorsLayer;
+use trade_core::clock::{Clock, SystemClock};
 use trade_core::service::{Session, TradeService};
 
 /// The state of a router. Cheap to clone.
@@ -34,11 +36,17 @@ pub(crate) struct App {
     /// Room for those who compress large answers.
     pub(crate) compressing: Arc<Semaphore>,
     pub(crate) cors: Option<CorsLayer>,
+    /// By which logins and tickets end.
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) tickets: Arc<Tickets>,
 }
 
 impl App {
     pub(crate) fn new(service: TradeService, options: HttpOptions) -> Self {
-        let feeds = Arc::new(Feeds::new(&options));
+        // That of who has let their callers in.
+        let by_access = options.access.as_ref().map(|access| access.clock().clone());
+        let clock = by_access.unwrap_or_else(|| -> Arc<dyn Clock> { Arc::new(SystemClock::new()) });
+        let feeds = Arc::new(Feeds::new(&options, clock.clone()));
         #[cfg(feature = "takeover")]
         let live = Arc::new(crate::takeover::Live::new(service.bus().clone(), &options));
         let streams = Arc::new(Semaphore::new(options.streams_max.min(Semaphore::MAX_PERMITS)));
@@ -57,6 +65,8 @@ impl App {
             untaken: Untaken::new(),
             compressing: Arc::new(page::lane()),
             cors,
+            clock,
+            tickets: Arc::default(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What is known of a request besides its body: who sends it, under which name, where to.
 
+use crate::access::Lease;
 use axum::extract::{ConnectInfo, FromRequestParts, OriginalUri};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Method, Uri};
@@ -58,6 +59,8 @@ pub(crate) struct Call {
     pub(crate) context: Context,
     /// Who sends it: see [`router`](crate::router).
     pub(crate) principal: Principal,
+    /// For how long that holds.
+    pub(crate) lease: Lease,
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
     /// The path and query below the place where this router is nested.
@@ -76,6 +79,7 @@ impl Call {
             context: context.unwrap_or_else(|| Context::new("", original_path(parts))),
             address: peer.map(|ConnectInfo(peer)| peer.ip()),
             principal: principal.unwrap_or_else(|| Principal::new(Actor::Anonymous)),
+            lease: parts.extensions.get::<Lease>().cloned().unwrap_or_default(),
             method: parts.method.clone(),
             headers: std::mem::take(&mut parts.headers),
             uri: parts.uri.clone(),

@@ -3,97 +3,16 @@
 
 mod common;
 
-use async_trait::async_trait;
 use axum::body::Body;
 use axum::http::Request;
+use common::guarded::{Guarded, bearer};
 use common::{Got, Network, trade};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::sleep;
-use trade_core::access::{ApiKey, ApiKeys, KeyId, KeyStore, NewKey, Role, Token};
-use trade_core::memory::MemoryStore;
-use trade_core::service::TradeService;
-use trade_core::store::{StoreError, StoreErrorKind};
-use trade_core::values::{Scope, Timestamp};
+use trade_core::access::{KeyId, Role, Token};
 use trade_http::HttpOptions;
 use trade_http::access::Authenticator;
-
-/// Keys that can be away, and count how often they are read.
-#[derive(Debug)]
-struct Keys {
-    store: MemoryStore,
-    is_away: AtomicBool,
-    reads: AtomicUsize,
-}
-
-impl Keys {
-    fn new() -> Arc<Self> {
-        Arc::new(Self {
-            store: MemoryStore::new(),
-            is_away: AtomicBool::new(false),
-            reads: AtomicUsize::new(0),
-        })
-    }
-
-    fn check(&self) -> Result<(), StoreError> {
-        self.reads.fetch_add(1, Ordering::Relaxed);
-        let away =
-            || StoreError::new(StoreErrorKind::Unavailable, "test", "read a key", "secret host is away");
-        if self.is_away.load(Ordering::Relaxed) { Err(away()) } else { Ok(()) }
-    }
-}
-
-#[async_trait]
-impl KeyStore for Keys {
-    async fn key(&self, id: &KeyId) -> Result<Option<ApiKey>, StoreError> {
-        self.check()?;
-        self.store.key(id).await
-    }
-
-    async fn keys(&self, after: Option<&KeyId>, limit: usize) -> Result<Vec<ApiKey>, StoreError> {
-        self.store.keys(after, limit).await
-    }
-
-    async fn put_key(&self, key: &ApiKey) -> Result<(), StoreError> {
-        self.store.put_key(key).await
-    }
-
-    async fn note_use(&self, used: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
-        self.store.note_use(used).await
-    }
-}
-
-/// A network with access on, and its keys.
-struct Guarded {
-    network: Network,
-    store: Arc<Keys>,
-    keys: ApiKeys,
-}
-
-impl Guarded {
-    async fn new() -> Self {
-        let service = TradeService::start(Arc::new(MemoryStore::new())).await.unwrap();
-        Network::of(service.clone(), HttpOptions::default()).stock().await;
-        let store = Keys::new();
-        let keys = ApiKeys::new(store.clone());
-        let access = Some(Authenticator::new().with_keys(keys.clone()));
-        let network = Network::of(service, HttpOptions { access, ..HttpOptions::default() });
-        Self { network, store, keys }
-    }
-
-    async fn key(&self, role: Role) -> Token {
-        self.keys.create(NewKey::new([role], Scope::All), self.network.service.now()).await.unwrap().1
-    }
-
-    async fn get(&self, path: &str, authorization: &str) -> Got {
-        self.network.ask("GET", path, &[("authorization", authorization)], None).await
-    }
-}
-
-fn bearer(token: &Token) -> String {
-    format!("Bearer {}", token.reveal())
-}
 
 const CHALLENGE: &str = "Bearer realm=\"trade-network\"";
 
@@ -265,4 +184,46 @@ async fn the_use_of_a_key_is_noted_in_a_while() {
     guarded.get("/api/trades", &bearer(&token)).await.expect(200);
     sleep(Duration::from_secs(6)).await;
     assert!(guarded.keys.get(token.id()).await.unwrap().unwrap().last_used_at.is_some());
+}
+
+#[tokio::test]
+async fn a_ticket_opens_one_stream_and_nothing_else() {
+    let guarded = Guarded::new().await;
+    let token = guarded.key(Role::Viewer).await;
+    guarded.network.post("/api/updates/ticket", serde_json::json!({})).await.problem(401, "unauthenticated");
+    let ticket = guarded.ticket(&token).await;
+    assert_ne!(ticket, guarded.ticket(&token).await);
+    let path = format!("/api/updates/real-time/?topics=trade&ticket={ticket}");
+    for other in ["/api/updates", "/api/trades", "/api/updates/ticket"] {
+        let got = guarded.network.get(&format!("{other}?ticket={ticket}")).await;
+        got.problem(401, "unauthenticated");
+    }
+    let open = async |path: &str, headers: &[(&str, &str)]| {
+        let mut request = Request::get(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = guarded.network.send_unread(request.body(Body::empty()).unwrap()).await;
+        (
+            answer.status().as_u16(),
+            answer.headers().get("www-authenticate").map(|told| told.to_str().unwrap().to_owned()),
+        )
+    };
+    let twice = format!("{path}&ticket={ticket}");
+    let both = [("authorization", bearer(&token))];
+    let both = both.each_ref().map(|(name, value)| (*name, value.as_str()));
+    for (path, headers) in [(&twice, &[][..]), (&path, &both)] {
+        let (status, told) = open(path, headers).await;
+        assert_eq!((status, told), (401, Some(format!("{CHALLENGE}, error=\"invalid_request\""))));
+    }
+    assert_eq!(open(&path, &[]).await, (200, None));
+    let invalid = Some(format!("{CHALLENGE}, error=\"invalid_token\""));
+    assert_eq!(open(&path, &[]).await, (401, invalid.clone()));
+    assert_eq!(open("/api/updates/real-time?ticket=", &[]).await, (401, invalid.clone()));
+    assert_eq!(open("/api/updates/real-time", &both).await, (200, None));
+    // What it was given for is revoked before it is used.
+    let ticket = guarded.ticket(&token).await;
+    guarded.keys.revoke(token.id(), guarded.network.service.now()).await.unwrap();
+    sleep(Duration::from_millis(2_100)).await;
+    assert_eq!(open(&format!("/api/updates/real-time?ticket={ticket}"), &[]).await, (401, invalid));
 }

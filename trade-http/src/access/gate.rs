@@ -1,11 +1,12 @@
 //! Which paths of the router ask for a login, and for which one.
 
 use super::authenticator::Login;
+use super::refusal::LoginError;
 use crate::app::App;
 use crate::cors;
 use crate::problem::Problem;
 use axum::extract::Request;
-use axum::http::Method;
+use axum::http::{Method, header};
 use percent_encoding::percent_decode_str;
 use trade_core::access::Role;
 
@@ -35,8 +36,31 @@ impl Asks {
     }
 }
 
+/// The only path that takes a ticket.
+pub(crate) const STREAM: &str = "/api/updates/real-time";
+
+/// The ticket of a request, where it has one.
+fn ticket(request: &Request) -> Result<Option<String>, LoginError> {
+    let uri = request.uri();
+    if uri.path().strip_suffix('/').unwrap_or(uri.path()) != STREAM {
+        return Ok(None);
+    }
+    let parameters = uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+    let mut tickets = parameters.filter(|(name, _)| percent_decode_str(name).eq("ticket".bytes()));
+    match (tickets.next(), tickets.next(), request.headers().contains_key(header::AUTHORIZATION)) {
+        (None, ..) => Ok(None),
+        (Some((_, ticket)), None, false) => Ok(Some(percent_decode_str(ticket).decode_utf8_lossy().into())),
+        _ => Err(LoginError::Ambiguous),
+    }
+}
+
 /// Lets a request through, with who sends it, or refuses it.
 pub(crate) async fn admit(app: &App, request: &mut Request) -> Result<(), Problem> {
+    if let Some(ticket) = ticket(request)? {
+        let login = app.tickets.take(&ticket, app.clock.now()).await?;
+        login.put_into(request.extensions_mut());
+        return Ok(());
+    }
     let Some(authenticator) = &app.options.access else { return Ok(()) };
     let asks = Asks::of(request.uri().path());
     // What a browser asks before it sends a credential.

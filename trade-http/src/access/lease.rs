@@ -65,6 +65,15 @@ impl Lease {
         &self.0.assurance
     }
 
+    /// Whether nothing ends it.
+    pub(super) fn is_endless(&self) -> bool {
+        self.0.until.is_none() && self.0.key.is_none()
+    }
+
+    pub(super) fn is_of_key(&self) -> bool {
+        self.0.key.is_some()
+    }
+
     /// Whether it still holds: answers until when, where that is known. A revocation is known two seconds later at the
     /// latest, on every server. While its key cannot be read it holds.
     ///

@@ -14,7 +14,9 @@ pub(crate) mod gate;
 mod keys;
 mod layer;
 mod lease;
+pub(crate) mod leases;
 mod refusal;
+pub(crate) mod tickets;
 
 pub use authenticator::{Authenticator, Login};
 pub use layer::{AccessLayer, AccessService};

@@ -9,7 +9,10 @@ use trade_core::resource::Sequence;
 
 /// A comment, which shows that the stream lives.
 pub(crate) const STILL_HERE: Bytes = Bytes::from_static(b": still here\n\n");
-pub(super) const BYE: Bytes = Bytes::from_static(b"event: bye\ndata: {\"reason\":\"shutdown\"}\n\n");
+pub(super) const SHUTDOWN: Bytes = Bytes::from_static(b"event: bye\ndata: {\"reason\":\"shutdown\"}\n\n");
+pub(super) const TOKEN_EXPIRED: Bytes =
+    Bytes::from_static(b"event: bye\ndata: {\"reason\":\"token_expired\"}\n\n");
+pub(super) const REVOKED: Bytes = Bytes::from_static(b"event: bye\ndata: {\"reason\":\"revoked\"}\n\n");
 
 /// Where a stream begins.
 pub(super) fn opening(position: Sequence, resync: Option<Resync>) -> Bytes {

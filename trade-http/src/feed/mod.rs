@@ -6,20 +6,24 @@
 //! ([`crate::takeover`]).
 
 mod body;
+mod ending;
 pub(crate) mod lines;
 
 #[cfg(feature = "takeover")]
 pub(crate) use body::Unwritten;
 
+use crate::access::Lease;
+use crate::access::leases::Leases;
 use crate::call::Context;
 use crate::metrics::OpenStream;
 use crate::options::{HttpOptions, Shutdown};
 use bytes::Bytes;
+use ending::{Bye, Ending};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 use tokio::time::sleep;
 use trade_core::bus::{SharedEvent, Subscription};
+use trade_core::clock::Clock;
 use trade_core::store::StoreError;
 
 /// How long a stream waits after its log could not be read.
@@ -31,11 +35,13 @@ pub(crate) struct Feeds {
     /// How long a client may hear nothing.
     pub(crate) heartbeat: Duration,
     shutdown: Shutdown,
+    leases: Leases,
 }
 
 impl Feeds {
-    pub(crate) fn new(options: &HttpOptions) -> Self {
-        Self { heartbeat: options.heartbeat, shutdown: options.shutdown.clone() }
+    pub(crate) fn new(options: &HttpOptions, clock: Arc<dyn Clock>) -> Self {
+        let (heartbeat, shutdown) = (options.heartbeat, options.shutdown.clone());
+        Self { heartbeat, shutdown, leases: Leases::new(clock) }
     }
 }
 
@@ -44,7 +50,7 @@ impl Feeds {
 pub(crate) struct Feed {
     pub(crate) subscription: Subscription,
     stage: Stage,
-    shutdown: watch::Receiver<bool>,
+    pub(crate) ending: Ending,
     pub(crate) common: Arc<Feeds>,
     /// For the log.
     context: Context,
@@ -78,20 +84,21 @@ pub(crate) enum Until {
     /// Where there is nothing more at this moment.
     #[cfg_attr(not(feature = "takeover"), allow(dead_code, reason = "a body waits"))]
     CaughtUp,
-    /// With the application.
+    /// With the application, or the login of its reader.
     TheEnd,
 }
 
 impl Feed {
-    /// A stream of a subscription, that says so when the application ends.
+    /// A stream of a subscription, that says so when the application ends, or the lease of its reader.
     pub(crate) fn new(
         subscription: Subscription,
+        lease: Lease,
         common: Arc<Feeds>,
         context: Context,
         open: OpenStream,
     ) -> Self {
-        let shutdown = common.shutdown.watch();
-        Self { subscription, stage: Stage::New, shutdown, common, context, _open: open }
+        let ending = Ending::new(common.shutdown.watch(), common.leases.open(lease));
+        Self { subscription, stage: Stage::New, ending, common, context, _open: open }
     }
 
     /// What comes next; none after the end. `silence` is how long the client may still hear nothing. It may be given up,
@@ -101,15 +108,15 @@ impl Feed {
             Stage::New => Some(self.open(silence).await),
             Stage::Open => Some(self.follow(until, silence).await),
             #[cfg(feature = "takeover")]
-            Stage::Ending => Some(self.bye()),
+            Stage::Ending => Some(self.bye(self.ending.reached())),
             Stage::Over => None,
         }
     }
 
     /// An event that needs no waiting.
     fn next_ready(&mut self) -> Option<Arc<SharedEvent>> {
-        // Only the end of the application goes before it.
-        if self.stage != Stage::Open || *self.shutdown.borrow() {
+        // Only the end of the stream goes before it.
+        if self.stage != Stage::Open || self.ending.reached().is_some() {
             return None;
         }
         self.subscription.next_ready()
@@ -124,7 +131,7 @@ impl Feed {
     /// Where the stream begins, or a comment where the store does not say so in time. Any answer but 200 would end a
     /// browser's stream for good, so a store that is away is waited for.
     async fn open(&mut self, silence: Duration) -> Next {
-        let Self { subscription, shutdown, context, .. } = self;
+        let Self { subscription, ending, context, .. } = self;
         let begun = async {
             loop {
                 match subscription.begin().await {
@@ -135,13 +142,17 @@ impl Feed {
         };
         let opening = tokio::select! {
             biased;
-            opening = begun => Some(opening),
-            _ = shutdown.wait_for(|begun| *begun) => None,
+            opening = begun => Ok(opening),
+            bye = ending.come() => Err(bye),
             () = sleep(silence) => return Next::Lines(lines::STILL_HERE),
         };
-        let Some(opening) = opening else { return self.bye() };
-        self.stage = Stage::Open;
-        Next::Lines(opening)
+        match opening {
+            Ok(opening) => {
+                self.stage = Stage::Open;
+                Next::Lines(opening)
+            }
+            Err(bye) => self.bye(Some(bye)),
+        }
     }
 
     async fn follow(&mut self, until: Until, silence: Duration) -> Next {
@@ -151,7 +162,7 @@ impl Feed {
         {
             return Next::Event(event);
         }
-        let Self { subscription, shutdown, context, .. } = self;
+        let Self { subscription, ending, context, .. } = self;
         let read = async {
             loop {
                 let read = match until {
@@ -166,20 +177,22 @@ impl Feed {
         };
         let event = tokio::select! {
             biased;
-            _ = shutdown.wait_for(|begun| *begun) => None,
-            event = read => Some(event),
+            bye = ending.come() => Err(bye),
+            event = read => Ok(event),
             () = sleep(silence) => return Next::Lines(lines::STILL_HERE),
         };
         match event {
-            Some(Some(event)) => Next::Event(event),
-            Some(None) if until == Until::CaughtUp => Next::CaughtUp,
-            Some(None) | None => self.bye(),
+            Ok(Some(event)) => Next::Event(event),
+            Ok(None) if until == Until::CaughtUp => Next::CaughtUp,
+            Ok(None) => self.bye(None),
+            Err(bye) => self.bye(Some(bye)),
         }
     }
 
-    fn bye(&mut self) -> Next {
+    /// The last event. Where nothing else is known, the network itself has ended.
+    fn bye(&mut self, why: Option<Bye>) -> Next {
         self.stage = Stage::Over;
-        Next::Lines(lines::BYE)
+        Next::Lines(why.unwrap_or(Bye::Shutdown).lines())
     }
 }
 

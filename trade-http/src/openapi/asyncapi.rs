@@ -2,11 +2,10 @@
 
 use super::example::example;
 use super::{DESCRIPTION, Schemas, TITLE};
+use crate::access::gate::STREAM;
 use crate::routes::updates::Restart;
 use serde_json::{Map, Value, json};
 use trade_core::event::EventType;
-
-const PATH: &str = "/api/updates/real-time";
 
 /// The document.
 pub(crate) fn document() -> Value {
@@ -19,9 +18,9 @@ pub(crate) fn document() -> Value {
     let resync = schemas.answers.subschema_for::<Restart>().to_value();
     let said = "The log ends before the position that was asked for: load everything anew.";
     messages.push(("resync", said, resync));
-    let reason = json!({ "type": "string", "const": "shutdown" });
+    let reason = json!({ "type": "string", "enum": ["shutdown", "token_expired", "revoked"] });
     let bye = json!({ "type": "object", "properties": { "reason": reason }, "required": ["reason"] });
-    messages.push(("bye", "The server ends: connect again.", bye));
+    messages.push(("bye", "The stream ends: because the server does (connect again), or because the login of its reader has ended.", bye));
     let greeting = json!({ "type": "string", "const": "Connection established" });
     messages.push((
         "message",
@@ -53,7 +52,7 @@ pub(crate) fn document() -> Value {
         },
         "defaultContentType": "application/json",
         "channels": { "updates": {
-            "address": PATH,
+            "address": STREAM,
             "description": "Server-Sent Events: the name of a message is the `event`, its payload the `data`.",
             "messages": references("#/components/messages"),
         } },

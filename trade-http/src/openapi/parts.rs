@@ -1,6 +1,6 @@
 //! What operations share: headers, tags, problems.
 
-use crate::access::gate::Asks;
+use crate::access::gate::{Asks, STREAM};
 use crate::call::Context;
 use crate::operation::Operation;
 use crate::problem::{CODES, FieldFault, Problem};
@@ -128,6 +128,10 @@ pub(super) fn headers<'h>(names: impl Iterator<Item = &'h str>) -> Map<String, V
 /// How callers are known.
 pub(super) fn security_schemes() -> Value {
     json!({
+        "ticket": {
+            "type": "apiKey", "in": "query", "name": "ticket",
+            "description": "A ticket of `POST /api/updates/ticket`: for a stream, once.",
+        },
         "bearer": {
             "type": "http", "scheme": "bearer",
             "description": "An API key of the server, or a token (JWT) of an issuer that it trusts. A server may be told \
@@ -140,6 +144,9 @@ pub(super) fn security_schemes() -> Value {
 pub(super) fn security(operation: &Operation) -> Value {
     match Asks::of(operation.places.first().map_or("", |place| place.path)) {
         Asks::Nothing => json!([]),
+        _ if operation.places.iter().all(|place| place.path == STREAM) => {
+            json!([{ "bearer": [] }, { "ticket": [] }])
+        }
         Asks::Login | Asks::Role(_) => json!([{ "bearer": [] }]),
     }
 }

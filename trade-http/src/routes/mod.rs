@@ -7,6 +7,7 @@ mod description;
 mod docs;
 mod health;
 mod inventory;
+mod tickets;
 mod trades;
 pub(crate) mod updates;
 
@@ -28,6 +29,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         cargo::operations(),
         inventory::operations(),
         updates::operations(),
+        tickets::operations(),
         health::operations(),
         #[cfg(feature = "openapi")]
         description::operations(operations),

@@ -1,5 +1,6 @@
 //! `/updates`: the events, by polling and as a stream.
 
+use crate::access::tickets::TicketText;
 use crate::app::App;
 use crate::feed::Feed;
 use crate::input::position;
@@ -28,7 +29,8 @@ pub(super) fn operations() -> Vec<Operation> {
             "description": "Server-Sent Events. The first is a greeting of type `message`, whose `id` is the position \
                 that the stream goes on from. Then comes each event, with its sequence as `id`, its type as `event` and \
                 itself as `data`: see `/asyncapi.json`. `resync` says that the log ends before the position that was \
-                asked for; `bye` that the server ends.",
+                asked for; `bye` that the server ends, or that the login of its \
+                reader has.",
             "examples": ["retry: 2000\nid: 41\ndata: Connection established\n\n"],
         })
     };
@@ -94,6 +96,8 @@ parameters! {
         /// The sequence to go on from, for who cannot set `Last-Event-ID`, which wins. 0 is everything that is stored;
         /// nothing is from now on.
         "lastEventId" => last_event_id: Text,
+        /// Who reads, for who cannot set `Authorization`: a ticket of `POST /api/updates/ticket`, which is usable once.
+        "ticket" => _ticket: Option<TicketText>,
         /// Only those about these.
         "topics" => topics: Listed<StreamTopic>,
         /// Only those that concern one of these stations.
@@ -203,7 +207,7 @@ const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering")
 
 pub(crate) async fn stream(State(app): State<App>, asked: Asked<WhichStream>) -> Reply {
     let Asked { call, parameters } = asked;
-    let WhichStream { last_event_id: Text(query_id), topics, stations, types } = parameters;
+    let WhichStream { last_event_id: Text(query_id), topics, stations, types, .. } = parameters;
     let filter = filter(topics, stations, types);
     // A client that has no id yet may send an empty one, and one that has several means the last.
     let headers = call.headers.get_all(LAST_EVENT_ID).iter().rev().map(HeaderValue::as_bytes);
@@ -214,7 +218,7 @@ pub(crate) async fn stream(State(app): State<App>, asked: Asked<WhichStream>) ->
     let room = room.map_err(|_| Problem::new("overloaded", "there are too many open streams: try again"))?;
     let subscription = app.session(&call).subscribe(after, filter);
     let open = app.metrics.stream_opened(room);
-    let feed = Feed::new(subscription, app.feeds.clone(), call.context.clone(), open);
+    let feed = Feed::new(subscription, call.lease, app.feeds.clone(), call.context, open);
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-store, no-transform"),

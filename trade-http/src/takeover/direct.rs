@@ -129,9 +129,10 @@ impl Direct {
             self.flush().await?;
         }
         let subscription = &mut self.feed.subscription;
-        let (released, release) = oneshot::channel();
+        let (released, mut release) = oneshot::channel();
         let joined = self.live.join(Joining {
             socket: self.socket.clone(),
+            login: self.feed.ending.login(),
             filter: subscription.filter().clone(),
             position: subscription.position(),
             released,
@@ -141,7 +142,16 @@ impl Direct {
             self.until = Until::TheEnd;
             return Ok(());
         }
-        match release.await {
+        let released = tokio::select! {
+            biased;
+            released = &mut release => released,
+            () = self.feed.ending.login_ended() => {
+                // Only who writes to the socket knows where in an event that is.
+                self.live.left();
+                release.await
+            }
+        };
+        match released {
             Ok(Released::Behind { position, rest }) => {
                 subscription.seek(position);
                 self.rest = rest;

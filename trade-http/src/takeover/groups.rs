@@ -102,9 +102,10 @@ impl Groups {
         }
     }
 
-    /// Lets go of those whose clients have left.
+    /// Lets go of those whose clients have left, or may read no longer.
     pub(super) fn sweep(&mut self) {
         for group in &mut self.all {
+            group.write(|member, _| member.check_login());
             group.members.retain(|member| !member.released.is_closed());
         }
         let empty = self.all.iter().filter(|group| group.members.is_empty()).count();

@@ -11,6 +11,7 @@
 use super::chunk::{FRAMES_MAX, Frame};
 use super::groups::Groups;
 use super::member::{Member, Released};
+use crate::access::leases::LeaseState;
 use crate::feed::RETRY_DELAY;
 use crate::options::{HttpOptions, Shutdown};
 use bytes::Bytes;
@@ -41,6 +42,8 @@ const MESSAGES_MAX: usize = 32;
 #[derive(Debug)]
 pub(super) struct Joining {
     pub(super) socket: Arc<TcpStream>,
+    /// Ends before the application does, perhaps.
+    pub(super) login: Option<LeaseState>,
     pub(super) filter: EventFilter,
     /// Everything up to here was written.
     pub(super) position: Sequence,
@@ -51,7 +54,7 @@ pub(super) struct Joining {
 #[derive(Debug)]
 enum Message {
     Join(Joining),
-    /// Somebody has left.
+    /// Somebody has left, or is to.
     Left,
 }
 
@@ -79,7 +82,7 @@ impl Live {
         writers[turn].send(Message::Join(stream)).is_ok()
     }
 
-    /// Says that a stream that was handed over has nobody left.
+    /// Says that a stream that was handed over has nobody left, or nobody who may read it.
     pub(super) fn left(&self) {
         for writer in self.writers.get().into_iter().flatten() {
             let _ = writer.send(Message::Left);
@@ -182,14 +185,14 @@ impl Writer {
     /// Makes a stream a member, with what was written to the others since it set out. Too much of that it reads by
     /// itself.
     fn welcome(&mut self, stream: Joining) {
-        let Joining { socket, filter, position, released } = stream;
+        let Joining { socket, login, filter, position, released } = stream;
         let missed = self.subscription.position().saturating_sub(position);
         let known = usize::try_from(missed).ok().and_then(|missed| self.recent.len().checked_sub(missed));
         let frames: Option<Vec<_>> = known.map(|known| {
             let missed = self.recent.range(known..).filter(|event| filter.matches(event.event()));
             missed.map(|event| Frame::of(event)).collect()
         });
-        let mut member = Member { socket, released, from: position, spoke: self.tick };
+        let mut member = Member { socket, login, released, from: position, spoke: self.tick };
         let welcome = match frames {
             Some(frames) if frames.len() <= FRAMES_MAX => member.write(&frames, self.tick),
             _ => Err(Released::Behind { position, rest: Bytes::new() }),

@@ -1,6 +1,7 @@
 //! A stream at its writer.
 
 use super::chunk::{self, Frame, Sent};
+use crate::access::leases::LeaseState;
 use bytes::Bytes;
 use std::io;
 use std::sync::Arc;
@@ -12,6 +13,8 @@ use trade_core::resource::Sequence;
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) socket: Arc<TcpStream>,
+    /// None where nothing ends it.
+    pub(super) login: Option<LeaseState>,
     pub(super) released: oneshot::Sender<Released>,
     /// The position it came with, which may be ahead of its writer's.
     pub(super) from: Sequence,
@@ -57,6 +60,15 @@ impl Member {
         }
     }
 
+    /// Goes on as long as its reader may read.
+    ///
+    /// # Errors
+    /// Where it may no longer.
+    pub(super) fn check_login(&self) -> Result<(), Released> {
+        let is_over = self.login.as_ref().is_some_and(LeaseState::is_over);
+        if is_over { Err(Released::Over) } else { Ok(()) }
+    }
+
     pub(super) fn release(self, why: Released) {
         // Where nobody waits any more, the client has left.
         let _ = self.released.send(why);
@@ -68,7 +80,7 @@ impl Member {
 pub(super) enum Released {
     /// Its socket has no room, or it was too late: it goes on with the rest of a frame, then after a position.
     Behind { position: Sequence, rest: Bytes },
-    /// The application ends.
+    /// The application ends, or the login of its reader has.
     Over,
     /// Its socket failed.
     Failed(io::Error),

@@ -4,6 +4,7 @@
 pub mod broken;
 pub mod described;
 pub mod frames;
+pub mod guarded;
 pub mod sse;
 pub mod tls;
 

@@ -1,13 +1,16 @@
 // What holds for Server-Sent Events over TCP, whoever writes them. Included where `serve` says who does.
 
 use crate::common::broken::{AWAY, Broken};
+use crate::common::guarded::Guarded;
 use crate::common::sse::{Place, Stream};
 use crate::common::{Network, trade};
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use trade_core::access::{NewKey, Role};
 use trade_core::service::TradeService;
+use trade_core::values::Scope;
 use trade_http::HttpOptions;
 
 const PATH: &str = "/api/updates/real-time";
@@ -350,4 +353,38 @@ async fn a_stream_whose_log_hangs_says_goodbye_at_once() {
     // Long before the next heartbeat is due.
     let last = tokio::time::timeout(Duration::from_secs(3), stream.next()).await.expect("it does not wait for the log");
     assert_eq!(last.unwrap().kind(), "bye");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_ends_once_its_key_is_revoked_or_expires_and_no_other_does() {
+    let guarded = Guarded::new().await;
+    let address = serve(guarded.network.router.clone()).await;
+    let (kept, revoked) = (guarded.key(Role::Auditor).await, guarded.key(Role::Auditor).await);
+    let mut expiring = NewKey::new([Role::Auditor], Scope::All);
+    expiring.expires_at = Some(guarded.network.service.now().plus(Duration::from_secs(2)));
+    let expiring = guarded.keys.create(expiring, guarded.network.service.now()).await.unwrap().1;
+    let mut streams = Vec::new();
+    for token in [&kept, &revoked, &expiring] {
+        let path = format!("{PATH}?ticket={}", guarded.ticket(token).await);
+        streams.push(Stream::greeted(address, &path, None).await.0);
+    }
+    guarded.service_owner().post("/api/trades", trade("T-1")).await.expect(201);
+    for stream in &mut streams {
+        assert_eq!(stream.next().await.unwrap().sequence(), 3);
+    }
+    let began = Instant::now();
+    guarded.keys.revoke(revoked.id(), guarded.network.service.now()).await.unwrap();
+    for (place, reason) in [(1, "revoked"), (2, "token_expired")] {
+        let stream = &mut streams[place];
+        let mut last = stream.next().await.unwrap();
+        while last.kind() != "bye" {
+            assert!(last.comment || last.sequence() < 7, "{last:?}");
+            last = stream.next().await.unwrap();
+        }
+        assert_eq!((last.json(), last.id.as_ref()), (json!({"reason": reason}), None));
+        assert_eq!(stream.next().await, None);
+        assert!(began.elapsed() < Duration::from_secs(5), "{reason}: {:?}", began.elapsed());
+    }
+    guarded.service_owner().post("/api/trades", trade("T-2")).await.expect(201);
+    while streams[0].next().await.unwrap().kind() != "tradeInitiated" {}
 }
