@@ -1,4 +1,6 @@
 use super::bearer;
+#[cfg(feature = "jwt")]
+use super::jwt::Tokens;
 use super::keys::RecentKeys;
 use super::lease::Lease;
 use super::refusal::LoginError;
@@ -11,10 +13,12 @@ use trade_core::policy::Principal;
 /// What every API key begins with.
 const KEY_PREFIX: &str = "tn_";
 
-/// Knows callers by `Authorization: Bearer` and an API key. Cheap to clone.
+/// Knows callers by `Authorization: Bearer`, and an API key or, with the feature `jwt`, a token of an issuer. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Authenticator {
     keys: Option<Arc<RecentKeys>>,
+    #[cfg(feature = "jwt")]
+    tokens: Option<Tokens>,
     clock: Arc<dyn Clock>,
 }
 
@@ -38,13 +42,25 @@ impl Login {
 impl Authenticator {
     /// One that knows nobody yet.
     pub fn new() -> Self {
-        Self { keys: None, clock: Arc::new(SystemClock::new()) }
+        Self {
+            keys: None,
+            #[cfg(feature = "jwt")]
+            tokens: None,
+            clock: Arc::new(SystemClock::new()),
+        }
     }
 
     /// The same with these API keys. What is known of a key is two seconds old at most.
     #[must_use]
     pub fn with_keys(self, keys: ApiKeys) -> Self {
         Self { keys: Some(Arc::new(RecentKeys::new(keys))), ..self }
+    }
+
+    /// The same with these tokens.
+    #[cfg(feature = "jwt")]
+    #[must_use]
+    pub fn with_tokens(self, tokens: Tokens) -> Self {
+        Self { tokens: Some(tokens), ..self }
     }
 
     /// The same by another clock.
@@ -67,7 +83,12 @@ impl Authenticator {
         if token.starts_with(KEY_PREFIX) {
             return self.by_key(token).await;
         }
-        Err(LoginError::Invalid("the token is none that this server knows"))
+        #[cfg(feature = "jwt")]
+        if let Some(tokens) = &self.tokens {
+            let (principal, lease) = tokens.login(token, self.clock.now()).await?;
+            return Ok(Login { principal, lease });
+        }
+        Err(LoginError::Invalid("the token is of no kind that this server knows"))
     }
 
     async fn by_key(&self, text: &str) -> Result<Login, LoginError> {

@@ -11,6 +11,8 @@
 mod authenticator;
 mod bearer;
 pub(crate) mod gate;
+#[cfg(feature = "jwt")]
+mod jwt;
 mod keys;
 mod layer;
 mod lease;
@@ -19,6 +21,8 @@ mod refusal;
 pub(crate) mod tickets;
 
 pub use authenticator::{Authenticator, Login};
+#[cfg(feature = "jwt")]
+pub use jwt::{JwksError, TokenRules, Tokens};
 pub use layer::{AccessLayer, AccessService};
 pub use lease::{Assurance, Lease, LeaseEnd};
 pub use refusal::LoginError;
