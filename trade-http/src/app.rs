@@ -7,6 +7,7 @@ use crate::feed::Feeds;
 use crate::metrics::Metrics;
 use crate::options::HttpOptions;
 use crate::page;
+use crate::rate::Limiter;
 use crate::untaken::Untaken;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -39,6 +40,8 @@ pub(crate) struct App {
     /// By which logins and tickets end.
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tickets: Arc<Tickets>,
+    /// Counts requests by caller.
+    pub(crate) limiter: Option<Arc<Limiter>>,
 }
 
 impl App {
@@ -51,6 +54,7 @@ impl App {
         let live = Arc::new(crate::takeover::Live::new(service.bus().clone(), &options));
         let streams = Arc::new(Semaphore::new(options.streams_max.min(Semaphore::MAX_PERMITS)));
         let cors = options.cors.layer();
+        let limiter = options.rate_limit.map(|limit| Arc::new(Limiter::new(limit)));
         Self {
             service,
             options: Arc::new(options),
@@ -67,6 +71,7 @@ impl App {
             cors,
             clock,
             tickets: Arc::default(),
+            limiter,
         }
     }
 

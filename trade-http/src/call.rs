@@ -1,13 +1,14 @@
 //! What is known of a request besides its body: who sends it, under which name, where to.
 
 use crate::access::Lease;
-use axum::extract::{ConnectInfo, FromRequestParts, OriginalUri};
+use crate::proxies::ClientAddress;
+use axum::extract::{FromRequestParts, OriginalUri};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Method, Uri};
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use trade_core::cause::{Cause, TraceParent};
 use trade_core::event::Actor;
@@ -74,10 +75,10 @@ impl Call {
     pub(crate) fn of(parts: &mut Parts) -> Self {
         let context = parts.extensions.get::<Context>().cloned();
         let principal = parts.extensions.get::<Principal>().cloned();
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let client = parts.extensions.get::<ClientAddress>();
         Self {
             context: context.unwrap_or_else(|| Context::new("", original_path(parts))),
-            address: peer.map(|ConnectInfo(peer)| peer.ip()),
+            address: client.and_then(|client| client.0),
             principal: principal.unwrap_or_else(|| Principal::new(Actor::Anonymous)),
             lease: parts.extensions.get::<Lease>().cloned().unwrap_or_default(),
             method: parts.method.clone(),

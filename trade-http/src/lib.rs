@@ -157,6 +157,25 @@
 //!
 //! A browser lets a page of another origin call the router only if [`HttpOptions::cors`] allows it. See [`CorsOrigins`].
 //!
+//! # Too many requests
+//!
+//! [`HttpOptions::rate_limit`] bounds the requests of each caller: a [`Principal`]'s actor, or the address of whoever has not
+//! logged in. Behind a proxy, [`HttpOptions::trusted_proxies`] names those that say which address that is.
+//!
+//! ```
+//! use trade_http::{HttpOptions, RateLimit, TrustedProxies};
+//!
+//! # fn main() -> Result<(), trade_http::InvalidNetwork> {
+//! let options = HttpOptions {
+//!     rate_limit: Some(RateLimit::default()),
+//!     trusted_proxies: TrustedProxies::none().and("10.0.0.7")?,
+//!     ..HttpOptions::default()
+//! };
+//! # drop(options);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Many streams
 //!
 //! Any server that serves an axum router will do. [`Connections`] also ends connections whose clients send or take nothing
@@ -237,6 +256,7 @@
 //! | `connection`, `feed`, `takeover` | `axum::serve`, `axum::response::sse`, `hyper_util::server::conn::auto` | a stream takes less memory, and one task writes to many |
 //! | `conditional` | `headers`, `axum-extra` | `If-Match` and `If-None-Match` become sets of versions, which the store checks; a weak tag names a version too |
 //! | `hosts` | `headers::Host`, `axum-extra` | names are compared in one form, and a malformed one is refused |
+//! | `proxies` | `forwarded-header-value`, `headers` | a header is read from its end, and only as far as it is trusted |
 //! | `media` | `mime`, `headers::ContentType` | only JSON is taken, and what is told of anything else says what it looks like |
 //! | `cursor` | – | a cursor holds only for the list that gave it |
 //! | a part of `compression` | all of `tower-http`'s layer | that answers 406 after a change was applied, keeps an encoder for every client that reads slowly, and leaves the `ETag` strong |
@@ -275,7 +295,9 @@ mod operation;
 mod options;
 mod page;
 mod problem;
+mod proxies;
 mod query;
+mod rate;
 mod reply;
 mod routes;
 mod sent;
@@ -293,6 +315,8 @@ pub use cors::{CorsOrigins, InvalidOrigin};
 pub use hosts::{AllowedHosts, InvalidHost};
 pub use metrics::{METRICS, MetricsText};
 pub use options::{HttpOptions, Shutdown};
+pub use proxies::{InvalidNetwork, TrustedProxies};
+pub use rate::{InvalidRateLimit, RateLimit};
 
 use app::App;
 use axum::Router;

@@ -1,5 +1,5 @@
 //! Around every request, unknown paths included: its id, its span and log line, its metrics, the host it is for, who
-//! sends it, a limit on its time, the body of its problem, a problem instead of a panic, what its page may do with the answer, and how
+//! sends it and whether that is too often, a limit on its time, the body of its problem, a problem instead of a panic, what its page may do with the answer, and how
 //! that is coded.
 
 use crate::access::gate;
@@ -8,9 +8,9 @@ use crate::call::{Context, REQUEST_ID, given_id, trace_parent};
 use crate::compression::{Asked, compress};
 use crate::connection::Crowded;
 use crate::problem::Problem;
-use crate::{cors, routes, untaken};
+use crate::{cors, rate, routes, untaken};
 use axum::extract::{MatchedPath, OriginalUri, Request, State};
-use axum::http::{HeaderValue, Method, Uri, Version, header};
+use axum::http::{HeaderValue, Method, StatusCode, Uri, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
@@ -33,6 +33,8 @@ pub(crate) async fn envelope(State(app): State<App>, mut request: Request, next:
     let context = Context::new(id, original(&request).path());
     let route = request.extensions().get::<MatchedPath>().filter(|_| !is_on_no_route(&request)).cloned();
     request.extensions_mut().insert(context.clone());
+    let client = app.options.trusted_proxies.client(&request);
+    request.extensions_mut().insert(client);
 
     // Of the highest level, so that no filter of lines takes the id from those that remain.
     let span = tracing::error_span!("request", request_id = context.request_id(), traceparent = field::Empty);
@@ -86,13 +88,33 @@ async fn handled(app: &App, mut request: Request, next: Next) -> Response {
         problem.into_response()
     } else if is_turned_away(&request) {
         Problem::new("overloaded", "there are too many connections: try again").into_response()
+    } else if let Err(limited) = rate::before_login(app, &request) {
+        limited.into_response()
     } else if let Err(problem) = gate::admit(app, &mut request).await {
+        if problem.status() == StatusCode::UNAUTHORIZED {
+            rate::login_failed(app, &request);
+        }
         problem.into_response()
-    } else if is_on_no_route(&request) {
+    } else {
+        counted(app, request, next).await
+    }
+}
+
+/// The same of a request whose sender is known, who may have sent too many.
+async fn counted(app: &App, request: Request, next: Next) -> Response {
+    let allowance = match rate::after_login(app, &request) {
+        Ok(allowance) => allowance,
+        Err(limited) => return limited.into_response(),
+    };
+    let mut response = if is_on_no_route(&request) {
         routes::unknown_path().await.into_response()
     } else {
         run(app, request, next).await
+    };
+    if let Some(allowance) = allowance {
+        allowance.tell(response.headers_mut());
     }
+    response
 }
 
 /// Whether a request is for a host of this router.

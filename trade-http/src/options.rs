@@ -2,6 +2,8 @@ use crate::access::Authenticator;
 use crate::cors::CorsOrigins;
 use crate::hosts::AllowedHosts;
 use crate::metrics::MetricsText;
+use crate::proxies::TrustedProxies;
+use crate::rate::RateLimit;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -24,6 +26,13 @@ pub struct HttpOptions {
     pub cors: CorsOrigins,
     /// The most streams of events that are open at once; one more is told 503 `overloaded`. 10 000 by default.
     pub streams_max: usize,
+    /// How many requests each caller may send; one more is told 429 `rate-limited`. No limit by default. Whoever has logged in
+    /// is a caller of their own; other requests go by the address they come from, so that the server must tell it
+    /// ([`ConnectInfo`](axum::extract::ConnectInfo), as [`Connections`](crate::Connections) does): those of no known address
+    /// share one allowance.
+    pub rate_limit: Option<RateLimit>,
+    /// The proxies that are believed when they say where a request comes from: none by default.
+    pub trusted_proxies: TrustedProxies,
     /// What `/metrics` answers; 404 where there is none, as by default. The router and the network report by the `metrics`
     /// facade: an application installs a recorder first, and hands its text over here.
     pub metrics: Option<MetricsText>,
@@ -40,6 +49,8 @@ impl Default for HttpOptions {
             allowed_hosts: AllowedHosts::any(),
             cors: CorsOrigins::none(),
             streams_max: 10_000,
+            rate_limit: None,
+            trusted_proxies: TrustedProxies::none(),
             metrics: None,
             shutdown: Shutdown::new(),
         }

@@ -53,6 +53,7 @@ pub(crate) static CODES: &[Code] = &[
         StatusCode::UNPROCESSABLE_ENTITY,
         "The request is more than the store takes at once",
     ),
+    ("rate-limited", StatusCode::TOO_MANY_REQUESTS, "The caller sends too many requests"),
     ("internal", StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong here"),
     ("store-unavailable", StatusCode::SERVICE_UNAVAILABLE, "The store cannot be reached"),
     ("newer-version", StatusCode::SERVICE_UNAVAILABLE, "A newer version has written to the store"),

@@ -163,6 +163,7 @@ impl Operation {
             422 => {
                 network.ask(&self.method, &format!("{}?unknown=1", self.path), &[], self.body.clone()).await
             }
+            429 => self.too_often().await,
             500 => self.with_store(StoreErrorKind::Corrupt).await,
             503 if self.path == "/health/ready" => {
                 network.shutdown.begin();
@@ -172,6 +173,18 @@ impl Operation {
             503 => self.by_a_connection_too_many().await,
             _ => panic!("nothing here provokes it"),
         }
+    }
+
+    async fn too_often(&self) -> Got {
+        let rate_limit = Some("1/1".parse().unwrap());
+        let network = Network::with(HttpOptions { rate_limit, ..HttpOptions::default() }).await;
+        for _ in 0..100 {
+            let got = self.ask(&network).await;
+            if got.status == 429 {
+                return got;
+            }
+        }
+        panic!("it is served each time")
     }
 
     async fn by_a_connection_too_many(&self) -> Got {

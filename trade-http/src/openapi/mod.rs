@@ -214,7 +214,7 @@ impl<'o> Draft<'o> {
         }
         let problems = by_status.into_iter().map(|(status, codes)| {
             let header = match status {
-                StatusCode::SERVICE_UNAVAILABLE => Some("Retry-After"),
+                StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => Some("Retry-After"),
                 StatusCode::UNAUTHORIZED => Some("WWW-Authenticate"),
                 _ => None,
             };

@@ -112,6 +112,18 @@ pub(super) fn answer_headers() -> Map<String, Value> {
             json!({ "type": "integer", "minimum": 0 }),
             json!(1),
         ),
+        (
+            "RateLimit",
+            "Where requests are limited: how many are left (`r`), and after how many seconds all of them are there again (`t`).",
+            text(),
+            json!("\"requests\";r=399;t=1"),
+        ),
+        (
+            "RateLimit-Policy",
+            "Where requests are limited: how many there may be (`q`) in so many seconds (`w`).",
+            text(),
+            json!("\"requests\";q=400;w=2"),
+        ),
     ];
     let headers = headers.into_iter().map(|(name, description, schema, example)| {
         (name.to_owned(), json!({ "description": description, "schema": schema, "example": example }))
@@ -119,9 +131,9 @@ pub(super) fn answer_headers() -> Map<String, Value> {
     headers.collect()
 }
 
-/// These headers of an answer, and the one that every answer has.
+/// These headers of an answer, and those that every answer has.
 pub(super) fn headers<'h>(names: impl Iterator<Item = &'h str>) -> Map<String, Value> {
-    let names = names.chain(["X-Request-Id"]);
+    let names = names.chain(["RateLimit", "RateLimit-Policy", "X-Request-Id"]);
     names.map(|name| (name.to_owned(), json!({ "$ref": format!("#/components/headers/{name}") }))).collect()
 }
 
@@ -154,9 +166,9 @@ pub(super) fn security(operation: &Operation) -> Value {
 /// The codes that an operation has because of where it is and what it reads.
 pub(super) fn common_codes(operation: &Operation) -> Vec<&'static str> {
     let mut codes = vec!["malformed-request", "misdirected-request"];
-    // A server that is asked how it does answers also by a connection too many.
+    // A server that is asked how it does answers also by a connection too many, and whoever asks.
     if !operation.places.iter().all(|place| place.path.starts_with("/health/")) {
-        codes.push("overloaded");
+        codes.extend(["overloaded", "rate-limited"]);
     }
     match Asks::of(operation.places.first().map_or("", |place| place.path)) {
         Asks::Nothing => {}

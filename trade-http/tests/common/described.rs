@@ -81,13 +81,15 @@ fn operation(method: &Method, path: &str) -> Option<&'static Value> {
 }
 
 /// Headers that an answer has only where they are described.
-const HEADERS: [&str; 8] = [
+const HEADERS: [&str; 10] = [
     "etag",
     "location",
     "idempotency-replayed",
     "x-as-of-sequence",
     "retry-after",
     "www-authenticate",
+    "ratelimit",
+    "ratelimit-policy",
     "x-accel-buffering",
     "x-request-id",
 ];
@@ -102,7 +104,10 @@ pub fn check(method: &Method, path: &str, status: u16, headers: &HeaderMap, text
         return assert_eq!(text, "", "{what}");
     }
     let Some(operation) = operation(method, path) else {
-        assert!(matches!(status, 401 | 404 | 405 | 421 | 503), "{what} is of no operation that is described");
+        assert!(
+            matches!(status, 401 | 404 | 405 | 421 | 429 | 503),
+            "{what} is of no operation that is described"
+        );
         return;
     };
     let described = &operation["responses"][status.to_string()];
