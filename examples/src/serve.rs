@@ -38,8 +38,19 @@ const SHUTDOWN_MAX: Duration = Duration::from_secs(8);
 
 /// Serves until the process is told to end.
 pub(crate) async fn run(settings: Settings) -> Ended {
-    let Settings { listen, allowed_hosts, cors, bounds, tls, store, store_options, log, log_format } =
-        settings;
+    let Settings {
+        listen,
+        allowed_hosts,
+        cors,
+        bounds,
+        rate_limit,
+        trusted_proxies,
+        tls,
+        store,
+        store_options,
+        log,
+        log_format,
+    } = settings;
     let log = Log::begin(log, log_format);
     let bounds = bounds.within(descriptors());
     let tls = tls.map(Tls::load).transpose().map_err(Failure::Usage)?.map(Arc::new);
@@ -56,6 +67,8 @@ pub(crate) async fn run(settings: Settings) -> Ended {
         allowed_hosts,
         cors,
         streams_max: bounds.streams,
+        rate_limit,
+        trusted_proxies,
         metrics: Some(metrics),
         ..HttpOptions::default()
     };

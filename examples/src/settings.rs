@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
-use trade_http::{AllowedHosts, CorsOrigins};
+use trade_http::{AllowedHosts, CorsOrigins, RateLimit, TrustedProxies};
 use trade_network::store::{StoreOptions, names_no_file, names_no_server, why_no_replica};
 
 #[cfg(test)]
@@ -46,6 +46,10 @@ options (flag, else environment variable, else default):
                                         https://app.example.com; with * any page may; TRADE_CORS_ORIGIN)
   --connections-max COUNT               20000 (open connections; TRADE_CONNECTIONS_MAX)
   --streams-max COUNT                   10000 (open streams of events; TRADE_STREAMS_MAX)
+  --rate-limit N[/BURST]|off            200/400, off where access control is (requests of a caller: so many a second, and so
+                                        many at once; TRADE_RATE_LIMIT)
+  --trusted-proxy ADDRESS[,ADDRESS]     none (proxies or networks of them whose X-Forwarded-For is believed, such as
+                                        10.0.0.0/8; TRADE_TRUSTED_PROXY)
   --from URL          TRADE_IMPORT_FROM    (of import-legacy: the database that is taken over)
   --report FILE       TRADE_IMPORT_REPORT  (of import-legacy: where every line of its report goes)
   --into URL          TRADE_CLOCK_INTO     (of clock: the store that is copied into)
@@ -80,6 +84,8 @@ pub(crate) struct Settings {
     pub(crate) allowed_hosts: AllowedHosts,
     pub(crate) cors: CorsOrigins,
     pub(crate) bounds: Bounds,
+    pub(crate) rate_limit: Option<RateLimit>,
+    pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) store: String,
     pub(crate) store_options: StoreOptions,
@@ -230,6 +236,8 @@ pub(crate) fn read(
         Setting::new("--cors-origin", "TRADE_CORS_ORIGIN", ""),
         Setting::new("--connections-max", "TRADE_CONNECTIONS_MAX", "20000"),
         Setting::new("--streams-max", "TRADE_STREAMS_MAX", "10000"),
+        Setting::new("--rate-limit", "TRADE_RATE_LIMIT", ""),
+        Setting::new("--trusted-proxy", "TRADE_TRUSTED_PROXY", ""),
         Setting::new("--tls-cert", "TRADE_TLS_CERT", ""),
         Setting::new("--tls-key", "TRADE_TLS_KEY", ""),
         Setting::new("--store-read", "TRADE_STORE_READ", ""),
@@ -276,7 +284,7 @@ fn is_for_help(first: &str, second: &OsStr) -> bool {
 
 fn task(
     subcommand: Option<&str>,
-    settings: &[Setting; 15],
+    settings: &[Setting; 17],
     [from, report, into]: &[Setting; 3],
     environment: &impl Fn(&str) -> Option<OsString>,
 ) -> Result<Task, String> {
@@ -290,6 +298,8 @@ fn task(
         origins,
         connections,
         streams,
+        rate,
+        proxies,
         certificate,
         key,
         options @ ..,
@@ -312,6 +322,8 @@ fn task(
                     connections: number(&connections.value(environment)?, 1..=1_000_000)?,
                     streams: number(&streams.value(environment)?, 1..=1_000_000)?,
                 },
+                rate_limit: rate_limit(&rate.value(environment)?)?,
+                trusted_proxies: trusted_proxies(&proxies.value(environment)?)?,
                 tls: tls_files(certificate, key, environment)?,
                 store_options: store_options(&store, options, environment)?,
                 store,
@@ -427,6 +439,20 @@ fn cors_origins(value: &Value) -> Result<CorsOrigins, String> {
     }
     CorsOrigins::of(listed(&value.text))
         .map_err(|invalid| value.refused(&format!("each {invalid}; * alone is any")))
+}
+
+/// Where nothing is said there is no limit, as there is no access control.
+fn rate_limit(value: &Value) -> Result<Option<RateLimit>, String> {
+    match value.text.as_str() {
+        "" | "off" => Ok(None),
+        text => text.parse().map(Some).map_err(|invalid| value.refused(&format!("{invalid}; or off"))),
+    }
+}
+
+fn trusted_proxies(value: &Value) -> Result<TrustedProxies, String> {
+    listed(&value.text).try_fold(TrustedProxies::none(), |proxies, network| {
+        proxies.and(network).map_err(|invalid| value.refused(&format!("each {invalid}")))
+    })
 }
 
 /// What stands between commas.

@@ -75,6 +75,12 @@ fn what_is_wrong_is_one_line_that_names_it() {
         ("--allowed-host trade.example:80", "without a port"),
         ("--allowed-host ok.example,*", "--allowed-host"),
         ("verify --allowed-host ok.example", "--allowed-host"),
+        ("--rate-limit 0", "--rate-limit"),
+        ("--rate-limit 5/", "or off"),
+        ("--rate-limit none", "or off"),
+        ("verify --rate-limit 5", "--rate-limit"),
+        ("--trusted-proxy proxy.example", "10.0.0.0/8"),
+        ("--trusted-proxy 10.0.0.1,10.0.0.0/40", "--trusted-proxy"),
         ("--cors-origin app.example", "https://app.example.com"),
         ("--cors-origin https://app.example/path", "--cors-origin"),
         ("--cors-origin null", "null"),
@@ -133,6 +139,20 @@ fn hosts_are_allowed_by_name() {
     assert_eq!(from("", &[]), AllowedHosts::loopback());
     assert_eq!(from("--allowed-host a.example,B.example,", &[]), both);
     assert_eq!(from("", &[("TRADE_ALLOWED_HOST", "a.example, b.example")]), both);
+}
+
+#[test]
+fn requests_are_limited_where_that_is_said_and_by_the_address_that_trusted_proxies_tell() {
+    let limit = |arguments, environment| served(arguments, environment).rate_limit;
+    assert_eq!(limit("", &[]), None);
+    assert_eq!(limit("--rate-limit 5", &[]), RateLimit::new(5, 10).ok());
+    assert_eq!(limit("", &[("TRADE_RATE_LIMIT", "5/7")]), RateLimit::new(5, 7).ok());
+    assert_eq!(limit("--rate-limit off", &[("TRADE_RATE_LIMIT", "5/7")]), None);
+    let proxies = |arguments, environment| served(arguments, environment).trusted_proxies;
+    let both = TrustedProxies::none().and("10.0.0.0/8").and_then(|proxies| proxies.and("::1")).unwrap();
+    assert_eq!(proxies("", &[]), TrustedProxies::none());
+    assert_eq!(proxies("--trusted-proxy 10.0.0.0/8,::1,", &[]), both);
+    assert_eq!(proxies("", &[("TRADE_TRUSTED_PROXY", "10.0.0.0/8, ::1")]), both);
 }
 
 #[test]
