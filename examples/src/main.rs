@@ -1,8 +1,9 @@
-//! `trade-network`: the server as a program, with `verify`, `clock` and `import-legacy` beside it.
+//! `trade-network`: the server as a program, with `verify`, `clock`, `keys` and `import-legacy` beside it.
 
 mod clock;
 #[cfg(feature = "mongodb")]
 mod import;
+mod keys;
 mod log;
 mod metrics;
 mod serve;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         Ok(Task::Serve(settings)) => run(serve::run(*settings)),
         Ok(Task::Verify { store }) => run(verify::run(store)),
         Ok(Task::Clock { store, into }) => run(clock::run(store, into)),
+        Ok(Task::Keys { store, command }) => run(keys::run(store, command)),
         #[cfg(feature = "mongodb")]
         Ok(Task::Import(import)) => run(import::run(*import)),
         #[cfg(not(feature = "mongodb"))]

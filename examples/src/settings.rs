@@ -1,5 +1,6 @@
 //! What the server is told: flag, then environment variable, then default.
 
+use keys::KeysCommand;
 use std::ffi::{OsStr, OsString};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use tracing_subscriber::filter::LevelFilter;
 use trade_http::{AllowedHosts, CorsOrigins, RateLimit, TrustedProxies};
 use trade_network::store::{StoreOptions, names_no_file, names_no_server, why_no_replica};
 
+pub(crate) mod keys;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +23,14 @@ usage: trade-network [OPTIONS]                 serves until SIGTERM or Ctrl-C; a
        trade-network clock [--store URL] [--into URL]
                                                tells whether the newest step is dated ahead of the clock; with --into it
                                                copies the network to an empty store, and dates nothing later than now
+       trade-network keys create --role ROLE[,ROLE] --station STATION[,STATION]|'*' [--name NAME] [--expires WHEN]
+                                               makes an API key and prints it, this once (roles: viewer, trader, carrier,
+                                               stockkeeper, auditor, admin; WHEN: 90d, 12h, or 2027-01-31T00:00:00Z)
+       trade-network keys list [--json]        shows the keys, without what would let anybody in
+       trade-network keys revoke ID            lets nobody in any more who has this key
+       trade-network keys rotate ID [--grace 24h]
+                                               gives the key another text and prints it; the one before is taken as long
+                                               still; each of the four takes --store URL
        trade-network import-legacy --from mongodb://user:password@host/database [--store URL] [--report FILE]
                                                takes over the collections trades, cargos and inventories of an older
                                                network, from which it only reads, and prints what was odd
@@ -69,6 +79,8 @@ pub(crate) enum Task {
     Verify { store: String },
     /// Compare the clock with the store at this address, and copy that into another one if need be.
     Clock { store: String, into: Option<String> },
+    /// Do something with the API keys in the store at this address.
+    Keys { store: String, command: KeysCommand },
     /// Take over an older network's database.
     Import(Box<Import>),
     /// Print [`HELP`].
@@ -251,6 +263,7 @@ pub(crate) fn read(
         Setting::new("--into", "TRADE_CLOCK_INTO", "").only_for("clock"),
     ];
     let mut subcommand: Option<String> = None;
+    let mut of_keys = None;
     let mut parser = lexopt::Parser::from_args(arguments);
     let line = |error: lexopt::Error| error.to_string();
     while let Some(argument) = parser.next().map_err(line)? {
@@ -266,24 +279,39 @@ pub(crate) fn read(
             Value(word) if subcommand.as_deref().is_some_and(|first| is_for_help(first, &word)) => {
                 return Ok(Task::Help);
             }
-            Value(word) if subcommand.is_none() => subcommand = Some(word.string().map_err(line)?),
+            Value(word) if subcommand.is_none() => {
+                let word = word.string().map_err(line)?;
+                if word == "keys" {
+                    // What follows is none of the others'.
+                    let given = keys::read(&mut parser)?;
+                    let Some(command) = given.command else { return Ok(Task::Help) };
+                    of_keys = Some(command);
+                    let store = settings.iter_mut().find(|setting| setting.flag == "--store");
+                    store
+                        .into_iter()
+                        .for_each(|store| store.given = given.store.clone().or(store.given.take()));
+                }
+                subcommand = Some(word);
+            }
             other => return Err(format!("{}; see --help", other.unexpected())),
         }
     }
     for given in settings.iter().chain(&others).filter(|setting| setting.given.is_some()) {
         given.check_use(subcommand.as_deref())?;
     }
-    task(subcommand.as_deref(), &settings, &others, &environment)
+    task(subcommand.as_deref(), of_keys, &settings, &others, &environment)
 }
 
 /// Whether two words ask how a subcommand is used, in either order.
 fn is_for_help(first: &str, second: &OsStr) -> bool {
-    let is_subcommand = |word: &OsStr| ["verify", "clock", "import-legacy"].iter().any(|name| word == *name);
+    let is_subcommand =
+        |word: &OsStr| ["verify", "clock", "keys", "import-legacy"].iter().any(|name| word == *name);
     if first == "help" { is_subcommand(second) } else { is_subcommand(first.as_ref()) && second == "help" }
 }
 
 fn task(
     subcommand: Option<&str>,
+    of_keys: Option<KeysCommand>,
     settings: &[Setting; 17],
     [from, report, into]: &[Setting; 3],
     environment: &impl Fn(&str) -> Option<OsString>,
@@ -310,6 +338,7 @@ fn task(
     };
     let store = || address(store.value(environment)?);
     match subcommand {
+        Some("keys") if let Some(command) = of_keys => Ok(Task::Keys { store: store()?, command }),
         None => {
             let listen = addresses(&listen.value(environment)?)?;
             access(&auth.value(environment)?, &listen)?;
@@ -343,7 +372,6 @@ fn task(
             Ok(Task::Import(Box::new(Import { from: from.text, store: store()?, report })))
         }
         Some("help") => Ok(Task::Help),
-        Some(later @ "keys") => Err(format!("{later} is not available in this build")),
         Some(other) => Err(format!("unknown subcommand {other:?}; see --help")),
     }
 }

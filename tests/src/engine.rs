@@ -1,11 +1,14 @@
 //! The engines a test runs on, and a store of the test's own on each.
 
 use crate::database::Database;
+use crate::key_records::overwrite_key;
 use crate::world::World;
 use async_trait::async_trait;
 use std::sync::{Arc, Mutex, PoisonError};
+use trade_core::access::{KeyId, KeyStore};
 use trade_core::store::{Access, Store};
 use trade_core::testing::conformance::{StoreFactory, server_url};
+use trade_core::testing::key_conformance::KeyStoreFactory;
 use trade_network::store::{Opened, StoreOptions};
 
 /// What keeps a network, and can be opened by several processes.
@@ -110,33 +113,59 @@ impl Factory {
         Self { server: Some(server), ..Self::new(engine) }
     }
 
-    async fn handle(&self) -> Arc<dyn Store> {
+    async fn site(&self) -> &Site {
         let site = self.site.get_or_init(async || match &self.server {
             Some(server) => self.engine.site_at(server).await,
             None => self.engine.site().await,
         });
-        let opened = site.await.open().await;
-        let store = opened.store();
-        self.opened.lock().unwrap_or_else(PoisonError::into_inner).push(opened);
-        store
+        site.await
+    }
+
+    async fn handle(&self) -> Opened {
+        let opened = self.site().await.open().await;
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner).push(opened.clone());
+        opened
+    }
+
+    async fn close_all(&self) {
+        let opened = std::mem::take(&mut *self.opened.lock().unwrap_or_else(PoisonError::into_inner));
+        for store in opened {
+            store.close().await;
+        }
     }
 }
 
 #[async_trait]
 impl StoreFactory for Factory {
     async fn open(&self) -> Arc<dyn Store> {
-        self.handle().await
+        self.handle().await.store()
     }
 
     async fn reopen(&self) -> Arc<dyn Store> {
-        self.handle().await
+        self.handle().await.store()
     }
 
     async fn close(&self) {
-        let opened = std::mem::take(&mut *self.opened.lock().unwrap_or_else(PoisonError::into_inner));
-        for store in opened {
-            store.close().await;
-        }
+        self.close_all().await;
+    }
+}
+
+#[async_trait]
+impl KeyStoreFactory for Factory {
+    async fn open(&self) -> Arc<dyn KeyStore> {
+        self.handle().await.keys()
+    }
+
+    async fn reopen(&self) -> Arc<dyn KeyStore> {
+        self.handle().await.keys()
+    }
+
+    async fn overwrite(&self, id: &KeyId, record: &[u8]) -> bool {
+        overwrite_key(self.engine, self.site().await.url(), id, record).await
+    }
+
+    async fn close(&self) {
+        self.close_all().await;
     }
 }
 

@@ -12,6 +12,7 @@ pub mod database_server;
 pub mod engine;
 pub mod galera;
 pub mod haproxy;
+pub mod key_records;
 pub mod load;
 pub mod oversell;
 pub mod pooler;

@@ -6,21 +6,37 @@ use tests::database_server::{DatabaseServer, Product};
 use tests::engine::{Engine, Factory};
 use trade_core::memory::MemoryStore;
 use trade_core::testing::conformance::{CASE_TIMEOUT, CASES, Case, InProcess};
+use trade_core::testing::key_conformance;
 use trade_core::testing::saboteurs::{Sabotage, SabotagedFactory};
 
 trade_core::conformance_suite!(postgres, Factory::new(Engine::Postgres), needs = "TRADE_TEST_POSTGRES_URL");
 trade_core::conformance_suite!(mysql, Factory::new(Engine::Mysql), needs = "TRADE_TEST_MYSQL_URL");
 trade_core::conformance_suite!(mongodb, Factory::new(Engine::Mongo), needs = "TRADE_TEST_MONGODB_URL");
 
+trade_core::key_conformance_suite!(
+    postgres_keys,
+    Factory::new(Engine::Postgres),
+    needs = "TRADE_TEST_POSTGRES_URL"
+);
+trade_core::key_conformance_suite!(mysql_keys, Factory::new(Engine::Mysql), needs = "TRADE_TEST_MYSQL_URL");
+trade_core::key_conformance_suite!(
+    mongodb_keys,
+    Factory::new(Engine::Mongo),
+    needs = "TRADE_TEST_MONGODB_URL"
+);
+
 /// Whoever comes with a newer server than that of the tests. `./tests/run --test conformance the_newest` runs this alone.
 #[test]
 #[ignore = "starts PostgreSQL 18"]
 fn the_newest_postgres_passes() {
     let server = DatabaseServer::start(Product::Postgres18);
+    let factory = || Arc::new(Factory::at(Engine::Postgres, server.url()));
     let failed = |case: &Case| {
-        let factory = Factory::at(Engine::Postgres, server.url());
-        case.check(Arc::new(factory), CASE_TIMEOUT).err().map(|error| format!("{}: {error}", case.name))
+        case.check(factory(), CASE_TIMEOUT).err().map(|error| format!("{}: {error}", case.name))
     };
+    for case in key_conformance::CASES {
+        case.check(factory(), CASE_TIMEOUT).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+    }
     // One waits for the disk most of the time.
     let cases = Mutex::new(CASES.iter());
     let next = || cases.lock().unwrap_or_else(PoisonError::into_inner).next();

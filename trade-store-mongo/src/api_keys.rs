@@ -2,15 +2,15 @@
 //! majority and journaled, by the connections of those who read, so that no commit waits for it.
 
 use crate::classify::{NAME, classify, is_passing, meaning_of_code};
-use crate::documents::{api_key, date};
+use crate::documents::{api_key, date, stored};
 use crate::link::Link;
 use crate::read::Query;
 use crate::schema::API_KEYS;
-use mongodb::Collection;
 use mongodb::bson::raw::cstr;
-use mongodb::bson::{Bson, Document, RawArrayBuf, RawDocumentBuf, rawdoc};
+use mongodb::bson::{Bson, Document, RawArrayBuf, RawDocumentBuf, doc, rawdoc};
 use mongodb::error::{Error, ErrorKind, WriteFailure};
 use mongodb::options::{Acknowledgment, CollectionOptions, WriteConcern};
+use mongodb::{ClientSession, Collection};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -28,7 +28,7 @@ const USES_MAX: usize = 500;
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The keys of an id, or behind one.
+/// The key of an id.
 pub(crate) fn one_query(id: &KeyId) -> Query {
     Query::find("read a key", API_KEYS, rawdoc! { "_id": id.as_str() }, rawdoc! {}, 1)
 }
@@ -73,7 +73,7 @@ pub(crate) async fn put(link: &Link, key: &ApiKey) -> Result<(), StoreError> {
 
 async fn insert(link: &Link, key: &ApiKey) -> Result<bool, StoreError> {
     let document = api_key::write(key).map_err(unwritable)?;
-    let mut session = link.session(CHANGE).await?;
+    let mut session = session(link).await?;
     documents(link).insert_one(document).session(&mut session).await.map_err(failed)?;
     link.seen.learn(&session);
     Ok(true)
@@ -82,11 +82,17 @@ async fn insert(link: &Link, key: &ApiKey) -> Result<bool, StoreError> {
 async fn replace(link: &Link, key: &ApiKey, before: u64) -> Result<bool, StoreError> {
     let change = Document::try_from(api_key::change(key).map_err(unwritable)?);
     let change = change.map_err(|error| classify(CHANGE)(error.into()))?;
-    let stored = mongodb::bson::doc! { "_id": key.id.as_str(), "version": crate::documents::stored(before) };
-    let mut session = link.session(CHANGE).await?;
-    let updated = documents(link).update_one(stored, change).session(&mut session).await.map_err(failed)?;
+    let before = doc! { "_id": key.id.as_str(), "version": stored(before) };
+    let mut session = session(link).await?;
+    let updated = documents(link).update_one(before, change).session(&mut session).await.map_err(failed)?;
     link.seen.learn(&session);
     Ok(updated.matched_count == 1)
+}
+
+/// Of the same client as the collection. What a read must have seen is said in the command itself.
+async fn session(link: &Link) -> Result<ClientSession, StoreError> {
+    let session = link.reading.client().start_session().causal_consistency(false).await;
+    session.map_err(classify(CHANGE))
 }
 
 fn documents(link: &Link) -> Collection<RawDocumentBuf> {
