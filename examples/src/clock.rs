@@ -2,7 +2,7 @@
 
 use crate::{Ended, Failure, open, say};
 use trade_core::clock::{Clock, SystemClock};
-use trade_core::copy::{CopyError, copy};
+use trade_core::copy::{CopyError, copy, copy_keys};
 use trade_core::store::{Access, Store, StoreError};
 use trade_core::values::Timestamp;
 use trade_core::verify::verify;
@@ -67,6 +67,7 @@ async fn look(store: &dyn Store) -> Ended {
 }
 
 async fn mend(from: &Opened, into: &Opened) -> Ended {
+    let keys = [from.keys(), into.keys()];
     let (from, into) = (from.store(), into.store());
     let now = right_time(&*from).await?;
     let copied = copy(&*from, &*into, now).await;
@@ -77,10 +78,13 @@ async fn mend(from: &Opened, into: &Opened) -> Ended {
         };
         Failure::Failed(format!("not copied: {reason}"))
     })?;
+    let keys = copy_keys(&*keys[0], &*keys[1]).await;
+    let keys =
+        keys.map_err(|error| Failure::Failed(format!("the API keys are not copied: {}", causes(&error))))?;
     let verified = verify(&*into).await;
     verified.map_err(|error| Failure::Failed(format!("the copy is not verified: {error}")))?;
     say(&format!(
-        "copied and verified: {} events of {} steps, {} of which are dated anew",
+        "copied and verified: {} events of {} steps, {} of which are dated anew; {keys} API keys",
         copied.events, copied.steps, copied.redated
     ));
     Ok(())

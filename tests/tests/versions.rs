@@ -7,7 +7,7 @@ use tests::engine::{Engine, Site};
 use tests::server::{Server, assert_verified, run};
 use tests::stored;
 use trade_core::command::{InitiateTrade, Outcome, Request};
-use trade_core::testing::fixtures::{initiate, metadata};
+use trade_core::testing::fixtures::{api_key, initiate, metadata};
 
 /// How many servers open the database at once.
 const SERVERS: usize = 3;
@@ -36,6 +36,9 @@ async fn what_the_first_version_kept_is_brought_up_to_date_and_goes_on(site: Sit
                 assert!(again.replayed, "{answer}");
                 assert_eq!(stored::json(&again.outcome), answer);
             }
+            // What this version brought has its place.
+            let key = api_key(&format!("server{n:06}"));
+            opened.keys().put_key(&key).await.expect("it is stored");
             service.shutdown().await;
             opened.close().await;
         })
@@ -52,6 +55,7 @@ async fn what_the_first_version_kept_is_brought_up_to_date_and_goes_on(site: Sit
         let trade = opened.store().trade(&id).await.expect("it can be read").expect("it is there");
         assert_eq!(trade.metadata, Some(metadata(&[("server", &n.to_string())])));
     }
+    assert_eq!(opened.keys().keys(None, 9).await.expect("they can be read").len(), SERVERS);
     opened.close().await;
     assert_verified(site.url()).await;
 }

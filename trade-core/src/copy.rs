@@ -1,5 +1,6 @@
 //! A copy of a network in an empty store, of another engine if need be, in which nothing is dated ahead.
 
+use crate::access::{ApiKey, KeyStore};
 use crate::resource::{Cargo, Inventory, Sequence, Trade};
 use crate::rules::Draft;
 use crate::step::Step;
@@ -39,7 +40,7 @@ pub enum CopyError {
 /// Copies the log of a store, and with it everything that follows from it, into one that is empty. Sequences stay. What is
 /// dated after `latest` is dated `latest`: so a log that a wrong clock dated ahead goes on with the right time. Moments that
 /// somebody chose or reckoned with (`eta`, `expiresAt`) stay as they are. Receipts are not copied: a request from before is
-/// not known again by its key.
+/// not known again by its key. Neither are API keys: see [`copy_keys`].
 ///
 /// Nobody should write to either store meanwhile. What the network holds is held in memory, the log and the ledger are not.
 ///
@@ -69,6 +70,29 @@ pub async fn copy(from: &dyn Store, into: &dyn Store, latest: Timestamp) -> Resu
         into.commit(&draft.commit(Vec::new())).await?;
     }
     Ok(copied)
+}
+
+/// Copies the API keys of a store into another, in which none has the id of one of these: who gets in here gets in there, and
+/// whoever was shut out stays so. [`copy`] does not: keys are no part of the log. Answers how many there are. Each begins
+/// with version 1 again.
+///
+/// # Errors
+/// [`StoreError`], a [`Conflict`](crate::store::StoreErrorKind::Conflict) where a key of an id is there; then some are
+/// copied.
+pub async fn copy_keys(from: &dyn KeyStore, into: &dyn KeyStore) -> Result<u64, StoreError> {
+    let (mut copied, mut after) = (0, None);
+    loop {
+        let keys = from.keys(after.as_ref(), CHUNK_RECORDS).await?;
+        let Some(last) = keys.last() else { return Ok(copied) };
+        after = Some(last.id.clone());
+        copied += keys.len() as u64;
+        let used = |key: &ApiKey| Some((key.id.clone(), key.last_used_at?));
+        let used: Vec<_> = keys.iter().filter_map(used).collect();
+        for key in keys {
+            into.put_key(&ApiKey { version: 1, ..key }).await?;
+        }
+        into.note_use(&used).await?;
+    }
 }
 
 /// The step with no time after `latest`.

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 use std::time::Duration;
+use trade_core::access::{ApiKeys, KeyStore, NewKey, Role};
 use trade_core::clock::{ManualClock, UuidV7};
-use trade_core::copy::{Copied, CopyError, copy};
+use trade_core::copy::{Copied, CopyError, copy, copy_keys};
 use trade_core::memory::MemoryStore;
 use trade_core::service::{ServiceOptions, TradeService};
-use trade_core::store::EventLog;
+use trade_core::store::{EventLog, StoreErrorKind};
 use trade_core::testing::fixtures::start_time;
 use trade_core::testing::snapshot::Snapshot;
 use trade_core::testing::workload::Workload;
+use trade_core::values::Scope;
 use trade_core::verify::verify;
 
 /// A network whose clock went ten years ahead half-way.
@@ -63,4 +65,28 @@ async fn only_an_empty_store_is_copied_into() {
     assert!(matches!(result, Err(CopyError::NotEmpty(sequence)) if sequence > 0), "{result:?}");
     let copied = copy(&MemoryStore::new(), &MemoryStore::new(), start_time()).await;
     assert_eq!(copied.expect("nothing is copied"), Copied::default());
+}
+
+/// Their tokens stay, and so does who was shut out; a copy is made once.
+#[tokio::test]
+async fn keys_let_in_at_the_copy_whom_they_let_in_before() {
+    let (store, other) = (Arc::new(MemoryStore::new()), Arc::new(MemoryStore::new()));
+    let (keys, copies, now) = (ApiKeys::new(store.clone()), ApiKeys::new(other.clone()), start_time());
+    let mut tokens = Vec::new();
+    for _ in 0..1_100 {
+        tokens.push(keys.create(NewKey::new([Role::Viewer], Scope::All), now).await.expect("a key").1);
+    }
+    keys.revoke(tokens[0].id(), now).await.expect("it is there");
+    store.note_use(&[(tokens[1].id().clone(), now)]).await.expect("its use is noted");
+    assert_eq!(copy_keys(&*store, &*other).await.expect("they are copied"), 1_100);
+    assert!(copies.check(&tokens[0], now).await.is_err());
+    assert_eq!(copies.check(&tokens[1], now).await.expect("it lets in").last_used_at, Some(now));
+    for token in &tokens[2..] {
+        assert_eq!(
+            copies.check(token, now).await.expect("it lets in"),
+            keys.check(token, now).await.expect("and here")
+        );
+    }
+    let again = copy_keys(&*store, &*other).await;
+    assert_eq!(again.expect_err("they are there").kind, StoreErrorKind::Conflict);
 }

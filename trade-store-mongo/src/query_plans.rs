@@ -4,13 +4,14 @@ use crate::read::walk::{EXAMINED_MAX, Span};
 use crate::read::{Moment, Query, cargo, inventory, ledger, load, log, trades};
 use crate::testing::database::Database;
 use crate::testing::world::{decided, keys_of, open_stations, sales};
-use crate::{MongoOptions, MongoStore, connect};
+use crate::{MongoOptions, MongoStore, api_keys, connect};
 use mongodb::bson::{Bson, Document, doc};
+use trade_core::access::KeyStore;
 use trade_core::resource::{CargoStatus, TradeStatus};
 use trade_core::store::{
     CargoFilter, InventoryQuery, LedgerPosition, LedgerQuery, StationQuery, Store, StoreError, TradeFilter,
 };
-use trade_core::testing::fixtures::{item, shipment_of, start_time, station};
+use trade_core::testing::fixtures::{api_key, item, shipment_of, start_time, station};
 use trade_core::values::Scope;
 
 /// How many documents a server examined for a query, and how many index entries, over all its stages. It looked through no
@@ -163,6 +164,10 @@ async fn everything_else_is_searched_for_as_well() {
     let entries = LedgerQuery { item: None, before: None, limit: 5 };
     let before = Some(LedgerPosition { sequence: 9_000, index: 0 });
     let of_trades = sales("T0", 3, 200);
+    for n in 0..50 {
+        store.put_key(&api_key(&format!("{n:012}"))).await.unwrap();
+    }
+    let key = api_key(&format!("{:012}", 7)).id;
     for (most, query) in [
         (0, trades::expired_query(start_time(), 10)),
         (2, cargo::history_query(&shipment_of("T0-00001"), 0, 10).unwrap()),
@@ -172,6 +177,8 @@ async fn everything_else_is_searched_for_as_well() {
         (6, ledger::station_query(&station("s-7"), &entries).unwrap()),
         (6, ledger::station_query(&station("s-7"), &LedgerQuery { before, ..entries }).unwrap()),
         (10, log::read_query(3, 10, usize::MAX)),
+        (1, api_keys::one_query(&key)),
+        (10, api_keys::list_query(Some(&key), 10)),
         (1 + 3 + 3 + 4 + 8, load::query(&keys_of(&of_trades), Moment::One).unwrap()),
     ] {
         let told = format!("{:?}", query.operation);

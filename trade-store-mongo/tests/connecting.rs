@@ -10,8 +10,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
+use trade_core::access::KeyStore;
 use trade_core::store::{Access, EventLog, Head, Store, StoreError, StoreErrorKind};
-use trade_core::testing::fixtures::start_time;
+use trade_core::testing::fixtures::{api_key, start_time};
 use trade_core::verify::verify;
 use trade_store_mongo::{MongoOptions, MongoStore};
 
@@ -118,7 +119,7 @@ async fn several_servers_may_start_at_once() {
         assert_eq!(store.head().await.unwrap_err().kind, StoreErrorKind::Unavailable);
     }
     let noted = database.driver().await.collection::<Document>("migrations").count_documents(doc! {}).await;
-    assert_eq!(noted.unwrap(), 2, "each version once");
+    assert_eq!(noted.unwrap(), 3, "each version once");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -159,6 +160,8 @@ async fn what_is_only_read_can_be_audited_and_not_written() {
     let store = database.open().await;
     open_stations(&store, 2).await;
     let commit = decided(&store, &sales("A", 1, 2)).await;
+    let key = api_key("a1b2c3d4e5f6");
+    store.put_key(&key).await.unwrap();
     let mut options = MongoOptions::default();
     options.access = Access::ReadOnly;
     let reader = database.open_with(&options).await;
@@ -167,11 +170,15 @@ async fn what_is_only_read_can_be_audited_and_not_written() {
         reader.commit(&commit).await.map(drop),
         reader.hold().await.map(drop),
         reader.prune_receipts(start_time(), 9).await.map(drop),
+        reader.note_use(&[(key.id.clone(), start_time())]).await,
+        reader.put_key(&key).await,
     ] {
         assert_eq!(refused.unwrap_err().kind, StoreErrorKind::Unsupported);
     }
     store.commit(&commit).await.unwrap();
     assert_eq!(reader.head().await.unwrap(), store.head().await.unwrap());
+    assert_eq!(reader.key(&key.id).await.unwrap().as_ref(), Some(&key));
+    assert_eq!(reader.keys(None, 9).await.unwrap(), [key]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -186,7 +193,7 @@ async fn another_version_is_refused() {
     assert!(database.driver().await.list_collection_names().await.unwrap().is_empty());
     database.open().await.close().await;
     MongoStore::connect_with(&database.url(), &options).await.unwrap().close().await;
-    let newer = doc! { "_id": 3, "program": "trade-network" };
+    let newer = doc! { "_id": 4, "program": "trade-network" };
     database.driver().await.collection("migrations").insert_one(newer).await.unwrap();
     let error = refused(&database.url()).await;
     assert_eq!(error.kind, StoreErrorKind::NewerVersion, "{error}");

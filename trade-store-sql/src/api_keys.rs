@@ -11,6 +11,13 @@ use trade_core::access::{ApiKey, KeyId};
 use trade_core::store::{StoreError, StoreErrorKind};
 use trade_core::values::Timestamp;
 
+/// Where they stand.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) const TABLE: &str = "tn_api_key";
+/// Its columns, the key first.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) const COLUMNS: [&str; 4] = ["id", "version", "used_at", "record"];
+
 pub(crate) static ONE_SQL: Template = Template::new("SELECT {row:api_key} FROM tn_api_key a WHERE a.id = ?1");
 /// The keys behind an id.
 pub(crate) static LIST_SQL: Template =

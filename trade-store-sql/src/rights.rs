@@ -1,6 +1,7 @@
 //! Whether the user of a server may do to every table what a store does there: found out when it connects, since a right
 //! that is missing would fail some requests later, and not others.
 
+use crate::api_keys;
 use crate::commit::{RowSet, Written};
 use crate::dialect::Rendered;
 use crate::driver::Driver;
@@ -76,10 +77,22 @@ fn uses(are_written: bool) -> BTreeMap<&'static str, Uses> {
             uses.add("UPDATE", format!("UPDATE {table} SET {} WHERE 1 = 0", changed.join(", ")));
         }
     }
+    add_api_keys(tables.entry(api_keys::TABLE).or_default(), are_written);
     if are_written {
         // Receipts are forgotten after a time.
         let receipts = RowSet::Receipts.shape().table;
         tables.entry(receipts).or_default().add("DELETE", format!("DELETE FROM {receipts} WHERE 1 = 0"));
     }
     tables
+}
+
+fn add_api_keys(uses: &mut Uses, are_written: bool) {
+    let (table, all) = (api_keys::TABLE, api_keys::COLUMNS.join(", "));
+    uses.add("SELECT", format!("SELECT * FROM {table} WHERE 1 = 0"));
+    if are_written {
+        uses.add("INSERT", format!("INSERT INTO {table} ({all}) SELECT {all} FROM {table} WHERE 1 = 0"));
+        let changed = api_keys::COLUMNS[1..].iter().map(|name| format!("{name} = {name}"));
+        let changed = changed.collect::<Vec<_>>().join(", ");
+        uses.add("UPDATE", format!("UPDATE {table} SET {changed} WHERE 1 = 0"));
+    }
 }

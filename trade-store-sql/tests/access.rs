@@ -5,7 +5,9 @@
 mod common;
 
 use common::*;
+use trade_core::access::KeyStore;
 use trade_core::store::{Access, EventLog, Store, StoreErrorKind};
+use trade_core::testing::fixtures::api_key;
 use trade_core::verify::verify;
 
 on_every_engine!(
@@ -35,6 +37,8 @@ async fn what_is_only_read_can_be_audited_and_not_written<S: Site>() {
     let store = site.open().await;
     store.commit(&opened(&store, at(0), &["ceres", "luna"], &["tea"]).await).await.unwrap();
     let commit = decided(&store, at(1), &[sale("T-1", "ceres", "luna", &[("tea", 1)])]).await;
+    let key = api_key("a1b2c3d4e5f6");
+    store.put_key(&key).await.unwrap();
     // While another writes, and once nobody does.
     for is_written in [true, false] {
         if !is_written {
@@ -46,10 +50,14 @@ async fn what_is_only_read_can_be_audited_and_not_written<S: Site>() {
             reader.commit(&commit).await.map(drop),
             reader.hold().await.map(drop),
             reader.prune_receipts(at(9), 9).await.map(drop),
+            reader.note_use(&[(key.id.clone(), at(9))]).await,
+            reader.put_key(&key).await,
         ] {
             assert_eq!(refused.unwrap_err().kind, StoreErrorKind::Unsupported);
         }
         assert_eq!(reader.head().await.unwrap().sequence, 2);
+        assert_eq!(reader.key(&key.id).await.unwrap().as_ref(), Some(&key));
+        assert_eq!(reader.keys(None, 9).await.unwrap(), std::slice::from_ref(&key));
         S::close(&reader).await;
     }
     let writer = site.open_as(Access::Existing).await.unwrap();
@@ -59,13 +67,14 @@ async fn what_is_only_read_can_be_audited_and_not_written<S: Site>() {
 
 /// What a store does to its tables, each with one right that is missing.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
-const MISSING_RIGHTS: [(&str, &str); 6] = [
+const MISSING_RIGHTS: [(&str, &str); 7] = [
     ("tn_log", "SELECT"),
     ("tn_ledger", "INSERT"),
     ("tn_moment", "UPDATE"),
     ("tn_stock", "UPDATE"),
     ("tn_cargo_history", "SELECT"),
     ("tn_receipt", "DELETE"),
+    ("tn_api_key", "UPDATE"),
 ];
 
 /// A user of PostgreSQL with every right but one, for whatever is read or written without it.

@@ -134,12 +134,12 @@ async fn a_newer_schema_is_refused_and_left_as_it_was() {
     folder.open().await.close().await;
     let mut connection = folder.connection().await;
     connection.execute("PRAGMA journal_mode = DELETE").await.unwrap();
-    connection.execute("INSERT INTO tn_schema (version, checksum) VALUES (3, x'00')").await.unwrap();
+    connection.execute("INSERT INTO tn_schema (version, checksum) VALUES (4, x'00')").await.unwrap();
     connection.close().await.unwrap();
     let before = fs::read(folder.file()).unwrap();
     let error = SqliteStore::open(&folder.url()).await.unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::NewerVersion);
-    assert!(error.to_string().contains("it has version 3"), "{error}");
+    assert!(error.to_string().contains("it has version 4"), "{error}");
     assert_eq!(fs::read(folder.file()).unwrap(), before);
 }
 

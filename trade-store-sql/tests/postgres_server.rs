@@ -90,11 +90,11 @@ async fn processes_that_start_at_once_make_one_schema() {
     let mut connection = database.connection().await;
     let steps: i64 =
         sqlx::query_scalar("SELECT count(*) FROM tn_schema").fetch_one(&mut connection).await.unwrap();
-    assert_eq!(steps, 2);
+    assert_eq!(steps, 3);
     for (sql, kind, told) in [
-        ("INSERT INTO tn_schema VALUES (3, '\\x00')", StoreErrorKind::NewerVersion, "it has version 3"),
+        ("INSERT INTO tn_schema VALUES (4, '\\x00')", StoreErrorKind::NewerVersion, "it has version 4"),
         (
-            "DELETE FROM tn_schema WHERE version = 3; UPDATE tn_schema SET checksum = '\\x00'",
+            "DELETE FROM tn_schema WHERE version = 4; UPDATE tn_schema SET checksum = '\\x00'",
             StoreErrorKind::Unsupported,
             "schema version 1",
         ),

@@ -5,7 +5,9 @@
 mod common;
 
 use common::*;
+use trade_core::access::KeyStore;
 use trade_core::store::Store;
+use trade_core::testing::fixtures::api_key;
 
 on_every_engine!(the_schema_refuses_what_the_rules_would_never_write,);
 
@@ -15,6 +17,7 @@ async fn the_schema_refuses_what_the_rules_would_never_write<S: Site>() {
     store.commit(&opened(&store, at(0), &["ceres", "luna"], &["tea"]).await).await.unwrap();
     let trade = sale("T-1", "ceres", "luna", &[("tea", 1)]);
     store.commit(&decided(&store, at(1), &[trade]).await).await.unwrap();
+    store.put_key(&api_key("a1b2c3d4e5f6")).await.unwrap();
     for sql in [
         "UPDATE tn_stock SET on_hand = -1",
         "UPDATE tn_stock SET reserved = -1",
@@ -35,6 +38,8 @@ async fn the_schema_refuses_what_the_rules_would_never_write<S: Site>() {
         "UPDATE tn_cargo SET trade = NULL",
         "UPDATE tn_cargo SET id = 'one'",
         "UPDATE tn_station SET item_count = -1",
+        "UPDATE tn_api_key SET version = 0",
+        "UPDATE tn_api_key SET id = 'short'",
         "INSERT INTO tn_head VALUES (2, 0, 0, 1)",
     ] {
         let error = site.run(sql).await.unwrap_err();

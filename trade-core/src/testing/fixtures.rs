@@ -2,6 +2,7 @@
 //!
 //! They panic on a value out of range.
 
+use crate::access::{ApiKey, KeyId, Role, Token};
 use crate::command::{
     AdjustInventory, Adjustment, AdjustmentReason, Command, CreateStation, CreateTransfer, Fingerprint,
     Idempotency, InitiateTrade, InitiateTrades, RequestId, UpdateCargo, UpdateTrade,
@@ -11,8 +12,8 @@ use crate::resource::{CargoStatus, Line, Lines, MovementReason, Settlement, Stoc
 use crate::rules::{Context, Draft, check};
 use crate::store::LogRecord;
 use crate::values::{
-    Amount, Currency, Delta, ItemId, Label, Metadata, Money, Quantity, ShipmentId, StationId, Timestamp,
-    TransactionId,
+    Amount, Currency, Delta, ItemId, Label, Metadata, Money, Quantity, Scope, ShipmentId, StationId,
+    Timestamp, TransactionId,
 };
 use crate::view::View;
 
@@ -169,6 +170,24 @@ pub fn adjustment(id: &str, deltas: &[(&str, i64)]) -> AdjustInventory {
 /// The adjustment reason of a ledger reason.
 pub fn reason(reason: MovementReason) -> AdjustmentReason {
     AdjustmentReason::try_from(reason.as_str()).expect("a reason of adjustments")
+}
+
+/// An API key of an id: a viewer's of all stations, of version 1, as it is when it is made.
+pub fn api_key(id: &str) -> ApiKey {
+    let id = KeyId::new(id).expect("an id of an API key");
+    ApiKey {
+        digest: Token::new(id.clone(), [1; 32]).digest(),
+        id,
+        name: None,
+        roles: [Role::Viewer].into(),
+        stations: Scope::All,
+        previous: None,
+        created_at: start_time(),
+        expires_at: None,
+        revoked_at: None,
+        last_used_at: None,
+        version: 1,
+    }
 }
 
 /// A key for a request, and a fingerprint for its content, made from numbers.

@@ -222,11 +222,11 @@ async fn many_may_make_the_same_schema_at_once_and_a_newer_or_another_one_is_ref
         1
     );
     assert_eq!(store_in(&database).await.head().await.unwrap().sequence, 1);
-    run(&mut connection, "INSERT INTO tn_schema VALUES (3, x'00')".to_owned()).await;
+    run(&mut connection, "INSERT INTO tn_schema VALUES (4, x'00')".to_owned()).await;
     let error = MySqlStore::connect(&url).await.unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::NewerVersion);
-    assert!(error.to_string().contains("version 3"), "{error}");
-    run(&mut connection, "DELETE FROM tn_schema WHERE version = 3".to_owned()).await;
+    assert!(error.to_string().contains("version 4"), "{error}");
+    run(&mut connection, "DELETE FROM tn_schema WHERE version = 4".to_owned()).await;
     run(&mut connection, "UPDATE tn_schema SET checksum = x'00'".to_owned()).await;
     assert_eq!(MySqlStore::connect(&url).await.unwrap_err().kind, StoreErrorKind::Unsupported);
 }

@@ -3,6 +3,7 @@
 
 use super::database::Database;
 use super::{MySql, MySqlStore};
+use crate::api_keys;
 use crate::commit::keys;
 use crate::dialect::{Rendered, Template};
 use crate::driver::Columns;
@@ -41,8 +42,9 @@ const FILL: &str = "\
     INSERT INTO tn_log SELECT 10003 + 4 * n, x'00' FROM n; \
     INSERT INTO tn_moment SELECT n, 10003 + 4 * n FROM n; \
     INSERT INTO tn_receipt SELECT unhex(lpad(hex(n), 32, '0')), unhex(lpad(hex(n), 32, '0')), n, n, n, NULL FROM n; \
+    INSERT INTO tn_api_key SELECT lpad(n, 12, '0'), 1, NULL, x'00' FROM n; \
     ANALYZE TABLE tn_station, tn_stock, tn_trade, tn_trade_item, tn_cargo, tn_cargo_history, tn_ledger, tn_log, \
-    tn_moment, tn_receipt";
+    tn_moment, tn_receipt, tn_api_key";
 
 async fn filled() -> (Database, MySqlStore) {
     let database = Database::create().await;
@@ -185,7 +187,7 @@ async fn every_other_read_is_a_search() {
         |texts| Param::Texts(Vec::from_iter(AsRef::<[String]>::as_ref(texts).iter().map(String::as_str)));
     let page: [Param<'_>; 4] = ["s-7".into(), 150_000.into(), 0.into(), LIMIT.into()];
     let with = |more: &[Param<'static>]| [&page[..], more].concat();
-    let others: [(&Template, Vec<Param<'_>>); 18] = [
+    let others: [(&Template, Vec<Param<'_>>); 20] = [
         (&trades::ONE_SQL, vec!["T-77".into()]),
         (&trades::EXPIRED_SQL, vec![3.into(), 50.into()]),
         (&list::LAST_BEFORE_SQL, vec![20_000.into()]),
@@ -205,6 +207,8 @@ async fn every_other_read_is_a_search() {
         (&ledger::STATION_ITEM_SQL, with(&[LIMIT.into(), "i-1".into()])),
         (&ledger::EXAMINED_SQL, with(&[50.into()])),
         (&ledger::AFTER_SQL, vec![80_000.into(), 0.into(), LIMIT.into()]),
+        (&api_keys::ONE_SQL, vec!["000000000077".into()]),
+        (&api_keys::LIST_SQL, vec!["000000000077".into(), LIMIT.into()]),
         (&log::READ_SQL, vec![80_000.into(), 50.into(), 1_000_000.into()]),
         (&keys::KEYS_SQL, vec![texts_of(&trade_ids), texts_of(&cargo_ids), texts_of(&station_ids)]),
     ];
@@ -240,4 +244,9 @@ async fn every_change_finds_its_rows_by_key() {
     let mut lease = store.parts.lanes.writer.lease("test").await.unwrap();
     let read = rows_read(&mut lease).await - before;
     assert!(read < PAGE_MAX, "{read} rows were read to remove 50 receipts");
+    lease.give_back();
+    let id = || "000000000077".into();
+    let change = [id(), 2.into(), "00".into(), 1.into()];
+    assert_reads(&store, api_keys::CHANGE_SQL.text(), &change, 10).await;
+    assert_reads(&store, api_keys::USE_SQL.text(), &[id(), 7.into()], 10).await;
 }

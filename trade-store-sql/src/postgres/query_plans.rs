@@ -2,6 +2,7 @@
 //! made when the tables were empty, full, or analyzed.
 
 use super::{PostgresStore, batch};
+use crate::api_keys;
 use crate::commit::RowSet;
 use crate::dialect::Rendered;
 use crate::read::every_read::every_read;
@@ -34,7 +35,9 @@ const FILL: &str = "\
     INSERT INTO tn_log (last, record) SELECT n * 4, '\\x00' FROM generate_series(1, 60000) n; \
     INSERT INTO tn_moment (time, last) SELECT n, n * 4 FROM generate_series(1, 60000) n; \
     INSERT INTO tn_receipt (time, request, fingerprint) \
-    SELECT 0, decode(md5('R-' || n), 'hex'), decode(md5('F'), 'hex') FROM generate_series(1, 60000) n";
+    SELECT 0, decode(md5('R-' || n), 'hex'), decode(md5('F'), 'hex') FROM generate_series(1, 60000) n; \
+    INSERT INTO tn_api_key (version, id, record) \
+    SELECT 1, lpad(CAST(n AS text), 12, '0'), '\\x00' FROM generate_series(1, 60000) n";
 
 /// How a statement is run. `$N` in it have no values.
 async fn plan(connection: &mut PgConnection, sql: &str) -> Vec<String> {
@@ -100,6 +103,9 @@ async fn assert_all_search(store: &PostgresStore) {
     lease.connection.execute("SET plan_cache_mode = force_generic_plan").await.unwrap();
     for template in every_read() {
         assert_searches(&mut lease.connection, &template).await;
+    }
+    for template in [&api_keys::CHANGE_SQL, &api_keys::USE_SQL] {
+        assert_searches(&mut lease.connection, template.text()).await;
     }
     // The head's table has one row.
     for set in RowSet::ALL.iter().filter(|set| **set != RowSet::Head) {

@@ -10,6 +10,7 @@ pub(crate) mod postgres;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::TempDir;
+use trade_core::access::KeyStore;
 use trade_core::clock::{ManualClock, UuidV7};
 use trade_core::command::{Command, CreateTransfer, InitiateTrade, Request, UpdateCargo};
 use trade_core::resource::{CargoStatus, Line, Lines};
@@ -24,7 +25,7 @@ use trade_store_sql::SqliteStore;
 
 /// Where a store of a test's own is kept; what is there goes with it.
 pub(crate) trait Site: Sized {
-    type Store: Store + 'static;
+    type Store: Store + KeyStore + 'static;
 
     async fn make() -> Self;
 

@@ -1,9 +1,9 @@
 use super::factory::KeyStoreFactory;
-use crate::access::{ApiKey, KeyId, KeyStore, Role, Token};
+use crate::access::{ApiKey, KeyId, KeyStore};
 use crate::resource::Version;
 use crate::store::{StoreError, StoreErrorKind};
-use crate::testing::fixtures::start_time;
-use crate::values::{Scope, Timestamp};
+use crate::testing::fixtures::{api_key, start_time};
+use crate::values::Timestamp;
 use std::sync::Arc;
 
 /// What a case works with: a store without keys.
@@ -67,20 +67,7 @@ pub(super) fn key_id(number: usize) -> KeyId {
 
 /// A viewer's key of this number, as it is made: of version 1.
 pub(super) fn viewer(number: usize) -> ApiKey {
-    let id = key_id(number);
-    ApiKey {
-        digest: Token::new(id.clone(), [1; 32]).digest(),
-        id,
-        name: None,
-        roles: [Role::Viewer].into(),
-        stations: Scope::All,
-        previous: None,
-        created_at: at(0),
-        expires_at: None,
-        revoked_at: None,
-        last_used_at: None,
-        version: 1,
-    }
+    api_key(key_id(number).as_str())
 }
 
 /// The key as of a version, revoked so many seconds after the start.
