@@ -5,6 +5,7 @@ mod clock;
 mod import;
 mod keys;
 mod log;
+mod logins;
 mod metrics;
 mod serve;
 mod settings;

@@ -4,7 +4,8 @@
 //! time limit on request heads, streams that cost little, and an end that waits for connections only so long.
 
 use crate::log::Log;
-use crate::settings::Settings;
+use crate::logins;
+use crate::settings::{Access, Settings};
 use crate::tls::Tls;
 use crate::{Ended, Failure, metrics, open, say};
 use axum::Router;
@@ -17,10 +18,11 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use trade_core::access::StationRoles;
 use trade_core::clock::{SystemClock, UuidV7};
+use trade_core::policy::{AllowAll, Policy};
 use trade_core::service::{ServiceOptions, TradeService};
-use trade_core::store::Access;
-use trade_http::HttpOptions;
+use trade_http::{AllowedHosts, HttpOptions};
 use trade_network::store::{Opened, StoreOptions, not_started};
 
 /// Connections the system may hold for us while we are busy.
@@ -40,7 +42,7 @@ const SHUTDOWN_MAX: Duration = Duration::from_secs(8);
 pub(crate) async fn run(settings: Settings) -> Ended {
     let Settings {
         listen,
-        allowed_hosts,
+        access,
         cors,
         bounds,
         rate_limit,
@@ -60,10 +62,15 @@ pub(crate) async fn run(settings: Settings) -> Ended {
     let listener = bind(&listen)?;
     let metrics = metrics::begin()?;
     let (opened, service) = tokio::select! {
-        started = start(&store, &store_options) => started?,
+        started = start(&store, &store_options, &access) => started?,
         () = signals.next() => return Ok(()),
     };
+    let (access, allowed_hosts) = match access {
+        Access::Off(hosts) => (None, hosts),
+        Access::Required(required) => (Some(logins::begin(&opened, required).await?), AllowedHosts::any()),
+    };
     let options = HttpOptions {
+        access,
         allowed_hosts,
         cors,
         streams_max: bounds.streams,
@@ -108,10 +115,20 @@ pub(crate) async fn run(settings: Settings) -> Ended {
 }
 
 /// Opens a store, and starts the service on it.
-async fn start(store: &str, options: &StoreOptions) -> Result<(Opened, TradeService), Failure> {
-    let opened = open(store, Access::Migrate, options).await?;
+async fn start(
+    store: &str,
+    options: &StoreOptions,
+    access: &Access,
+) -> Result<(Opened, TradeService), Failure> {
+    let opened = open(store, trade_core::store::Access::Migrate, options).await?;
     let one_processor = opened.is_embedded() && available_parallelism().is_ok_and(|count| count.get() == 1);
-    let options = ServiceOptions { one_processor, ..ServiceOptions::default() };
+    let policy: Arc<dyn Policy> = match access {
+        Access::Off(_) => Arc::new(AllowAll),
+        Access::Required(required) => {
+            Arc::new(StationRoles { buyers_may_initiate: required.buyers_may_initiate })
+        }
+    };
+    let options = ServiceOptions { one_processor, policy, ..ServiceOptions::default() };
     let (clock, ids) = (Arc::new(SystemClock::new()), Arc::new(UuidV7));
     let service = TradeService::start_with(opened.store(), clock, ids, options).await;
     let service = service.map_err(|error| Failure::Failed(not_started(&error)))?;

@@ -7,12 +7,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
+use trade_http::access::TokenRules;
 use trade_http::{AllowedHosts, CorsOrigins, RateLimit, TrustedProxies};
 use trade_network::store::{StoreOptions, names_no_file, names_no_server, why_no_replica};
 
+mod access;
 pub(crate) mod keys;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use access::{Access, Issuer, Jwks, Required};
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
@@ -49,9 +53,16 @@ options (flag, else environment variable, else default):
   --tls-key FILE      TRADE_TLS_KEY     no TLS (or its private key, in PEM)
   --log FILTER        TRADE_LOG         info (such as warn or info,trade_core=debug)
   --log-format FORM   TRADE_LOG_FORMAT  pretty (or json)
-  --auth MODE         TRADE_AUTH        auto (or required, off)
-  --allowed-host NAME[,NAME]            names of this machine only (others that clients may call the server by, such as
-                                        trade.example.com for a proxy before it; TRADE_ALLOWED_HOST)
+  --auth MODE         TRADE_AUTH        auto: off where only this machine reaches the server, else required (or required,
+                                        off); where it is required each request needs an API key (see keys) or a token
+  --jwks FILE|URL     TRADE_JWKS        no tokens (or the keys of an issuer of tokens, JWKS, in a file or at an https URL)
+  --jwt-issuer NAME[,NAME]              any (what iss must be; TRADE_JWT_ISSUER)
+  --jwt-audience NAME[,NAME]            any (what aud must have one of; TRADE_JWT_AUDIENCE)
+  --jwt-roles-claim NAME                roles (the claim of the user's roles, or a JSON pointer; TRADE_JWT_ROLES_CLAIM)
+  --jwt-stations-claim NAME             stations (that of their stations; TRADE_JWT_STATIONS_CLAIM)
+  --buyers-may-initiate                 no (traders may buy, too; TRADE_BUYERS_MAY_INITIATE=true)
+  --allowed-host NAME[,NAME]            names of this machine only (with access off, others that clients may call the
+                                        server by, such as a proxy's; TRADE_ALLOWED_HOST)
   --cors-origin ORIGIN[,ORIGIN]|*       none (whose pages may call the server from a browser, such as
                                         https://app.example.com; with * any page may; TRADE_CORS_ORIGIN)
   --connections-max COUNT               20000 (open connections; TRADE_CONNECTIONS_MAX)
@@ -93,7 +104,7 @@ pub(crate) enum Task {
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) listen: Vec<SocketAddr>,
-    pub(crate) allowed_hosts: AllowedHosts,
+    pub(crate) access: Access,
     pub(crate) cors: CorsOrigins,
     pub(crate) bounds: Bounds,
     pub(crate) rate_limit: Option<RateLimit>,
@@ -162,13 +173,6 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Auth {
-    Auto,
-    Required,
-    Off,
-}
-
 /// A setting as it was given: its flag, its variable, its default.
 struct Setting {
     flag: &'static str,
@@ -176,6 +180,8 @@ struct Setting {
     default: &'static str,
     /// The only subcommand that takes it; none for those of the server.
     only_for: Option<&'static str>,
+    /// It is given without a value.
+    is_switch: bool,
     given: Option<String>,
 }
 
@@ -188,7 +194,11 @@ struct Value {
 
 impl Setting {
     fn new(flag: &'static str, variable: &'static str, default: &'static str) -> Self {
-        Self { flag, variable, default, only_for: None, given: None }
+        Self { flag, variable, default, only_for: None, is_switch: false, given: None }
+    }
+
+    fn switch(flag: &'static str, variable: &'static str) -> Self {
+        Self { is_switch: true, ..Self::new(flag, variable, "false") }
     }
 
     fn only_for(self, subcommand: &'static str) -> Self {
@@ -257,6 +267,14 @@ pub(crate) fn read(
         Setting::new("--store-connections", "TRADE_STORE_CONNECTIONS", "8"),
         Setting::new("--store-poll", "TRADE_STORE_POLL", "100"),
     ];
+    let mut logins = [
+        Setting::new("--jwks", "TRADE_JWKS", ""),
+        Setting::new("--jwt-issuer", "TRADE_JWT_ISSUER", ""),
+        Setting::new("--jwt-audience", "TRADE_JWT_AUDIENCE", ""),
+        Setting::new("--jwt-roles-claim", "TRADE_JWT_ROLES_CLAIM", "roles"),
+        Setting::new("--jwt-stations-claim", "TRADE_JWT_STATIONS_CLAIM", "stations"),
+        Setting::switch("--buyers-may-initiate", "TRADE_BUYERS_MAY_INITIATE"),
+    ];
     let mut others = [
         Setting::new("--from", "TRADE_IMPORT_FROM", "").only_for("import-legacy"),
         Setting::new("--report", "TRADE_IMPORT_REPORT", "").only_for("import-legacy"),
@@ -271,10 +289,13 @@ pub(crate) fn read(
             Short('h') | Long("help") => return Ok(Task::Help),
             Short('V') | Long("version") => return Ok(Task::Version),
             Long(name) => {
-                let mut all = settings.iter_mut().chain(&mut others);
+                let mut all = settings.iter_mut().chain(&mut logins).chain(&mut others);
                 let known = all.find(|setting| setting.flag.strip_prefix("--") == Some(name));
                 let setting = known.ok_or_else(|| format!("unknown option --{name}; see --help"))?;
-                setting.given = Some(parser.value().map_err(line)?.string().map_err(line)?);
+                setting.given = Some(match setting.is_switch {
+                    true => "true".into(),
+                    false => parser.value().map_err(line)?.string().map_err(line)?,
+                });
             }
             Value(word) if subcommand.as_deref().is_some_and(|first| is_for_help(first, &word)) => {
                 return Ok(Task::Help);
@@ -296,10 +317,10 @@ pub(crate) fn read(
             other => return Err(format!("{}; see --help", other.unexpected())),
         }
     }
-    for given in settings.iter().chain(&others).filter(|setting| setting.given.is_some()) {
+    for given in settings.iter().chain(&logins).chain(&others).filter(|setting| setting.given.is_some()) {
         given.check_use(subcommand.as_deref())?;
     }
-    task(subcommand.as_deref(), of_keys, &settings, &others, &environment)
+    task(subcommand.as_deref(), of_keys, (&settings, &logins), &others, &environment)
 }
 
 /// Whether two words ask how a subcommand is used, in either order.
@@ -312,7 +333,7 @@ fn is_for_help(first: &str, second: &OsStr) -> bool {
 fn task(
     subcommand: Option<&str>,
     of_keys: Option<KeysCommand>,
-    settings: &[Setting; 17],
+    (settings, logins): (&[Setting; 17], &[Setting; 6]),
     [from, report, into]: &[Setting; 3],
     environment: &impl Fn(&str) -> Option<OsString>,
 ) -> Result<Task, String> {
@@ -341,11 +362,10 @@ fn task(
         Some("keys") if let Some(command) = of_keys => Ok(Task::Keys { store: store()?, command }),
         None => {
             let listen = addresses(&listen.value(environment)?)?;
-            access(&auth.value(environment)?, &listen)?;
             let store = store()?;
             Ok(Task::Serve(Box::new(Settings {
+                access: access(&auth.value(environment)?, &listen, allowed, logins, environment)?,
                 listen,
-                allowed_hosts: allowed_hosts(&allowed.value(environment)?)?,
                 cors: cors_origins(&origins.value(environment)?)?,
                 bounds: Bounds {
                     connections: number(&connections.value(environment)?, 1..=1_000_000)?,
@@ -435,23 +455,40 @@ fn addresses(value: &Value) -> Result<Vec<SocketAddr>, String> {
     if found.is_empty() { Err(value.refused(expected)) } else { Ok(found) }
 }
 
-/// This build has no access control yet, so it serves its own machine and nobody else.
-fn access(value: &Value, listen: &[SocketAddr]) -> Result<(), String> {
-    let auth = match value.text.as_str() {
-        "auto" => Auth::Auto,
-        "required" => Auth::Required,
-        "off" => Auth::Off,
-        _ => return Err(value.refused("must be auto, required or off")),
+/// Who gets in. What has no use then is refused, but for names of hosts, which a proxy may need at another time.
+fn access(
+    mode: &Value,
+    listen: &[SocketAddr],
+    allowed: &Setting,
+    [jwks, issuers, audiences, roles, stations, buyers]: &[Setting; 6],
+    environment: &impl Fn(&str) -> Option<OsString>,
+) -> Result<Access, String> {
+    let is_required = access::is_required(&mode.text, listen).map_err(|reason| mode.refused(&reason))?;
+    let given = |setting: &Setting| setting.value(environment);
+    let unused = |settings: &[&Setting], without: &str| {
+        let mut values = settings.iter().map(|setting| given(setting));
+        values.try_for_each(|value| match value? {
+            value if value.is_default => Ok(()),
+            value => Err(format!("{}: is of no use without {without}", value.origin)),
+        })
     };
-    let exposed = listen.iter().find(|address| !address.ip().to_canonical().is_loopback());
-    match (auth, exposed) {
-        (Auth::Required, _) => Err(value.refused("access control is not available in this build")),
-        (Auth::Auto | Auth::Off, None) => Ok(()),
-        (Auth::Auto | Auth::Off, Some(address)) => Err(format!(
-            "{address} can be reached from other machines, and access control is not available in this build: \
-             listen on 127.0.0.1 or [::1]"
-        )),
+    if !is_required {
+        unused(&[jwks, issuers, audiences, roles, stations, buyers], "--auth required")?;
+        return Ok(Access::Off(allowed_hosts(&given(allowed)?)?));
     }
+    let buyers = given(buyers)?;
+    let buyers_may_initiate = buyers.text.parse().map_err(|_| buyers.refused("must be true or false"))?;
+    let jwks = given(jwks)?.text;
+    if jwks.is_empty() {
+        unused(&[issuers, audiences, roles, stations], "--jwks")?;
+        return Ok(Access::Required(Required { issuer: None, buyers_may_initiate }));
+    }
+    let names = |setting| Ok::<_, String>(listed(&given(setting)?.text).map(str::to_owned).collect());
+    let mut rules = TokenRules::default();
+    (rules.issuers, rules.audiences) = (names(issuers)?, names(audiences)?);
+    (rules.roles_claim, rules.stations_claim) = (given(roles)?.text, given(stations)?.text);
+    let issuer = Some(Issuer { jwks: jwks.into(), rules });
+    Ok(Access::Required(Required { issuer, buyers_may_initiate }))
 }
 
 /// Without access control, a page of another name that resolves to this machine must get nothing.

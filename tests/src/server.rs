@@ -126,6 +126,13 @@ impl Server {
         Self::spawn(command, ANYWHERE, store, "info").await
     }
 
+    /// The same with a log of everything there is to tell.
+    pub async fn start_tracing(store: &str, more: &[&str], to: Stdio) -> Self {
+        let mut command = Command::new(binary());
+        command.args(more).stderr(to);
+        Self::spawn(command, ANYWHERE, store, "trace").await
+    }
+
     /// The same, on one processor only.
     pub async fn start_on(processor: usize, store: &str) -> Self {
         let mut pinned = Command::new("taskset");

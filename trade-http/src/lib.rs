@@ -223,7 +223,7 @@
 //! # Routes
 //!
 //! Below the prefix are `/api/trades`, `/api/cargo`, `/api/inventory`, `/api/updates` (events by polling),
-//! `/api/updates/real-time` (events as a stream), `/health/live`, `/health/ready` and `/metrics`. The page of
+//! `/api/updates/real-time` (events as a stream), `/api/updates/ticket` (what opens one in a browser), `/health/live`, `/health/ready` and `/metrics`. The page of
 //! [`interface`] lists their methods, parameters, errors and limits, with clients of the stream in a browser, Python and
 //! Node.js.
 //!
@@ -239,6 +239,8 @@
 //! |---|---|
 //! | `openapi` (default) | `/openapi.json` (OpenAPI 3.1) and `/asyncapi.json` (AsyncAPI 3.0: the events), made of the types that the requests are read by |
 //! | `docs` | `/docs`, a page that shows the description in a browser. It loads nothing from elsewhere, and allows itself no more than that in its `Content-Security-Policy`. It takes 220 kB in the program |
+//! | `jwt` | [`access::Tokens`]: tokens of an issuer whose keys (JWKS) are in a file. What checks signatures is `aws-lc-rs`, unless the application has chosen another provider of `jsonwebtoken` |
+//! | `jwks-url` | the same with keys at an address. It brings an HTTP client |
 //! | `takeover` | a stream of events that is the first request of a plain connection of HTTP/1.1 ([`Connections::serve_tcp`]) writes to the socket itself. Without it, and on every other connection, a stream is the body of its answer |
 //!
 //! The addresses of the descriptions are relative, so they hold under any prefix.
@@ -255,6 +257,9 @@
 //! | `untaken`, a part of `connection` | `tower-http`'s timeouts | an answer that its client does not take is counted, and cut off after a while |
 //! | `connection`, `feed`, `takeover` | `axum::serve`, `axum::response::sse`, `hyper_util::server::conn::auto` | a stream takes less memory, and one task writes to many |
 //! | `conditional` | `headers`, `axum-extra` | `If-Match` and `If-None-Match` become sets of versions, which the store checks; a weak tag names a version too |
+//! | `access::bearer` | `headers::Authorization` | two headers, and what no token looks like, are refused and not passed over |
+//! | `access::leases` | a timer for each stream | one task looks after all of them |
+//! | `access::jwt::source` | – | an issuer that is away or slow keeps nobody waiting whose key is known |
 //! | `hosts` | `headers::Host`, `axum-extra` | names are compared in one form, and a malformed one is refused |
 //! | `proxies` | `forwarded-header-value`, `headers` | a header is read from its end, and only as far as it is trusted |
 //! | `media` | `mime`, `headers::ContentType` | only JSON is taken, and what is told of anything else says what it looks like |

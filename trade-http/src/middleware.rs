@@ -10,7 +10,7 @@ use crate::connection::Crowded;
 use crate::problem::Problem;
 use crate::{cors, rate, routes, untaken};
 use axum::extract::{MatchedPath, OriginalUri, Request, State};
-use axum::http::{HeaderValue, Method, StatusCode, Uri, Version, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
@@ -21,6 +21,14 @@ use tracing::{Instrument, field};
 
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
+/// What a browser may make of an answer, unless its page says so itself: nothing. A page of another origin that is allowed
+/// to (CORS) may read it all the same.
+const PROTECTIVE: [(HeaderName, HeaderValue); 4] = [
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+];
 /// The route of what is on no route.
 const UNMATCHED: &str = "unmatched";
 
@@ -53,6 +61,9 @@ pub(crate) async fn envelope(State(app): State<App>, mut request: Request, next:
         };
         if let Ok(id) = HeaderValue::try_from(context.request_id()) {
             response.headers_mut().insert(REQUEST_ID, id);
+        }
+        for (name, value) in PROTECTIVE {
+            response.headers_mut().entry(name).or_insert(value);
         }
         // No cache is to answer in our place without asking whether it still holds.
         response.headers_mut().entry(header::CACHE_CONTROL).or_insert(NO_CACHE);

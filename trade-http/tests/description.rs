@@ -131,6 +131,14 @@ async fn the_page_of_the_description_loads_what_is_beside_it_under_any_prefix() 
     let script = get("/very/deep/docs/rapidoc-min.js").await;
     assert_eq!(script.headers()["content-encoding"], "gzip");
     for path in ["/very/deep/openapi.json", "/very/deep/api/trades", "/very/deep/docs/rapidoc-min.js"] {
-        assert!(!get(path).await.headers().contains_key("content-security-policy"), "{path}");
+        let headers = get(path).await.headers().clone();
+        for (name, value) in [
+            ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "no-referrer"),
+            ("cross-origin-resource-policy", "same-origin"),
+        ] {
+            assert_eq!(headers.get_all(name).iter().collect::<Vec<_>>(), [value], "{path}");
+        }
     }
 }

@@ -392,7 +392,7 @@ mod at_an_address {
                 .route("/jwks", axum::routing::get(answer))
                 .route("/other", axum::routing::get(other));
             let address = common::sse::serve(router).await;
-            Self { issuer, asked, url: format!("http://user:secret@{address}/jwks?key=secret") }
+            Self { issuer, asked, url: format!("http://{address}/jwks?key=secret") }
         }
 
         fn set(&self, issuer: Issuer) {
@@ -465,7 +465,7 @@ mod at_an_address {
         served.set(Issuer::Keys(vec![EC.jwk()]));
         later(6).await;
         assert_eq!(status(&network, &EC.token(&good)).await, 200);
-        for bad in ["ftp://x/y", "x", "", "http://"] {
+        for bad in ["ftp://x/y", "x", "", "http://", "https://ada:pw@issuer.example/jwks"] {
             assert!(Tokens::of_url(bad, rules()).is_err(), "{bad}");
         }
     }

@@ -51,6 +51,9 @@ fn what_is_wrong_is_one_line_that_names_it() {
         ("verify --store sqlite://", "--store"),
         ("--log-format xml", "--log-format"),
         ("--auth maybe", "--auth"),
+        ("verify --auth off", "--auth"),
+        ("verify --jwks a.json", "--jwks"),
+        ("--jwks", "--jwks"),
         ("--store postgres://h/x --store-read sqlite://a.db", "--store-read"),
         ("--store postgres://h/x --store-read mysql://a/x", "postgres://"),
         ("--store mysql://h/x --store-read postgres://a/x", "mysql://"),
@@ -68,7 +71,6 @@ fn what_is_wrong_is_one_line_that_names_it() {
         ("--store postgres://h/x --store-connections many", "--store-connections"),
         ("--store mongodb://h/x --store-poll 0", "--store-poll"),
         ("verify --store-poll 5", "--store-poll"),
-        ("--auth required", "not available"),
         ("--tls-cert a.pem", "--tls-cert: is of no use without --tls-key"),
         ("--tls-key a.pem", "--tls-key: is of no use without --tls-cert"),
         ("verify --tls-cert a.pem", "--tls-cert"),
@@ -125,17 +127,65 @@ fn a_log_filter_is_levels_and_directives() {
 #[test]
 fn another_machine_is_not_served_without_access_control() {
     for listen in ["0.0.0.0:8080", "[::]:8080", "192.0.2.1:80", "[::ffff:192.0.2.1]:80"] {
-        for auth in ["auto", "off", "required"] {
-            assert!(read_with(&format!("--listen {listen} --auth {auth}"), &[]).is_err(), "{listen} {auth}");
+        let error = read_with(&format!("--listen {listen} --auth off"), &[]).unwrap_err();
+        assert!(error.contains("--auth") && error.contains("other machines"), "{error}");
+        for auth in ["", "--auth auto", "--auth required"] {
+            let access = served(&format!("--listen {listen} {auth}"), &[]).access;
+            assert!(matches!(access, Access::Required(_)), "{listen} {auth}");
         }
     }
-    assert!(read_with("--listen 127.0.0.2:0 --auth off", &[]).is_ok());
+    for listen in ["127.0.0.1:0", "127.0.0.2:0", "[::1]:0"] {
+        let access = |auth: &str| served(&format!("--listen {listen} {auth}"), &[]).access;
+        assert!(matches!(access(""), Access::Off(_)) && matches!(access("--auth off"), Access::Off(_)));
+        assert!(matches!(access("--auth required"), Access::Required(_)));
+    }
+    let access = served("", &[("TRADE_AUTH", "required")]).access;
+    let Access::Required(Required { issuer: None, buyers_may_initiate: false }) = access else {
+        panic!("{access:?}")
+    };
+    let access = served("--auth required --buyers-may-initiate", &[]).access;
+    assert!(matches!(access, Access::Required(Required { buyers_may_initiate: true, .. })));
+}
+
+#[test]
+fn an_issuer_of_tokens_has_keys_in_a_file_or_at_an_address() {
+    let issuer = |arguments: &str, environment: &[(&str, &str)]| {
+        let access = served(&format!("--auth required {arguments}"), environment).access;
+        let Access::Required(Required { issuer: Some(issuer), .. }) = access else { panic!("{access:?}") };
+        issuer
+    };
+    let file = issuer("--jwks a.json", &[]);
+    assert_eq!((file.jwks, file.rules.issuers.len()), (Jwks::File("a.json".into()), 0));
+    assert_eq!((&*file.rules.roles_claim, &*file.rules.stations_claim), ("roles", "stations"));
+    let url = "https://ada:s3cret@issuer.example/jwks";
+    let environment = [("TRADE_JWKS", url), ("TRADE_JWT_ISSUER", "https://issuer.example")];
+    let at = issuer("--jwt-audience a,b --jwt-roles-claim /realm/roles --jwt-stations-claim s", &environment);
+    assert!(!format!("{at:?}").contains("s3cret"), "{at:?}");
+    assert_eq!(at.jwks, Jwks::Url(url.into()));
+    assert_eq!((at.rules.issuers, at.rules.audiences.len()), (vec!["https://issuer.example".to_owned()], 2));
+    assert_eq!((&*at.rules.roles_claim, &*at.rules.stations_claim), ("/realm/roles", "s"));
+    for (arguments, without) in [
+        ("--jwks a.json", "--auth required"),
+        ("--jwt-issuer x", "--auth required"),
+        ("--buyers-may-initiate", "--auth required"),
+        ("--auth required --jwt-issuer x", "--jwks"),
+        ("--auth required --jwt-audience x", "--jwks"),
+        ("--auth required --jwt-roles-claim x", "--jwks"),
+    ] {
+        let error = read_with(arguments, &[]).unwrap_err();
+        assert!(error.contains(without), "{arguments}: {error}");
+    }
+    let error = read_with("", &[("TRADE_JWKS", url)]).unwrap_err();
+    assert!(error.contains("TRADE_JWKS") && !error.contains("s3cret"), "{error}");
 }
 
 #[test]
 fn hosts_are_allowed_by_name() {
     let both = AllowedHosts::loopback().and("a.example").and_then(|hosts| hosts.and("b.example")).unwrap();
-    let from = |arguments, environment| served(arguments, environment).allowed_hosts;
+    let from = |arguments, environment| match served(arguments, environment).access {
+        Access::Off(hosts) => hosts,
+        other => panic!("{other:?}"),
+    };
     assert_eq!(from("", &[]), AllowedHosts::loopback());
     assert_eq!(from("--allowed-host a.example,B.example,", &[]), both);
     assert_eq!(from("", &[("TRADE_ALLOWED_HOST", "a.example, b.example")]), both);

@@ -8,7 +8,7 @@ use crate::problem::Problem;
 use axum::extract::Request;
 use axum::http::{Method, header};
 use percent_encoding::percent_decode_str;
-use trade_core::access::Role;
+use trade_core::access::{Right, StationRoles};
 
 /// What a path asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,12 +16,9 @@ pub(crate) enum Asks {
     Nothing,
     /// A login.
     Login,
-    /// One of these roles.
-    Role(&'static [Role]),
+    /// A login that has this right.
+    Right(Right),
 }
-
-/// Who may see what the server does.
-const OPERATORS: &[Role] = &[Role::Auditor, Role::Admin];
 
 impl Asks {
     /// What a path asks for, below the place where the router is nested.
@@ -30,7 +27,7 @@ impl Asks {
         let path = percent_decode_str(path).decode_utf8_lossy();
         match path.trim_start_matches('/').split('/').next() {
             Some("api") => Self::Login,
-            Some("metrics") => Self::Role(OPERATORS),
+            Some("metrics") => Self::Right(Right::ReadMetrics),
             _ => Self::Nothing,
         }
     }
@@ -69,8 +66,8 @@ pub(crate) async fn admit(app: &App, request: &mut Request) -> Result<(), Proble
         return Ok(());
     }
     let login: Login = authenticator.login(request.headers()).await?;
-    if let Asks::Role(roles) = asks
-        && !roles.iter().any(|role| login.principal.has_role(role.as_str()))
+    if let Asks::Right(right) = asks
+        && !StationRoles::default().may(&login.principal, right)
     {
         return Err(Problem::new("forbidden", "this is for the roles auditor and admin"));
     }
@@ -88,7 +85,7 @@ mod tests {
             assert_eq!(Asks::of(path), Asks::Login, "{path}");
         }
         for path in ["/metrics", "/metrics/"] {
-            assert_eq!(Asks::of(path), Asks::Role(OPERATORS), "{path}");
+            assert_eq!(Asks::of(path), Asks::Right(Right::ReadMetrics), "{path}");
         }
         for path in ["/", "*", "/health/live", "/openapi.json", "/asyncapi.json", "/docs/page.js", "/apis"] {
             assert_eq!(Asks::of(path), Asks::Nothing, "{path}");

@@ -1,10 +1,16 @@
-//! Who gets in: callers are known by `Authorization: Bearer` and an API key of [`trade_core::access`].
+//! Who gets in: callers are known by `Authorization: Bearer`, and an API key of [`trade_core::access`] or a token (JWT, with the
+//! feature `jwt`).
 //!
 //! [`Authenticator`] finds out who sends a request. The router asks it where [`HttpOptions::access`] names one: then every
 //! path under `/api`, unknown ones too, answers 401 `unauthenticated` to whoever sends no credential or a bad one, and
 //! `/metrics` is for the roles `auditor` and `admin`. [`AccessLayer`] does the same around routes of an application's own.
 //! What a caller may do and see is said by the policy of the service
 //! ([`ServiceOptions::policy`](trade_core::service::ServiceOptions::policy)).
+//!
+//! A login holds for a time, its [`Lease`]: a stream ends with it. An application that knows its users in its own way may put
+//! a [`Principal`](trade_core::policy::Principal) and a [`Lease`] into the extensions of a request by itself.
+//!
+//! No error, log line or `Debug` output here holds a credential.
 //!
 //! [`HttpOptions::access`]: crate::HttpOptions::access
 

@@ -159,7 +159,7 @@ pub(super) fn security(operation: &Operation) -> Value {
         _ if operation.places.iter().all(|place| place.path == STREAM) => {
             json!([{ "bearer": [] }, { "ticket": [] }])
         }
-        Asks::Login | Asks::Role(_) => json!([{ "bearer": [] }]),
+        Asks::Login | Asks::Right(_) => json!([{ "bearer": [] }]),
     }
 }
 
@@ -173,7 +173,7 @@ pub(super) fn common_codes(operation: &Operation) -> Vec<&'static str> {
     match Asks::of(operation.places.first().map_or("", |place| place.path)) {
         Asks::Nothing => {}
         Asks::Login => codes.extend(["unauthenticated", "store-unavailable"]),
-        Asks::Role(_) => codes.extend(["unauthenticated", "forbidden", "store-unavailable"]),
+        Asks::Right(_) => codes.extend(["unauthenticated", "forbidden", "store-unavailable"]),
     }
     if operation.input.body.is_some() {
         codes.extend(["malformed-json", "request-timeout", "body-too-large", "unsupported-media-type"]);

@@ -1,25 +1,31 @@
 //! The keys of an issuer from its address.
 
 use super::source::{BYTES_MAX, JwksError};
-use reqwest::redirect::Policy;
-use reqwest::{Client, StatusCode, Url};
-use rustls_platform_verifier::BuilderVerifierExt;
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, StatusCode, Uri, header};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio_rustls::rustls::{ClientConfig, crypto::ring};
+use tokio::time::timeout;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 /// How long an issuer may take, from the first byte to the last.
 const TIME_MAX: Duration = Duration::from_secs(5);
 
-/// An address that is asked for keys.
+/// An address that is asked for keys. It is followed to no other: an issuer says where its keys are, and nobody else does.
 #[derive(Clone)]
 pub(super) struct Fetch {
-    client: Client,
-    url: Url,
+    client: Client<HttpsConnector<HttpConnector>, Body>,
+    uri: Uri,
 }
 
-/// Without what may be a password.
+/// Without what may be a secret.
 impl fmt::Debug for Fetch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Fetch").field(&self.shown()).finish()
@@ -28,30 +34,29 @@ impl fmt::Debug for Fetch {
 
 impl Fetch {
     pub(super) fn new(url: &str) -> Result<Self, JwksError> {
-        let url =
-            Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-        // The text may hold a password.
-        let url =
-            url.ok_or_else(|| JwksError("the address of the keys must be an https or http URL".into()))?;
-        let no_tls = |error: &dyn fmt::Display| JwksError(format!("no TLS: {error}"));
+        let is_one = |uri: &Uri| {
+            let has_name =
+                uri.authority().is_some_and(|to| !to.host().is_empty() && !to.as_str().contains('@'));
+            matches!(uri.scheme_str(), Some("http" | "https")) && has_name
+        };
+        // The text may hold a secret.
+        let refused =
+            || JwksError("the address of the keys must be an https or http URL, without a user".into());
+        let uri = url.parse::<Uri>().ok().filter(is_one).ok_or_else(refused)?;
+        let roots = if uri.scheme_str() == Some("https") { roots()? } else { RootCertStore::empty() };
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
-            .and_then(BuilderVerifierExt::with_platform_verifier)
-            .map_err(|error| no_tls(&error))?
+            .map_err(|error| JwksError(format!("no TLS: {error}")))?
+            .with_root_certificates(roots)
             .with_no_client_auth();
-        let client = Client::builder()
-            .tls_backend_preconfigured(config)
-            .timeout(TIME_MAX)
-            // An issuer says where its keys are; nobody else does.
-            .redirect(Policy::none())
-            .user_agent(concat!("trade-http/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| no_tls(&error))?;
-        Ok(Self { client, url })
+        let connector =
+            HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1().build();
+        Ok(Self { client: Client::builder(TokioExecutor::new()).build(connector), uri })
     }
 
     fn shown(&self) -> String {
-        format!("{}://{}{}", self.url.scheme(), self.url.host_str().unwrap_or_default(), self.url.path())
+        let to = self.uri.authority().map_or("", |to| to.as_str());
+        format!("{}://{to}{}", self.uri.scheme_str().unwrap_or_default(), self.uri.path())
     }
 
     fn failed(&self, why: impl fmt::Display) -> JwksError {
@@ -60,22 +65,40 @@ impl Fetch {
 
     /// What is there, up to the bound.
     pub(super) async fn get(&self) -> Result<Vec<u8>, JwksError> {
-        let failed = |error: reqwest::Error| {
-            let error = error.without_url();
-            self.failed(if error.is_timeout() { "it took too long".into() } else { error.to_string() })
-        };
-        let asked = self.client.get(self.url.clone()).header("accept", "application/json");
-        let mut response = asked.send().await.map_err(failed)?;
+        let got = timeout(TIME_MAX, self.get_slowly()).await;
+        got.unwrap_or_else(|_| Err(self.failed("it took too long")))
+    }
+
+    async fn get_slowly(&self) -> Result<Vec<u8>, JwksError> {
+        let request = Request::get(self.uri.clone())
+            .header(header::ACCEPT, "application/json")
+            .header(header::USER_AGENT, concat!("trade-http/", env!("CARGO_PKG_VERSION")))
+            .body(Body::empty())
+            .map_err(|error| self.failed(error))?;
+        let response = self.client.request(request).await.map_err(|error| self.failed(innermost(&error)))?;
         if response.status() != StatusCode::OK {
             return Err(self.failed(response.status()));
         }
-        let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            bytes.extend_from_slice(&chunk);
-            if bytes.len() > BYTES_MAX {
-                return Err(self.failed("it is too much"));
-            }
-        }
-        Ok(bytes)
+        let body = to_bytes(Body::new(response.into_body()), BYTES_MAX).await;
+        Ok(body.map_err(|error| self.failed(innermost(&error)))?.into())
     }
+}
+
+/// The certificates that this machine trusts.
+fn roots() -> Result<RootCertStore, JwksError> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        return Err(JwksError("no TLS: this machine trusts no certificate (package ca-certificates)".into()));
+    }
+    Ok(roots)
+}
+
+/// What went wrong at last: what is around it says only that something did.
+fn innermost(error: &dyn Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
 }
