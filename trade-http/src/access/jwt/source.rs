@@ -19,7 +19,7 @@ pub(super) const BYTES_MAX: usize = 1024 * 1024;
 pub(super) enum Place {
     File(PathBuf),
     #[cfg(feature = "jwks-url")]
-    Url(Fetch),
+    Url(Box<Fetch>),
 }
 
 /// Why the keys of an issuer cannot be had.

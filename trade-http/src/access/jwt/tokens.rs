@@ -46,7 +46,7 @@ impl Tokens {
     /// [`JwksError`] if it is no such address, or there is no TLS to be had.
     #[cfg(feature = "jwks-url")]
     pub fn of_url(url: &str, rules: TokenRules) -> Result<Self, JwksError> {
-        Ok(Self::new(Place::Url(Fetch::new(url)?), rules))
+        Ok(Self::new(Place::Url(Box::new(Fetch::new(url)?)), rules))
     }
 
     /// Asks for the keys now, so that a mistake is told before somebody logs in.
