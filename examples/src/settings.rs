@@ -1,22 +1,29 @@
 //! What the server is told: flag, then environment variable, then default.
 
 use keys::KeysCommand;
+use setting::{Setting, Value};
 use std::ffi::{OsStr, OsString};
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
 use trade_http::access::TokenRules;
-use trade_http::{AllowedHosts, CorsOrigins, RateLimit, TrustedProxies};
-use trade_network::store::{StoreOptions, names_no_file, names_no_server, why_no_replica};
+use trade_http::{CorsOrigins, RateLimit, TrustedProxies};
+use trade_network::store::{StoreOptions, names_no_server, why_no_replica};
+use values::{
+    address, addresses, allowed_hosts, cors_origins, filter, format_of, listed, number, rate_limit,
+    trusted_proxies,
+};
 
 mod access;
 pub(crate) mod keys;
+mod setting;
 #[cfg(test)]
 mod tests;
+mod values;
 
 pub(crate) use access::{Access, Issuer, Jwks, Required};
+pub(crate) use values::LogFormat;
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
@@ -166,79 +173,6 @@ impl Bounds {
     }
 }
 
-/// How a line of the log looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LogFormat {
-    Pretty,
-    Json,
-}
-
-/// A setting as it was given: its flag, its variable, its default.
-struct Setting {
-    flag: &'static str,
-    variable: &'static str,
-    default: &'static str,
-    /// The only subcommand that takes it; none for those of the server.
-    only_for: Option<&'static str>,
-    /// It is given without a value.
-    is_switch: bool,
-    given: Option<String>,
-}
-
-/// A given value and where it came from, for messages.
-struct Value {
-    origin: &'static str,
-    text: String,
-    is_default: bool,
-}
-
-impl Setting {
-    fn new(flag: &'static str, variable: &'static str, default: &'static str) -> Self {
-        Self { flag, variable, default, only_for: None, is_switch: false, given: None }
-    }
-
-    fn switch(flag: &'static str, variable: &'static str) -> Self {
-        Self { is_switch: true, ..Self::new(flag, variable, "false") }
-    }
-
-    fn only_for(self, subcommand: &'static str) -> Self {
-        Self { only_for: Some(subcommand), ..self }
-    }
-
-    /// Refuses to be given to a subcommand that does not take it. All take the store.
-    fn check_use(&self, subcommand: Option<&str>) -> Result<(), String> {
-        match (self.only_for, subcommand) {
-            (Some(only), other) if other != Some(only) => {
-                Err(format!("{} is only for {only}; see --help", self.flag))
-            }
-            (None, Some(other)) if self.flag != "--store" => {
-                Err(format!("{} is no option of {other}; see --help", self.flag))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn value(&self, environment: &impl Fn(&str) -> Option<OsString>) -> Result<Value, String> {
-        if let Some(text) = &self.given {
-            return Ok(Value { origin: self.flag, text: text.clone(), is_default: false });
-        }
-        // A variable that is set to nothing counts as not set: that is how compose files and shells leave one out.
-        match environment(self.variable).filter(|text| !text.is_empty()) {
-            None => Ok(Value { origin: self.flag, text: self.default.into(), is_default: true }),
-            Some(text) => {
-                let text = text.into_string().map_err(|_| format!("{}: is not UTF-8", self.variable))?;
-                Ok(Value { origin: self.variable, text, is_default: false })
-            }
-        }
-    }
-}
-
-impl Value {
-    fn refused(&self, expected: &str) -> String {
-        format!("{} {:?}: {expected}", self.origin, self.text)
-    }
-}
-
 /// Reads the arguments (without the program's name) and the environment.
 ///
 /// # Errors
@@ -363,15 +297,17 @@ fn task(
         None => {
             let listen = addresses(&listen.value(environment)?)?;
             let store = store()?;
+            let access = access(&auth.value(environment)?, &listen, allowed, logins, environment)?;
+            let has_access_control = matches!(access, Access::Required(_));
             Ok(Task::Serve(Box::new(Settings {
-                access: access(&auth.value(environment)?, &listen, allowed, logins, environment)?,
+                access,
                 listen,
                 cors: cors_origins(&origins.value(environment)?)?,
                 bounds: Bounds {
                     connections: number(&connections.value(environment)?, 1..=1_000_000)?,
                     streams: number(&streams.value(environment)?, 1..=1_000_000)?,
                 },
-                rate_limit: rate_limit(&rate.value(environment)?)?,
+                rate_limit: rate_limit(&rate.value(environment)?, has_access_control)?,
                 trusted_proxies: trusted_proxies(&proxies.value(environment)?)?,
                 tls: tls_files(certificate, key, environment)?,
                 store_options: store_options(&store, options, environment)?,
@@ -442,19 +378,6 @@ fn store_options(
     Ok(options)
 }
 
-fn number(value: &Value, range: std::ops::RangeInclusive<usize>) -> Result<usize, String> {
-    let number = value.text.parse().ok().filter(|number| range.contains(number));
-    number
-        .ok_or_else(|| value.refused(&format!("must be a number from {} to {}", range.start(), range.end())))
-}
-
-fn addresses(value: &Value) -> Result<Vec<SocketAddr>, String> {
-    let expected = "must be an address and a port, such as 127.0.0.1:8080 or [::1]:0";
-    let found = value.text.to_socket_addrs().map_err(|_| value.refused(expected))?;
-    let found: Vec<_> = found.collect();
-    if found.is_empty() { Err(value.refused(expected)) } else { Ok(found) }
-}
-
 /// Who gets in. What has no use then is refused, but for names of hosts, which a proxy may need at another time.
 fn access(
     mode: &Value,
@@ -489,68 +412,4 @@ fn access(
     (rules.roles_claim, rules.stations_claim) = (given(roles)?.text, given(stations)?.text);
     let issuer = Some(Issuer { jwks: jwks.into(), rules });
     Ok(Access::Required(Required { issuer, buyers_may_initiate }))
-}
-
-/// Without access control, a page of another name that resolves to this machine must get nothing.
-fn allowed_hosts(value: &Value) -> Result<AllowedHosts, String> {
-    listed(&value.text).try_fold(AllowedHosts::loopback(), |hosts, name| {
-        hosts.and(name).map_err(|invalid| value.refused(&format!("each {invalid}")))
-    })
-}
-
-fn cors_origins(value: &Value) -> Result<CorsOrigins, String> {
-    if value.text.trim() == "*" {
-        return Ok(CorsOrigins::any());
-    }
-    CorsOrigins::of(listed(&value.text))
-        .map_err(|invalid| value.refused(&format!("each {invalid}; * alone is any")))
-}
-
-/// Where nothing is said there is no limit, as there is no access control.
-fn rate_limit(value: &Value) -> Result<Option<RateLimit>, String> {
-    match value.text.as_str() {
-        "" | "off" => Ok(None),
-        text => text.parse().map(Some).map_err(|invalid| value.refused(&format!("{invalid}; or off"))),
-    }
-}
-
-fn trusted_proxies(value: &Value) -> Result<TrustedProxies, String> {
-    listed(&value.text).try_fold(TrustedProxies::none(), |proxies, network| {
-        proxies.and(network).map_err(|invalid| value.refused(&format!("each {invalid}")))
-    })
-}
-
-/// What stands between commas.
-fn listed(text: &str) -> impl Iterator<Item = &str> {
-    text.split(',').map(str::trim).filter(|part| !part.is_empty())
-}
-
-/// Whether there is such a store is seen when it is opened.
-fn address(value: Value) -> Result<String, String> {
-    if names_no_file(&value.text) {
-        return Err(value.refused("names no file; use sqlite://path/to/file.db, or memory:"));
-    }
-    Ok(value.text)
-}
-
-/// A word alone must be a level: as the target that it would be otherwise, it silences all others, and a mistyped level
-/// is more likely. White space is taken out, because the filter takes it for a part of the name beside it.
-fn filter(value: &Value) -> Result<EnvFilter, String> {
-    let expected = "must be a log filter, such as info or warn,trade_core=debug; \
-                    the levels are off, error, warn, info, debug and trace";
-    let directives: Vec<_> = listed(&value.text).collect();
-    let is_known =
-        |directive: &&str| directive.contains(['=', '[']) || directive.parse::<LevelFilter>().is_ok();
-    if directives.is_empty() || !directives.iter().all(is_known) {
-        return Err(value.refused(expected));
-    }
-    EnvFilter::try_new(directives.join(",")).map_err(|_| value.refused(expected))
-}
-
-fn format_of(value: &Value) -> Result<LogFormat, String> {
-    match value.text.as_str() {
-        "pretty" => Ok(LogFormat::Pretty),
-        "json" => Ok(LogFormat::Json),
-        _ => Err(value.refused("must be pretty or json")),
-    }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use trade_http::AllowedHosts;
 
 fn read_with(arguments: &str, environment: &[(&str, &str)]) -> Result<Task, String> {
     let find = |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, text)| text.into());
