@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use common::broken::Broken;
 use common::described::OPENAPI;
+use common::guarded::{Guarded, bearer};
 use common::{Got, Network, trade};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use trade_core::access::Role;
 use trade_core::memory::MemoryStore;
 use trade_core::policy::{Action, Denial, Policy, Principal, State};
 use trade_core::service::{ServiceOptions, TradeService};
@@ -144,6 +146,8 @@ impl Operation {
             200 | 201 => self.ask(&network).await,
             304 => self.ask_with(&network, &[("if-none-match", "*")]).await,
             400 => self.at_hosts(&[("host", "localhost"), ("host", "localhost")]).await,
+            401 => self.ask(&Guarded::new().await.network).await,
+            403 if self.path == "/metrics" => self.with_key(&Guarded::new().await, Role::Viewer).await,
             403 => self.under(Denial::Forbidden).await,
             404 if self.path == "/metrics" => {
                 let router = trade_http::router(network.service.clone(), HttpOptions::default());
@@ -169,6 +173,12 @@ impl Operation {
                 network.shutdown.begin();
                 self.ask(&network).await
             }
+            // Neither reads the store but for who asks.
+            503 if ["streamUpdates", "createTicket"].contains(&self.id) => {
+                let guarded = Guarded::new().await;
+                guarded.store.is_away.store(true, Ordering::Relaxed);
+                self.with_key(&guarded, Role::Admin).await
+            }
             503 if self.path.starts_with("/api/") => self.with_store(StoreErrorKind::Unavailable).await,
             503 => self.by_a_connection_too_many().await,
             _ => panic!("nothing here provokes it"),
@@ -185,6 +195,11 @@ impl Operation {
             }
         }
         panic!("it is served each time")
+    }
+
+    async fn with_key(&self, guarded: &Guarded, role: Role) -> Got {
+        let authorization = bearer(&guarded.key(role).await);
+        self.ask_with(&guarded.network, &[("authorization", &authorization)]).await
     }
 
     async fn by_a_connection_too_many(&self) -> Got {

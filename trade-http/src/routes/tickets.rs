@@ -17,7 +17,7 @@ pub(super) fn operations() -> Vec<Operation> {
     let give = Operation::new("updates", "A ticket for a stream, for browsers", give)
         .at(Method::POST, "/api/updates/ticket", "createTicket")
         .answers::<Ticket>(StatusCode::CREATED, "The ticket: usable once.", &[])
-        .refuses(&["invalid-request", "internal"]);
+        .refuses(&["invalid-request"]);
     vec![give]
 }
 
