@@ -1,6 +1,6 @@
 //! The keys of an issuer from its address.
 
-use super::source::{BYTES_MAX, JwksError};
+use super::had::{BYTES_MAX, JwksError};
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, Uri, header};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};

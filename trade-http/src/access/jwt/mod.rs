@@ -6,11 +6,12 @@
 mod claims;
 #[cfg(feature = "jwks-url")]
 mod fetch;
+mod had;
 mod keyset;
 mod rules;
 mod source;
 mod tokens;
 
+pub use had::JwksError;
 pub use rules::TokenRules;
-pub use source::JwksError;
 pub use tokens::Tokens;

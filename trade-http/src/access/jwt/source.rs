@@ -2,17 +2,14 @@
 
 #[cfg(feature = "jwks-url")]
 use super::fetch::Fetch;
+use super::had::{BYTES_MAX, JwksError};
 use super::keyset::KeySet;
-use std::fmt;
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
-
-/// The largest set.
-pub(super) const BYTES_MAX: usize = 1024 * 1024;
 
 /// Where they are.
 #[derive(Debug)]
@@ -21,18 +18,6 @@ pub(super) enum Place {
     #[cfg(feature = "jwks-url")]
     Url(Box<Fetch>),
 }
-
-/// Why the keys of an issuer cannot be had.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JwksError(pub(super) String);
-
-impl fmt::Display for JwksError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for JwksError {}
 
 /// How often a place is asked.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +37,15 @@ impl Place {
             Self::File(_) => Pace { usually: seconds(2), for_unknown: seconds(2), at_first: seconds(2) },
             #[cfg(feature = "jwks-url")]
             Self::Url(_) => Pace { usually: seconds(300), for_unknown: seconds(60), at_first: seconds(5) },
+        }
+    }
+
+    /// Whether it may keep somebody waiting.
+    fn is_slow(&self) -> bool {
+        match self {
+            Self::File(_) => false,
+            #[cfg(feature = "jwks-url")]
+            Self::Url(_) => true,
         }
     }
 
@@ -115,7 +109,7 @@ impl Source {
         if !is_old {
             return Ok(set);
         }
-        if let Place::File(_) = self.place {
+        if !self.place.is_slow() {
             self.ask(usually).await;
             return Ok(self.known().unwrap_or(set));
         }

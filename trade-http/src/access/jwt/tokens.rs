@@ -1,9 +1,10 @@
 use super::claims;
 #[cfg(feature = "jwks-url")]
 use super::fetch::Fetch;
+use super::had::JwksError;
 use super::keyset::ALGORITHMS;
 use super::rules::TokenRules;
-use super::source::{JwksError, Place, Source};
+use super::source::{Place, Source};
 use crate::access::lease::Lease;
 use crate::access::refusal::LoginError;
 use jsonwebtoken::crypto::{CryptoProvider, aws_lc};
