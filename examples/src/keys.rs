@@ -2,7 +2,7 @@
 
 use crate::settings::keys::{Expiry, KeysCommand};
 use crate::{Ended, Failure, open};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::io::{self, Write};
 use std::time::Duration;
 use trade_core::access::{ApiKey, ApiKeys, KeyError, KeyId, NewKey, Token};
@@ -101,33 +101,10 @@ async fn list(keys: &ApiKeys, json: bool) -> Ended {
             break;
         }
     }
-    let text = if json { Value::from_iter(all.iter().map(object)).to_string() } else { table(&all) };
+    let text = if json { json!(all).to_string() } else { table(&all) };
     // A reader that went away is no reason to fail.
     let _ = print(&text);
     Ok(())
-}
-
-/// Everything of a key but what its token must be.
-fn object(key: &ApiKey) -> Value {
-    let stations = match key.stations.set() {
-        None => json!(["*"]),
-        Some(set) => set.as_slice().iter().map(|station| station.as_str()).collect(),
-    };
-    let mut object = json!({
-        "id": key.id.as_str(),
-        "roles": key.roles.iter().map(|role| role.as_str()).collect::<Vec<_>>(),
-        "stations": stations,
-        "createdAt": key.created_at.to_string(),
-        "version": key.version,
-    });
-    let times =
-        [("expiresAt", key.expires_at), ("revokedAt", key.revoked_at), ("lastUsedAt", key.last_used_at)];
-    let times = times.into_iter().filter_map(|(name, time)| Some((name, time?.to_string())));
-    let name = key.name.iter().map(|name| ("name", name.as_str().to_owned()));
-    for (field, text) in name.chain(times) {
-        object[field] = text.into();
-    }
-    object
 }
 
 /// A line a key, in columns.

@@ -11,6 +11,7 @@
 //! assert!(generator.definitions().contains_key("Cargo"));
 //! ```
 
+use crate::access::KeyId;
 use crate::cause::TraceParent;
 use crate::command::AdjustmentReason;
 use crate::event::{Actor, CloudEvent, Event, EventType, InventoryUpdate, SOURCE, SPEC_VERSION, Topic};
@@ -55,6 +56,9 @@ const NO_CONTROL: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
 
 schemas! {
     StationId: |_| id("Names a station.", Self::LENGTH_MAX, "ceres");
+    KeyId: |_| json_schema!({
+        "description": "Names an API key.", "type": "string", "pattern": "^[a-z0-9]{12}$", "examples": ["a1b2c3d4e5f6"],
+    });
     ItemId: |_| id("Names an item of stock.", Self::LENGTH_MAX, "fuel");
     TransactionId: |_| id("Names a trade.", Self::LENGTH_MAX, "T-1");
     ShipmentId: |_| id("Names a shipment.", Self::LENGTH_MAX, "shipment-T-1");

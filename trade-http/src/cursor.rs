@@ -6,6 +6,7 @@
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
+use trade_core::access::KeyId;
 use trade_core::resource::Sequence;
 use trade_core::store::LedgerPosition;
 use trade_core::values::{ItemId, from_stored};
@@ -99,6 +100,20 @@ sequence_cursor! {
     StationCursor = 's',
     /// In the history of a shipment.
     HistoryCursor = 'h',
+}
+
+/// In the list of API keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeyCursor(pub(crate) KeyId);
+
+impl Cursor for KeyCursor {
+    fn encode(&self) -> String {
+        format!("k{}", self.0)
+    }
+
+    fn decode(text: &str) -> Option<Self> {
+        KeyId::new(text.strip_prefix('k')?).ok().map(Self)
+    }
 }
 
 /// In the ledger of a station.

@@ -13,6 +13,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use tokio::sync::Semaphore;
+use trade_core::access::ApiKey;
 use trade_core::event::Event;
 use trade_core::resource::{Cargo, Inventory, LedgerEntry, Trade};
 use trade_core::store::Page;
@@ -51,6 +52,10 @@ impl Row for LedgerEntry {
 
 impl Row for Event {
     const ROWS: &'static str = "events";
+}
+
+impl Row for ApiKey {
+    const ROWS: &'static str = "keys";
 }
 
 impl<T: Row> Row for Arc<T> {
@@ -133,6 +138,12 @@ impl Rows {
 pub(crate) struct Next {
     /// The `cursor` of the next page; null at the end.
     next_cursor: Option<String>,
+}
+
+impl Next {
+    pub(crate) fn after(next_cursor: Option<String>) -> Self {
+        Self { next_cursor }
+    }
 }
 
 /// Reads a page piece by piece, and writes it. `read` reads up to so many rows after a position, and tells the position of

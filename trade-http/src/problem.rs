@@ -11,6 +11,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
 use std::error::Error;
+use trade_core::access::KeyError;
 use trade_core::rejection::{Rejection, Shortage};
 use trade_core::resource::Version;
 use trade_core::service::ServiceError;
@@ -29,11 +30,13 @@ pub(crate) static CODES: &[Code] = &[
     ("trade-not-found", StatusCode::NOT_FOUND, "There is no such trade"),
     ("cargo-not-found", StatusCode::NOT_FOUND, "There is no such cargo"),
     ("station-not-found", StatusCode::NOT_FOUND, "There is no such station"),
+    ("key-not-found", StatusCode::NOT_FOUND, "There is no such API key"),
     ("method-not-allowed", StatusCode::METHOD_NOT_ALLOWED, "The method is not allowed here"),
     ("request-timeout", StatusCode::REQUEST_TIMEOUT, "The request took too long to arrive"),
     ("trade-exists", StatusCode::CONFLICT, "The trade exists"),
     ("cargo-exists", StatusCode::CONFLICT, "The cargo exists"),
     ("station-exists", StatusCode::CONFLICT, "The station exists"),
+    ("key-revoked", StatusCode::CONFLICT, "The API key was revoked"),
     ("illegal-transition", StatusCode::CONFLICT, "The status does not allow the step"),
     ("insufficient-stock", StatusCode::CONFLICT, "There is not enough stock"),
     ("refused-by-policy", StatusCode::CONFLICT, "A rule of the application refuses the step"),
@@ -383,6 +386,20 @@ impl From<ServiceError> for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         of_store(&error)
+    }
+}
+
+impl From<KeyError> for Problem {
+    fn from(error: KeyError) -> Self {
+        let code = match error {
+            KeyError::Store(error) => return error.into(),
+            KeyError::NotFound(_) => "key-not-found",
+            KeyError::Revoked(_) => "key-revoked",
+            KeyError::Invalid(_) => "invalid-request",
+            KeyError::Refused(_) => "unauthenticated",
+            _ => return Self::internal(),
+        };
+        Self::new(code, error.to_string())
     }
 }
 

@@ -4,6 +4,7 @@ use crate::fields::{Node, Value, text};
 use crate::json::Json;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;
+use trade_core::access::Role;
 use trade_core::command::AdjustmentReason;
 use trade_core::resource::{CargoStatus, Settlement, TradeStatus};
 use trade_core::values::{
@@ -32,7 +33,7 @@ macro_rules! texts {
 }
 
 texts! {
-    Amount, CargoStatus, Currency, ItemId, Label, Settlement, ShipmentId, StationId, Timestamp, TradeStatus,
+    Role, Amount, CargoStatus, Currency, ItemId, Label, Settlement, ShipmentId, StationId, Timestamp, TradeStatus,
     TransactionId, AdjustmentReason,
 }
 

@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::http::Request;
 use common::guarded::{Guarded, bearer};
 use common::{Got, Network, trade};
+use serde_json::json;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -226,4 +227,67 @@ async fn a_ticket_opens_one_stream_and_nothing_else() {
     guarded.keys.revoke(token.id(), guarded.network.service.now()).await.unwrap();
     sleep(Duration::from_millis(2_100)).await;
     assert_eq!(open(&format!("/api/updates/real-time?ticket={ticket}"), &[]).await, (401, invalid));
+}
+
+#[tokio::test]
+async fn an_admin_manages_keys_and_nobody_else_does() {
+    let guarded = Guarded::new().await;
+    let admin = bearer(&guarded.key(Role::Admin).await);
+    let ask = async |method: &str, path: &str, body: Option<serde_json::Value>| {
+        guarded.network.ask(method, path, &[("authorization", &admin)], body).await
+    };
+    let night = json!({"name": "night shift", "roles": ["trader", "viewer"], "stations": ["vesta", "ceres"]});
+    let got = ask("POST", "/api/keys", Some(night)).await;
+    assert_eq!(got.header("cache-control"), "no-store");
+    let made = got.expect(201);
+    let (key, token) = (&made["key"], made["token"].as_str().unwrap());
+    let id = key["id"].as_str().unwrap();
+    assert_eq!(got.location("/api/keys"), format!("/api/keys/{id}"));
+    assert_eq!(key["roles"], json!(["viewer", "trader"]));
+    assert_eq!((&key["stations"], &key["name"]), (&json!(["ceres", "vesta"]), &json!("night shift")));
+    assert!(token.starts_with(&format!("tn_{id}_")));
+    let of = |token: &str| format!("Bearer {token}");
+    guarded.get("/api/inventory", &of(token)).await.expect(200);
+
+    let listed = ask("GET", "/api/keys?limit=1", None).await.expect(200);
+    let next = listed["nextCursor"].as_str().unwrap();
+    let rest = ask("GET", &format!("/api/keys?limit=1&cursor={next}"), None).await.expect(200);
+    let ids = [&listed, &rest].map(|page| page["keys"][0]["id"].as_str().unwrap());
+    assert!(ids.contains(&id) && ids.is_sorted() && rest["nextCursor"].is_null(), "{ids:?}");
+    let one = ask("GET", &format!("/api/keys/{id}"), None).await;
+    assert_eq!(one.expect(200)["key"]["version"], 1);
+    for text in [listed.to_string(), rest.to_string(), one.text.clone()] {
+        assert!(!text.contains("digest") && !text.contains(&token[token.len() - 72..]), "{text}");
+    }
+
+    let rotated = ask("POST", &format!("/api/keys/{id}/rotate?graceSeconds=0"), None).await.expect(200);
+    let second = rotated["token"].as_str().unwrap();
+    let revoked = ask("POST", &format!("/api/keys/{id}/revoke"), None).await.expect(200);
+    assert!(revoked["key"]["revokedAt"].is_string());
+    ask("POST", &format!("/api/keys/{id}/rotate"), None).await.problem(409, "key-revoked");
+    for token in [token, second] {
+        // Known two seconds later at the latest.
+        sleep(Duration::from_millis(2_100)).await;
+        guarded.get("/api/inventory", &of(token)).await.problem(401, "unauthenticated");
+    }
+    ask("GET", "/api/keys/000000000000", None).await.problem(404, "key-not-found");
+    for (faulty, field) in [
+        (json!({"roles": ["king"], "stations": ["*"]}), "roles[0]"),
+        (json!({"roles": [], "stations": ["*"]}), "roles"),
+        (json!({"roles": ["viewer"], "stations": ["*", "ceres"]}), "stations"),
+        (json!({"roles": ["viewer"], "stations": []}), "stations"),
+        (json!({"roles": ["viewer"]}), "stations"),
+    ] {
+        let got = ask("POST", "/api/keys", Some(faulty)).await;
+        got.problem(422, "invalid-request");
+        assert_eq!(got.faults(), [field]);
+    }
+    let past = json!({"roles": ["viewer"], "stations": ["*"], "expiresAt": "2020-01-01T00:00:00Z"});
+    assert_eq!(ask("POST", "/api/keys", Some(past)).await.faults(), ["expiresAt"]);
+
+    for role in [Role::Viewer, Role::Trader, Role::Carrier, Role::Stockkeeper, Role::Auditor] {
+        let other = bearer(&guarded.key(role).await);
+        guarded.get("/api/keys", &other).await.problem(403, "forbidden");
+    }
+    guarded.service_owner().get("/api/keys").await.problem(404, "not-found");
 }

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use trade_core::access::Role;
+use trade_core::access::{KeyId, KeyStore, NewKey, Role};
 use trade_core::memory::MemoryStore;
 use trade_core::policy::{Action, Denial, Policy, Principal, State};
 use trade_core::service::{ServiceOptions, TradeService};
@@ -137,6 +137,9 @@ impl Operation {
     }
 
     async fn provoke(&self, status: u16) -> Got {
+        if self.path.starts_with("/api/keys") && [200, 201, 403, 409, 422, 500, 503].contains(&status) {
+            return self.provoke_of_keys(status).await;
+        }
         let network = self.ready().await;
         match status {
             200 if matches!(self.id, "initiateTrade" | "createCargo") => {
@@ -183,6 +186,35 @@ impl Operation {
             503 => self.by_a_connection_too_many().await,
             _ => panic!("nothing here provokes it"),
         }
+    }
+
+    /// The same of an operation on keys, for which a network must have some.
+    async fn provoke_of_keys(&self, status: u16) -> Got {
+        let guarded = Guarded::new().await;
+        let (new, now) = (NewKey::new([Role::Viewer], Scope::All), guarded.network.service.now());
+        let (mut key, _) = guarded.keys.create(new, now).await.unwrap();
+        key.id = KeyId::new("a1b2c3d4e5f6").unwrap();
+        guarded.store.put_key(&key).await.unwrap();
+        match status {
+            403 => return self.with_key(&guarded, Role::Viewer).await,
+            409 => drop(guarded.keys.revoke(&key.id, now).await.unwrap()),
+            500 => {
+                // Who asks is known by then, for a moment.
+                let authorization = bearer(&guarded.key(Role::Admin).await);
+                let headers = [("authorization", &*authorization)];
+                self.ask_with(&guarded.network, &headers).await;
+                guarded.store.is_damaged.store(true, Ordering::Relaxed);
+                return self.ask_with(&guarded.network, &headers).await;
+            }
+            503 => return self.by_a_connection_too_many().await,
+            _ => {}
+        }
+        if status == 422 {
+            let authorization = bearer(&guarded.key(Role::Admin).await);
+            let (path, headers) = (format!("{}?unknown=1", self.path), [("authorization", &*authorization)]);
+            return guarded.network.ask(&self.method, &path, &headers, self.body.clone()).await;
+        }
+        self.with_key(&guarded, Role::Admin).await
     }
 
     async fn too_often(&self) -> Got {

@@ -1,4 +1,4 @@
-use crate::values::InvalidValue;
+use crate::values::{InvalidValue, serde_as_text};
 use std::fmt;
 use std::sync::Arc;
 
@@ -52,6 +52,8 @@ impl TryFrom<&str> for KeyId {
         Self::new(text)
     }
 }
+
+serde_as_text!(KeyId);
 
 pub(super) fn no_randomness() -> InvalidValue {
     InvalidValue::new("the system has no random numbers")

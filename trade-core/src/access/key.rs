@@ -7,6 +7,7 @@ use crate::resource::Version;
 use crate::store::StoreError;
 use crate::values::{Label, Scope, Timestamp};
 use async_trait::async_trait;
+use serde::{Serialize, Serializer};
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -31,32 +32,53 @@ impl NewKey {
     }
 }
 
-/// An API key as it is stored: who it is and what it allows, without its secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An API key as it is stored: who it is and what it allows, without its secret. As JSON it is without its digests, too; the
+/// stations are `["*"]` where it has all.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ApiKey {
     /// Its id.
     pub id: KeyId,
     /// What people call it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Label>,
     /// What it may do.
     pub roles: BTreeSet<Role>,
-    /// Where.
+    /// Where: `*` alone is everywhere.
+    #[serde(serialize_with = "station_texts")]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
     pub stations: Scope,
     /// What its token must be.
+    #[serde(skip)]
     pub digest: Digest,
     /// What its token may be until then: that of before it was rotated.
+    #[serde(skip)]
     pub previous: Option<(Digest, Timestamp)>,
     /// When it was made.
     pub created_at: Timestamp,
     /// From when on it is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
     /// When it was revoked.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<Timestamp>,
     /// When it was used last, to within a minute or so.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub last_used_at: Option<Timestamp>,
     /// From 1, one more with each change; its use is none.
     pub version: Version,
+}
+
+/// The text that stands for all stations.
+const ALL: &str = "*";
+
+fn station_texts<S: Serializer>(stations: &Scope, serializer: S) -> Result<S::Ok, S::Error> {
+    match stations.set() {
+        None => [ALL].serialize(serializer),
+        Some(set) => set.as_slice().serialize(serializer),
+    }
 }
 
 impl ApiKey {

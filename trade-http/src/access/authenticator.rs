@@ -69,6 +69,11 @@ impl Authenticator {
         Self { clock, ..self }
     }
 
+    /// The API keys that let in, where some do.
+    pub(crate) fn api_keys(&self) -> Option<&ApiKeys> {
+        self.keys.as_deref().map(RecentKeys::keys)
+    }
+
     /// By which clock a login ends.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock

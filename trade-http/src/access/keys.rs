@@ -49,6 +49,10 @@ impl RecentKeys {
         Self { keys, known: Cache::new(REMEMBERED_MAX), used: Mutex::default() }
     }
 
+    pub(super) fn keys(&self) -> &ApiKeys {
+        &self.keys
+    }
+
     /// A key as it was two seconds ago or later; none where there is none. Those who ask for the same one meanwhile wait
     /// for one read.
     pub(super) async fn get(&self, id: &KeyId) -> Result<Option<Arc<ApiKey>>, StoreError> {

@@ -7,6 +7,7 @@ mod description;
 mod docs;
 mod health;
 mod inventory;
+mod keys;
 mod tickets;
 mod trades;
 pub(crate) mod updates;
@@ -30,6 +31,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         inventory::operations(),
         updates::operations(),
         tickets::operations(),
+        keys::operations(),
         health::operations(),
         #[cfg(feature = "openapi")]
         description::operations(operations),

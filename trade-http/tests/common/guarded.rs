@@ -17,6 +17,7 @@ use trade_http::access::Authenticator;
 pub struct Keys {
     pub store: MemoryStore,
     pub is_away: AtomicBool,
+    pub is_damaged: AtomicBool,
     pub reads: AtomicUsize,
 }
 
@@ -25,6 +26,7 @@ impl Keys {
         Arc::new(Self {
             store: MemoryStore::new(),
             is_away: AtomicBool::new(false),
+            is_damaged: AtomicBool::new(false),
             reads: AtomicUsize::new(0),
         })
     }
@@ -33,7 +35,13 @@ impl Keys {
         self.reads.fetch_add(1, Ordering::Relaxed);
         let away =
             || StoreError::new(StoreErrorKind::Unavailable, "test", "read a key", "secret host is away");
-        if self.is_away.load(Ordering::Relaxed) { Err(away()) } else { Ok(()) }
+        if self.is_away.load(Ordering::Relaxed) { Err(away()) } else { self.check_whole() }
+    }
+
+    fn check_whole(&self) -> Result<(), StoreError> {
+        let detail = "secret bytes are wrong";
+        let damaged = || StoreError::new(StoreErrorKind::Corrupt, "test", "read a key", detail);
+        if self.is_damaged.load(Ordering::Relaxed) { Err(damaged()) } else { Ok(()) }
     }
 }
 
@@ -45,10 +53,12 @@ impl KeyStore for Keys {
     }
 
     async fn keys(&self, after: Option<&KeyId>, limit: usize) -> Result<Vec<ApiKey>, StoreError> {
+        self.check_whole()?;
         self.store.keys(after, limit).await
     }
 
     async fn put_key(&self, key: &ApiKey) -> Result<(), StoreError> {
+        self.check_whole()?;
         self.store.put_key(key).await
     }
 
