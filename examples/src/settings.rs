@@ -406,7 +406,15 @@ fn access(
         unused(&[issuers, audiences, roles, stations], "--jwks")?;
         return Ok(Access::Required(Required { issuer: None, buyers_may_initiate }));
     }
-    let names = |setting| Ok::<_, String>(listed(&given(setting)?.text).map(str::to_owned).collect());
+    // An empty one that is given is a variable of a script that was not set, and would let anybody in.
+    let names = |setting| {
+        let value = given(setting)?;
+        let names: Vec<_> = listed(&value.text).map(str::to_owned).collect();
+        if names.is_empty() && !value.is_default {
+            return Err(value.refused("must not be empty; leave it out where any will do"));
+        }
+        Ok(names)
+    };
     let mut rules = TokenRules::default();
     (rules.issuers, rules.audiences) = (names(issuers)?, names(audiences)?);
     (rules.roles_claim, rules.stations_claim) = (given(roles)?.text, given(stations)?.text);

@@ -18,6 +18,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 use tracing::{Instrument, field};
+use trade_core::policy::Principal;
 
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
@@ -45,7 +46,13 @@ pub(crate) async fn envelope(State(app): State<App>, mut request: Request, next:
     request.extensions_mut().insert(client);
 
     // Of the highest level, so that no filter of lines takes the id from those that remain.
-    let span = tracing::error_span!("request", request_id = context.request_id(), traceparent = field::Empty);
+    let span = tracing::error_span!(
+        "request",
+        request_id = context.request_id(),
+        client = client.0.map(field::display),
+        actor = field::Empty,
+        traceparent = field::Empty,
+    );
     if let Some(traceparent) = trace_parent(request.headers()) {
         span.record("traceparent", field::display(traceparent));
     }
@@ -99,14 +106,20 @@ async fn handled(app: &App, mut request: Request, next: Next) -> Response {
         problem.into_response()
     } else if is_turned_away(&request) {
         Problem::new("overloaded", "there are too many connections: try again").into_response()
-    } else if let Err(limited) = rate::before_login(app, &request) {
+    } else if let Err(limited) = rate::before_login(app, &request)
+        && !gate::remembers(app, &request)
+    {
         limited.into_response()
     } else if let Err(problem) = gate::admit(app, &mut request).await {
+        tracing::info!(reason = problem.detail(), "not let in");
         if problem.status() == StatusCode::UNAUTHORIZED {
             rate::login_failed(app, &request);
         }
         problem.into_response()
     } else {
+        if let Some(principal) = request.extensions().get::<Principal>() {
+            tracing::Span::current().record("actor", field::display(principal.actor()));
+        }
         counted(app, request, next).await
     }
 }

@@ -259,6 +259,11 @@ impl Problem {
     }
 
     /// The HTTP status.
+    /// What is wrong with this request.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     pub(crate) fn status(&self) -> StatusCode {
         self.code.1
     }

@@ -7,14 +7,17 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::Request;
+use common::guarded::{Guarded, bearer};
 use common::sse::{serve, serve_directly};
 use common::{Got, Network};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+use trade_core::access::Role;
 use trade_core::event::Actor;
 use trade_core::policy::Principal;
+use trade_http::access::Authenticator;
 use trade_http::{HttpOptions, TrustedProxies};
 
 /// What the tests below take at most until a caller has nothing left, however slowly they run.
@@ -135,6 +138,31 @@ async fn whoever_has_logged_in_is_a_caller_of_their_own_wherever_they_are() {
         }
         // A second may have passed between the two.
         assert!(attempt < 20, "it is served");
+    }
+}
+
+#[tokio::test]
+async fn who_guesses_keeps_nobody_out_whom_the_server_knows() {
+    let guarded = Guarded::new().await;
+    let access = Some(Authenticator::new().with_keys(guarded.keys.clone()));
+    let rate_limit = Some("1/30".parse().unwrap());
+    let options = HttpOptions { access, rate_limit, ..HttpOptions::default() };
+    let network = Network::of(guarded.network.service.clone(), options);
+    let ask = async |authorization: &str| {
+        network.send(from("192.0.2.1", "/api/trades", &[("authorization", authorization)])).await
+    };
+    let [known, other] = [guarded.key(Role::Admin).await, guarded.key(Role::Admin).await];
+    ask(&bearer(&known)).await.expect(200);
+    let mut guesses = Vec::new();
+    for _ in 0..4 {
+        guesses.push(ask("Bearer tn_guessed").await.status.as_u16());
+    }
+    assert_eq!(guesses, [401, 401, 429, 429], "each costs twenty");
+    ask(&bearer(&known)).await.expect(200);
+    ask(&bearer(&other)).await.problem(429, "rate-limited");
+    // Whoever has no credential guesses nothing.
+    for _ in 0..20 {
+        network.send(from("192.0.2.2", "/api/trades", &[])).await.problem(401, "unauthenticated");
     }
 }
 

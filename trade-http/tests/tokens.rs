@@ -358,6 +358,7 @@ mod at_an_address {
     #[derive(Debug, Clone)]
     enum Issuer {
         Keys(Vec<Value>),
+        Slow(Vec<Value>),
         Text(String),
         Status(StatusCode),
         Silent,
@@ -380,6 +381,10 @@ mod at_an_address {
                 async move {
                     match now {
                         Issuer::Keys(keys) => json!({ "keys": keys }).to_string().into_response(),
+                        Issuer::Slow(keys) => {
+                            tokio::time::sleep(Duration::from_millis(200)).await;
+                            json!({ "keys": keys }).to_string().into_response()
+                        }
                         Issuer::Text(text) => text.into_response(),
                         Issuer::Status(status) => status.into_response(),
                         Issuer::Silent => std::future::pending::<Response>().await,
@@ -404,6 +409,20 @@ mod at_an_address {
         tokio::time::pause();
         tokio::time::advance(Duration::from_secs(seconds)).await;
         tokio::time::resume();
+    }
+
+    #[tokio::test]
+    async fn whoever_hangs_up_while_keys_are_asked_for_keeps_nobody_from_them() {
+        let served = Served::new(Issuer::Keys(vec![EC.jwk()])).await;
+        let network = guarded(Tokens::of_url(&served.url, rules()).unwrap()).await;
+        let good = claims(json!({}));
+        assert_eq!(status(&network, &EC.token(&good)).await, 200);
+        served.set(Issuer::Slow(vec![ED.jwk()]));
+        later(61).await;
+        let hasty = tokio::time::timeout(Duration::from_millis(50), status(&network, &ED.token(&good))).await;
+        assert!(hasty.is_err(), "it is not answered yet");
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        assert_eq!(status(&network, &ED.token(&good)).await, 200);
     }
 
     #[tokio::test]

@@ -96,8 +96,11 @@ pub(crate) fn read(parser: &mut Parser) -> Result<Given, String> {
         ["revoke" | "rotate"] => {
             return Err(format!("keys {} needs the ID of a key; see keys list", words[0]));
         }
-        [] => return Err("keys needs one of create, list, revoke and rotate; see --help".into()),
-        _ => return Err(format!("unknown: keys {}; see --help", words.join(" "))),
+        // What is wrong may be a key that was pasted, and is not repeated.
+        ["create" | "list" | "revoke" | "rotate", ..] => {
+            return Err(format!("keys {}: there is a word too many; see --help", words[0]));
+        }
+        _ => return Err("keys needs one of create, list, revoke and rotate; see --help".into()),
     };
     let unused = options.given.first().map(|(flag, _)| *flag).or(options.json.then_some("--json"));
     match unused {

@@ -95,7 +95,7 @@ impl ApiKeys {
     /// Gives a key a new token; the one before is taken as long as `grace` still, and one before that no longer.
     ///
     /// # Errors
-    /// [`KeyError::NotFound`], [`KeyError::Revoked`], [`KeyError::Store`].
+    /// [`KeyError::NotFound`], [`KeyError::Revoked`], [`KeyError::Invalid`] if it has expired, [`KeyError::Store`].
     pub async fn rotate(
         &self,
         id: &KeyId,
@@ -106,6 +106,15 @@ impl ApiKeys {
         let rotate = |key: &mut ApiKey| {
             if key.revoked_at.is_some() {
                 return Err(KeyError::Revoked(id.clone()));
+            }
+            if key.expires_at.is_some_and(|end| end <= now) {
+                return Err(
+                    InvalidValue::new("a key that has expired lets nobody in: make another one").into()
+                );
+            }
+            // An attempt before has landed, though its answer was lost.
+            if key.digest == token.digest() {
+                return Ok(());
             }
             key.previous = Some((key.digest, now.plus(grace)));
             key.digest = token.digest();
@@ -140,7 +149,7 @@ impl ApiKeys {
             key.version += 1;
             match self.store.put_key(&key).await {
                 Ok(()) => return Ok(key),
-                // Where it may have landed, the next attempt finds it: either change is as good twice as once.
+                // Where it may have landed, the next attempt finds that there is nothing to change.
                 Err(error) if error.is_retryable() && attempt < ATTEMPTS_MAX => {}
                 Err(error) => return Err(error.into()),
             }
@@ -187,6 +196,43 @@ mod tests {
         assert!(matches!(keys.rotate(&key.id, Duration::ZERO, at(7)).await, Err(KeyError::Revoked(_))));
         assert!(matches!(keys.create(new, at(10)).await, Err(KeyError::Invalid(_))));
         assert!(matches!(keys.create(NewKey::new([], Scope::All), at(1)).await, Err(KeyError::Invalid(_))));
+    }
+
+    /// Stores keys, and loses the answer of each change.
+    #[derive(Debug, Default)]
+    struct Forgetful(MemoryStore);
+
+    #[async_trait::async_trait]
+    impl KeyStore for Forgetful {
+        async fn key(&self, id: &KeyId) -> Result<Option<ApiKey>, StoreError> {
+            self.0.key(id).await
+        }
+
+        async fn keys(&self, after: Option<&KeyId>, limit: usize) -> Result<Vec<ApiKey>, StoreError> {
+            self.0.keys(after, limit).await
+        }
+
+        async fn put_key(&self, key: &ApiKey) -> Result<(), StoreError> {
+            self.0.put_key(key).await?;
+            if key.version == 1 {
+                return Ok(());
+            }
+            Err(StoreError::new(StoreErrorKind::OutcomeUnknown, "test", "store a key", "the answer is lost"))
+        }
+
+        async fn note_use(&self, used: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
+            self.0.note_use(used).await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_rotation_whose_answer_was_lost_is_made_once() {
+        let keys = ApiKeys::new(Arc::new(Forgetful::default()));
+        let (key, first) = keys.create(NewKey::new([Role::Admin], Scope::All), at(1)).await.unwrap();
+        let (_, second) = keys.rotate(&key.id, Duration::from_secs(10), at(2)).await.unwrap();
+        for token in [&first, &second] {
+            assert_eq!(keys.check(token, at(3)).await.unwrap().version, 2);
+        }
     }
 
     #[tokio::test]

@@ -39,7 +39,8 @@ pub(crate) const STREAM: &str = "/api/updates/real-time";
 /// The ticket of a request, where it has one.
 fn ticket(request: &Request) -> Result<Option<String>, LoginError> {
     let uri = request.uri();
-    if uri.path().strip_suffix('/').unwrap_or(uri.path()) != STREAM {
+    let is_stream = uri.path().strip_suffix('/').unwrap_or(uri.path()) == STREAM;
+    if !is_stream || request.method() != Method::GET {
         return Ok(None);
     }
     let parameters = uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
@@ -49,6 +50,12 @@ fn ticket(request: &Request) -> Result<Option<String>, LoginError> {
         (Some((_, ticket)), None, false) => Ok(Some(percent_decode_str(ticket).decode_utf8_lossy().into())),
         _ => Err(LoginError::Ambiguous),
     }
+}
+
+/// Whether a request comes from somebody whom this server has known lately: they are not taken for somebody who guesses, though
+/// somebody else at their address does.
+pub(crate) fn remembers(app: &App, request: &Request) -> bool {
+    app.options.access.as_ref().is_some_and(|authenticator| authenticator.remembers(request.headers()))
 }
 
 /// Lets a request through, with who sends it, or refuses it.

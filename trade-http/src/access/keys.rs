@@ -6,14 +6,14 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
-use trade_core::access::{ApiKey, ApiKeys, KeyId};
+use trade_core::access::{ApiKey, ApiKeys, KeyId, Token};
 use trade_core::store::{StoreError, StoreErrorKind};
 use trade_core::values::Timestamp;
 
 /// How old what is known of a key may be, and how many are remembered, those that do not exist included.
 const AGE_MAX: Duration = Duration::from_secs(2);
 const REMEMBERED_MAX: usize = 10_000;
-/// How long a store may take to read one.
+/// How long it may take to read one.
 const READ_MAX: Duration = Duration::from_secs(5);
 /// How exact the time of a key's last use is …
 const USE_SECONDS: Duration = Duration::from_secs(60);
@@ -59,12 +59,21 @@ impl RecentKeys {
         self.known.remove_if(id, |known| known.read_at.elapsed() > AGE_MAX);
         let read = async {
             let read_at = Instant::now();
-            let found = timeout(READ_MAX, self.keys.store().key(id)).await.unwrap_or_else(|_| {
-                Err(StoreError::new(StoreErrorKind::Unavailable, "keys", "read a key", "it took too long"))
-            })?;
+            let found = self.keys.store().key(id).await?;
             Ok::<_, StoreError>(Known { key: found.map(Arc::new), read_at })
         };
-        Ok(self.known.get_or_insert_async(id, read).await?.key)
+        // Of all that it takes: who waits for the read of somebody else may have to read in their place.
+        let known =
+            timeout(READ_MAX, self.known.get_or_insert_async(id, read)).await.unwrap_or_else(|_| {
+                Err(StoreError::new(StoreErrorKind::Unavailable, "keys", "read a key", "it took too long"))
+            })?;
+        Ok(known.key)
+    }
+
+    /// Whether a token is one of a key that was read some time ago. The store is not asked.
+    pub(super) fn remember(&self, token: &Token, now: Timestamp) -> bool {
+        let known = self.known.get(token.id()).and_then(|known| known.key);
+        known.is_some_and(|key| key.admits(token, now).is_ok())
     }
 
     /// Notes that a key was used, if that is news; in a while it is stored.

@@ -1,6 +1,7 @@
 use super::keys::RecentKeys;
 use std::sync::Arc;
 use trade_core::access::{KeyRefusal, Token};
+use trade_core::store::StoreErrorKind;
 use trade_core::values::Timestamp;
 
 /// For how long a login holds. It is in the extensions of a request, beside the
@@ -90,6 +91,12 @@ impl Lease {
                     Err(KeyRefusal::Revoked | KeyRefusal::Unknown) => return Err(LeaseEnd::Revoked),
                 },
                 Ok(None) => return Err(LeaseEnd::Revoked),
+                // It is there, and no longer what this server can read.
+                Err(error)
+                    if matches!(error.kind, StoreErrorKind::Corrupt | StoreErrorKind::NewerVersion) =>
+                {
+                    return Err(LeaseEnd::Revoked);
+                }
                 Err(error) => tracing::debug!(%error, key = %token.id(), "a key cannot be read again"),
             }
         }

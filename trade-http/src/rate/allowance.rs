@@ -7,7 +7,10 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use governor::clock::{Clock, Reference};
 use governor::middleware::StateInformationMiddleware;
+use governor::nanos::Nanos;
+use governor::state::StateStore;
 use governor::{Quota, RateLimiter};
+use std::convert::Infallible;
 use std::hash::Hash;
 use std::time::Duration;
 
@@ -45,6 +48,18 @@ impl<K: Eq + Hash + Clone> Allowances<K> {
         let one_at = full_at.saturating_sub(tolerance(self.quota).into());
         let wait = Duration::from(one_at.duration_since(self.limiter.clock().now()));
         if wait.is_zero() { Ok(()) } else { Err(Limited { quota: self.quota, wait }) }
+    }
+
+    /// Takes so many requests off, those too that are not there yet. It is whole again after twice its time at most.
+    pub(super) fn charge(&self, key: &K, count: u32) {
+        let now = self.limiter.clock().now();
+        let cost = Nanos::from(self.quota.replenish_interval().saturating_mul(count));
+        let latest = now + Nanos::from(self.quota.burst_size_replenished_in().saturating_mul(2));
+        let charge = |full_at: Option<Nanos>| {
+            let full_at = full_at.map_or(now, |full_at| full_at.max(now));
+            Ok::<_, Infallible>(((), (full_at + cost).min(latest)))
+        };
+        let Ok(()) = self.kept.measure_and_replace(key, charge);
     }
 
     #[cfg(test)]

@@ -2,7 +2,8 @@
 //!
 //! Of an address, a request takes one from the allowance, and a failed login [`FAILURE_COST`]. A request that brings the
 //! credential of somebody takes one from theirs instead, wherever it comes from; yet where the address has nothing left, no
-//! credential is looked at. So guessing is slow, and a wrong guess costs no more than a look at a table.
+//! credential is looked at, but for API keys that this server has known lately. So guessing is slow, and who guesses keeps
+//! nobody out whom the server knows.
 
 mod allowance;
 mod kept;
@@ -15,6 +16,7 @@ use crate::app::App;
 use crate::proxies::ClientAddress;
 use allowance::Allowances;
 use axum::extract::Request;
+use axum::http::header;
 use std::net::{IpAddr, Ipv6Addr};
 use trade_core::event::Actor;
 use trade_core::policy::Principal;
@@ -40,8 +42,8 @@ impl Limiter {
         Self { addresses: Allowances::new(limit, KEYS_MAX), actors: Allowances::new(limit, KEYS_MAX) }
     }
 
-    fn login_failed(&self, source: Source) {
-        let _ = (0..FAILURE_COST).try_for_each(|_| self.addresses.take(&source).map(drop));
+    fn login_failed(&self, source: Source, cost: u32) {
+        self.addresses.charge(&source, cost);
     }
 }
 
@@ -61,10 +63,11 @@ pub(crate) fn after_login(app: &App, request: &Request) -> Result<Option<Allowan
     .map(Some)
 }
 
-/// A credential was wrong: takes more from the allowance of its address, as much as is left at most.
+/// A request was not let in: takes it from the allowance of its address, and more where its credential was wrong.
 pub(crate) fn login_failed(app: &App, request: &Request) {
     if let Some(limiter) = limiter(app, request) {
-        limiter.login_failed(source(request));
+        let has_credential = request.headers().contains_key(header::AUTHORIZATION);
+        limiter.login_failed(source(request), if has_credential { FAILURE_COST } else { 1 });
     }
 }
 

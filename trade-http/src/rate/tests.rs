@@ -61,7 +61,7 @@ async fn failed_logins_use_an_address_up_and_nobody_else() {
     let (guesser, other) = (source("192.0.2.1"), source("192.0.2.2"));
     for _ in 0..3 {
         assert!(limiter.addresses.look(&guesser).is_ok());
-        limiter.login_failed(guesser);
+        limiter.login_failed(guesser, FAILURE_COST);
     }
     let wait = limiter.addresses.look(&guesser).unwrap_err();
     assert!(limiter.addresses.look(&other).is_ok());

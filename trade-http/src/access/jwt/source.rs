@@ -102,7 +102,7 @@ impl Source {
     pub(super) async fn keys(self: &Arc<Self>) -> Result<Arc<KeySet>, JwksError> {
         let Pace { usually, at_first, .. } = self.place.pace();
         let Some(set) = self.known() else {
-            let failed = self.ask(at_first).await;
+            let failed = self.ask_on(at_first).await;
             return self.known().ok_or_else(|| failed.unwrap_or_else(|| JwksError("no keys".into())));
         };
         let is_old = self.asked.try_lock().is_ok_and(|asked| asked.is_older_than(usually));
@@ -119,9 +119,17 @@ impl Source {
     }
 
     /// The keys once more, for a token whose key is not among those that are known.
-    pub(super) async fn keys_anew(&self) -> Option<Arc<KeySet>> {
-        self.ask(self.place.pace().for_unknown).await;
+    pub(super) async fn keys_anew(self: &Arc<Self>) -> Option<Arc<KeySet>> {
+        self.ask_on(self.place.pace().for_unknown).await;
         self.known()
+    }
+
+    /// As [`Self::ask`], to its end, also where whoever waits for it leaves: otherwise a caller who hangs up would keep the
+    /// others from new keys.
+    async fn ask_on(self: &Arc<Self>, interval: Duration) -> Option<JwksError> {
+        let this = self.clone();
+        let asked = tokio::spawn(async move { this.ask(interval).await }).await;
+        asked.unwrap_or_else(|error| Some(JwksError(format!("the keys were not asked for: {error}"))))
     }
 
     /// Asks for the keys, unless that was done so recently; what went wrong last, if it did. What is known is kept then.
