@@ -162,6 +162,10 @@ impl std::fmt::Display for OpenError {
 
 impl Error for OpenError {}
 
+/// All that a store keeps.
+trait Whole: Store + KeyStore {}
+impl<S: Store + KeyStore> Whole for S {}
+
 impl Opened {
     /// Opens the store at an address; `options` are for stores of a server.
     ///
@@ -213,20 +217,15 @@ impl Opened {
 
     /// The store, as the library takes it.
     pub fn store(&self) -> Arc<dyn Store> {
-        match self {
-            Self::Memory(store) => store.clone(),
-            Self::Sqlite(store) => store.clone(),
-            #[cfg(feature = "postgres")]
-            Self::Postgres(store) => store.clone(),
-            #[cfg(feature = "mysql")]
-            Self::MySql(store) => store.clone(),
-            #[cfg(feature = "mongodb")]
-            Self::Mongo(store) => store.clone(),
-        }
+        self.whole()
     }
 
     /// The same store, as API keys are kept in it.
     pub fn keys(&self) -> Arc<dyn KeyStore> {
+        self.whole()
+    }
+
+    fn whole(&self) -> Arc<dyn Whole> {
         match self {
             Self::Memory(store) => store.clone(),
             Self::Sqlite(store) => store.clone(),

@@ -1,6 +1,6 @@
 //! Around every request, unknown paths included: its id, its span and log line, its metrics, the host it is for, who
-//! sends it and whether that is too often, a limit on its time, the body of its problem, a problem instead of a panic, what its page may do with the answer, and how
-//! that is coded.
+//! sends it and whether that is too often, a limit on its time, the body of its problem, a problem instead of a panic,
+//! what its page may do with the answer, and how that is coded.
 
 use crate::access::gate;
 use crate::app::App;

@@ -1,7 +1,7 @@
 use super::id::KeyId;
 use super::key::{ApiKey, KeyRefusal, KeyStore, NewKey};
 use super::token::Token;
-use crate::store::{StoreError, StoreErrorKind};
+use crate::store::StoreError;
 use crate::values::{InvalidValue, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
@@ -139,7 +139,9 @@ impl ApiKeys {
         id: &KeyId,
         change: impl Fn(&mut ApiKey) -> Result<(), KeyError> + Send + Sync,
     ) -> Result<ApiKey, KeyError> {
-        for attempt in 1.. {
+        let mut attempts_left = ATTEMPTS_MAX;
+        loop {
+            attempts_left -= 1;
             let stored = self.store.key(id).await?.ok_or_else(|| KeyError::NotFound(id.clone()))?;
             let mut key = stored.clone();
             change(&mut key)?;
@@ -150,12 +152,10 @@ impl ApiKeys {
             match self.store.put_key(&key).await {
                 Ok(()) => return Ok(key),
                 // Where it may have landed, the next attempt finds that there is nothing to change.
-                Err(error) if error.is_retryable() && attempt < ATTEMPTS_MAX => {}
+                Err(error) if error.is_retryable() && attempts_left > 0 => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        let detail = "no attempt was made";
-        Err(StoreError::new(StoreErrorKind::Internal, "keys", "change a key", detail).into())
     }
 }
 
@@ -164,6 +164,7 @@ mod tests {
     use super::*;
     use crate::access::Role;
     use crate::memory::MemoryStore;
+    use crate::store::StoreErrorKind;
     use crate::values::Scope;
 
     fn at(seconds: i64) -> Timestamp {
