@@ -96,11 +96,12 @@ pub(crate) fn read(parser: &mut Parser) -> Result<Given, String> {
         ["revoke" | "rotate"] => {
             return Err(format!("keys {} needs the ID of a key; see keys list", words[0]));
         }
-        // What is wrong may be a key that was pasted, and is not repeated.
-        ["create" | "list" | "revoke" | "rotate", ..] => {
-            return Err(format!("keys {}: there is a word too many; see --help", words[0]));
+        [] => return Err("keys needs one of create, list, revoke and rotate; see --help".into()),
+        _ => {
+            // A key that was pasted is not repeated.
+            let shown = words.iter().map(|word| if word.contains("tn_") { "tn_…" } else { word });
+            return Err(format!("unknown: keys {}; see --help", shown.collect::<Vec<_>>().join(" ")));
         }
-        _ => return Err("keys needs one of create, list, revoke and rotate; see --help".into()),
     };
     let unused = options.given.first().map(|(flag, _)| *flag).or(options.json.then_some("--json"));
     match unused {
@@ -264,7 +265,13 @@ mod tests {
             let line = given(arguments).unwrap_err();
             assert!(line.contains(named) && !line.contains('\n'), "{arguments:?}: {line}");
         }
-        assert!(!given(&["revoke", "tn_a1b2c3d4e5f6_00"]).unwrap_err().contains("tn_"));
+        const PASTED: &str = "tn_a1b2c3d4e5f6_00";
+        for arguments in
+            [&["revoke", PASTED][..], &[PASTED], &["revoke", PASTED, "extra"], &["create", PASTED]]
+        {
+            let line = given(arguments).unwrap_err();
+            assert!(!line.contains("a1b2"), "{arguments:?}: {line}");
+        }
         for help in [&["--help"][..], &["help"], &["create", "--help"], &["create", "help"]] {
             assert_eq!(given(help).unwrap().command, None, "{help:?}");
         }
